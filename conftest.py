@@ -1,0 +1,24 @@
+"""Settings for every test and every docstring example."""
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+import ketgrad as kg
+
+# The same examples in every run: a red test must be red for everybody.
+settings.register_profile("ketgrad", derandomize=True, deadline=None, print_blob=False)
+settings.load_profile("ketgrad")
+
+
+@pytest.fixture(autouse=True)
+def names_in_docstring_examples(doctest_namespace):
+    """Docstring examples may say `np` and `kg` without importing them."""
+    doctest_namespace.update(np=np, kg=kg)
+
+
+@pytest.fixture(autouse=True)
+def same_print_options():
+    """A test that changes NumPy's print options does not change the next one's output."""
+    with np.printoptions():
+        yield
