@@ -17,7 +17,7 @@ LAYERS = [
     ["errors", "memory", "files", "streams"],
     ["paulis", "angles", "gates", "circuit", "ops", "program", "draw", "qasm"],
     ["_native", "executors", "gradients", "function"],
-    ["encodings", "ansatz", "hamiltonians", "losses", "optimize", "kernels", "analysis"],
+    ["encodings", "ansatz", "hamiltonians", "losses", "search", "optimize", "kernels", "analysis"],
     ["models"],
     ["bridges"],
     ["datasets", "referee", "report", "cli", "__main__"],
