@@ -55,8 +55,8 @@ def missing_extra(module: str, extra: str) -> KetgradImportError:
 def near_matches(word: str, words: Iterable[str]) -> str:
     """A sentence that offers the known words nearest to `word`, or lists them all when none is near.
 
-    >>> near_matches("rzx1", ["rx", "ry", "rzx"])
-    "Did you mean 'rzx'?"
+    >>> near_matches("swop", ["rx", "ry", "swap"])
+    "Did you mean 'swap'?"
     """
     known = sorted(words)
     near = difflib.get_close_matches(word, known, n=3, cutoff=0.6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 from ketgrad.errors import KetgradOSError
@@ -30,12 +30,12 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes, *, over
     temporary = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)
+        temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, _mode_of_new_files())
         os.replace(temporary, target)
         temporary = None
         _flush_folder(target.parent)
@@ -46,12 +46,6 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes, *, over
             with contextlib.suppress(OSError):  # the first failure is the one to report
                 os.unlink(temporary)
     return target
-
-
-def _mode_of_new_files() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def _flush_folder(folder: Path) -> None:

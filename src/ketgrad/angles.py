@@ -1,0 +1,256 @@
+"""Angles: polynomials of degree at most two in trained weights w[i] and data inputs x[j].
+
+Degree two covers what circuits in the literature need: scaled inputs (w[0] * x[0] + w[1]), and the
+(pi - x[0]) * (pi - x[1]) of the ZZ feature map, so that a circuit is written as its paper writes it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from ketgrad.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
+
+Variable = tuple[str, int]  # ("w", i): weight; ("x", j): input; ("arccos", j): arccos of input j
+Monomial = tuple[Variable, ...]  # 0, 1 or 2 variables, sorted
+
+
+@dataclass(frozen=True)
+class InputFunction:
+    """An elementwise function of an input, its derivative, and the interval on which it is defined."""
+
+    name: str
+    value: Callable[[np.ndarray], np.ndarray]
+    derivative: Callable[[np.ndarray], np.ndarray]
+    low: float
+    high: float
+
+
+INPUT_FUNCTIONS: Mapping[str, InputFunction] = {
+    "arccos": InputFunction("arccos", np.arccos, lambda u: -1 / np.sqrt(1 - u * u), -1.0, 1.0),
+}
+
+
+@dataclass(frozen=True)
+class Angle:
+    """A polynomial of degree <= 2: a tuple of (monomial, coefficient), sorted, without zeros.
+
+    Made from `w[i]`, `x[j]` and numbers with + - * / and ** (2 at most).
+
+    >>> 2 * w[3] * x[0] + 0.5
+    0.5 + 2 w[3] x[0]
+    """
+
+    terms: tuple[tuple[Monomial, float], ...]
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether no weight and no input occurs."""
+        return all(not monomial for monomial, _ in self.terms)
+
+    @property
+    def constant(self) -> float:
+        """The term without variables."""
+        return self.terms[0][1] if self.terms and not self.terms[0][0] else 0.0
+
+    def variables(self) -> frozenset[Variable]:
+        """The weights and inputs that occur."""
+        return frozenset(variable for monomial, _ in self.terms for variable in monomial)
+
+    def count(self, kind: str) -> int:
+        """One more than the largest index of a weight (kind "w") or of an input (kind "x")."""
+        of_weights = kind == "w"
+        return max((1 + i for name, i in self.variables() if (name == "w") == of_weights), default=0)
+
+    def substitute(self, values: Mapping[Variable, Any]) -> Angle:
+        """The angle with some variables replaced by numbers or by other angles."""
+        if not any(variable in values for variable in self.variables()):
+            return self
+        total = as_angle(0.0)
+        for monomial, coefficient in self.terms:
+            product = as_angle(coefficient)
+            for variable in monomial:
+                product = product * values.get(variable, Angle((((variable,), 1.0),)))
+            total = total + product
+        return total
+
+    def shift_weights(self, by: int) -> Angle:
+        """The angle with w[i] renamed to w[i + by]."""
+        if by == 0 or self.is_constant:
+            return self
+        moved = ((tuple(_shifted(v, by) for v in monomial), c) for monomial, c in self.terms)
+        return Angle(tuple(sorted((tuple(sorted(monomial)), c) for monomial, c in moved)))
+
+    def evaluate(self, weights: Any = (), inputs: Any = ()) -> float:
+        """The number that the angle takes, in radians.
+
+        >>> (w[0] * x[1]).evaluate([2.0], [0.0, 3.0])
+        6.0
+        """
+
+        def number(variable: Variable) -> float:
+            name, index = variable
+            if name == "w":
+                return float(weights[index])
+            value = float(inputs[index])
+            return value if name == "x" else float(INPUT_FUNCTIONS[name].value(np.float64(value)))
+
+        return float(sum(c * math.prod(number(v) for v in monomial) for monomial, c in self.terms))
+
+    def __add__(self, other: Any) -> Angle:
+        operand = _operand(other)
+        return NotImplemented if operand is None else _collect((*self.terms, *operand.terms))
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Angle:
+        return Angle(tuple((monomial, -c) for monomial, c in self.terms))
+
+    def __sub__(self, other: Any) -> Angle:
+        operand = _operand(other)
+        return NotImplemented if operand is None else self + (-operand)
+
+    def __rsub__(self, other: Any) -> Angle:
+        return -self + other
+
+    def __mul__(self, other: Any) -> Angle:
+        operand = _operand(other)
+        if operand is None:
+            return NotImplemented
+        return _collect(
+            (tuple(sorted(m1 + m2)), c1 * c2) for m1, c1 in self.terms for m2, c2 in operand.terms if c1 * c2
+        )
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Angle:
+        return self * (1.0 / float(other)) if isinstance(other, Real) else NotImplemented
+
+    def __pow__(self, power: int) -> Angle:
+        if power not in (1, 2):
+            raise KetgradValueError(f"An angle may be raised to the power 1 or 2, but {power!r} was given.")
+        return self if power == 1 else self * self
+
+    def __str__(self) -> str:
+        return " + ".join(_term_text(*term) for term in self.terms).replace("+ -", "- ") or "0"
+
+    __repr__ = __str__
+
+
+class Variables:
+    """`w` or `x`: index it for one variable, slice it for a list of them.
+
+    `kg.x` bears two names of the field: x[0] is an input, and x(0) is the gate X on qubit 0.
+
+    >>> w[0:3]
+    [w[0], w[1], w[2]]
+    """
+
+    __slots__ = ("builder", "name")
+
+    def __init__(self, name: str, builder: Callable[..., Any] | None = None) -> None:
+        self.name = name
+        self.builder = builder
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self.builder is None:
+            raise KetgradTypeError(f"`{self.name}` is indexed, as {self.name}[0]; it is not a function.")
+        return self.builder(*arguments)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            if index.stop is None:
+                raise KetgradIndexError(f"`{self.name}[...]` needs an end, such as {self.name}[0:4].")
+            return [self[i] for i in range(index.start or 0, index.stop, index.step or 1)]
+        if isinstance(index, bool) or not isinstance(index, int | np.integer):
+            raise KetgradTypeError(f"`{self.name}` takes an integer index, but {index!r} was given.")
+        if index < 0:
+            raise KetgradIndexError(f"`{self.name}[{index}]`: indices start at 0.")
+        return Angle(((((self.name, int(index)),), 1.0),))
+
+    def __iter__(self) -> Any:
+        raise KetgradTypeError(f"`{self.name}` has no end; index it, or slice it as {self.name}[0:4].")
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+w = Variables("w")
+x = Variables("x")
+
+
+def arccos(angle: Angle) -> Angle:
+    """arccos of one input, for Chebyshev encodings: cos(k arccos x) is the Chebyshev polynomial T_k(x).
+
+    angle: x[j] itself. Data outside of [-1, 1] is refused when the circuit is evaluated.
+
+    Kyriienko et al. 2021, arXiv:2011.10395.
+
+    >>> 2 * arccos(x[0])
+    2 arccos(x[0])
+    """
+    if not (isinstance(angle, Angle) and len(angle.terms) == 1):
+        raise KetgradTypeError(f"`arccos` takes one input such as x[0], but {angle!r} was given.")
+    (monomial, coefficient), *_ = angle.terms
+    if len(monomial) != 1 or monomial[0][0] != "x" or coefficient != 1.0:
+        raise KetgradTypeError(f"`arccos` takes one input such as x[0], but {angle!r} was given.")
+    return Angle((((("arccos", monomial[0][1]),), 1.0),))
+
+
+def as_angle(value: Any, where: str = "The angle") -> Angle:
+    """`value` as an Angle: angles pass, finite real numbers become constants.
+
+    Raises `KetgradTypeError` for strings, None, complex numbers and booleans, `KetgradValueError` for NaN and
+    infinity; `where` names the gate and the parameter.
+    """
+    if isinstance(value, Angle):
+        return value
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise KetgradTypeError(f"{where} must be a real number or an angle such as 2 * w[0], but is {value!r}.")
+    number = float(value)
+    if not math.isfinite(number):
+        raise KetgradValueError(f"{where} must be finite, but is {number}.")
+    return Angle((((), number),)) if number else ZERO
+
+
+ZERO = Angle(())
+
+
+def _operand(value: Any) -> Angle | None:
+    if isinstance(value, Angle):
+        return value
+    return as_angle(value) if isinstance(value, Real) and not isinstance(value, bool) else None
+
+
+def _collect(terms: Iterable[tuple[Monomial, float]]) -> Angle:
+    total: dict[Monomial, float] = {}
+    for monomial, coefficient in terms:
+        if len(monomial) > 2:
+            shown = " * ".join(_name(variable) for variable in monomial)
+            raise KetgradValueError(f"An angle is a polynomial of degree 2 at most, but holds {shown}.")
+        total[monomial] = total.get(monomial, 0.0) + coefficient
+    return Angle(tuple(sorted((monomial, c) for monomial, c in total.items() if c != 0)))
+
+
+def _shifted(variable: Variable, by: int) -> Variable:
+    return ("w", variable[1] + by) if variable[0] == "w" else variable
+
+
+def _name(variable: Variable) -> str:
+    kind, index = variable
+    return f"{kind}[{index}]" if kind in "wx" else f"{kind}(x[{index}])"
+
+
+def _term_text(monomial: Monomial, coefficient: float) -> str:
+    names = " ".join(_name(variable) for variable in monomial)
+    if not names:
+        return f"{coefficient:.6g}"
+    scale = "" if coefficient == 1 else "-" if coefficient == -1 else f"{coefficient:.6g} "
+    return scale + names

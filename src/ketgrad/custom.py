@@ -1,0 +1,123 @@
+"""Gates that carry their own data: a matrix, a Pauli word, or the amplitudes of a state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ketgrad.angles import ZERO, Angle, as_angle
+from ketgrad.circuit import Op
+from ketgrad.errors import KetgradTypeError, KetgradValueError
+from ketgrad.gates import Gate
+from ketgrad.paulis import LETTERS, PauliSum
+
+TOLERANCE = 1e-8  # how far a matrix may be from unitary, and a norm from 1
+
+
+def pauli_rotation(angle: Angle | float, word: str, *qubits: int) -> Op:
+    """exp(-i angle P / 2) for a Pauli word on any number of qubits; letter k acts on qubits[k].
+
+    angle: radians, a number or an angle in w and x. word: letters of I, X, Y, Z.
+
+    >>> pauli_rotation(0.5, "XYZ", 0, 1, 2)
+    pauli_rotation(0.5, 0, 1, 2)
+    """
+    if not isinstance(word, str) or not word or set(word) - set("IXYZ"):
+        raise KetgradValueError(f"`word` must be a string of the letters I, X, Y, Z, but is {word!r}.")
+    x = sum(LETTERS[letter][0] << k for k, letter in enumerate(word))
+    z = sum(LETTERS[letter][1] << k for k, letter in enumerate(word))
+    generator = PauliSum(((x, z, 1.0),))
+    gate = Gate("pauli_rotation", len(word), 1, "Rotation exp(-i theta P / 2) about a Pauli word.", None, generator,
+                angle_names=("theta",), label=f"R({word})")  # fmt: skip
+    return Op.build(gate, qubits, (angle,))
+
+
+def unitary(matrix: Any, *qubits: int, check: bool = True) -> Op:
+    """An arbitrary unitary matrix on qubits; the first qubit is the most significant bit of its index.
+
+    matrix: (2**k, 2**k), real or complex, copied. Raises `KetgradValueError` if its size does not fit the
+    qubits, or if it is not unitary to 1e-8 (`check=False` skips that test).
+
+    >>> unitary([[0, 1], [1, 0]], 3)
+    unitary(..., 3)
+    """
+    array = _numbers(matrix, "matrix")
+    size = 2 ** len(qubits)
+    if array.shape != (size, size):
+        raise KetgradValueError(
+            f"`matrix` must have shape ({size}, {size}) - it acts on {len(qubits)} qubits - but has shape {array.shape}."
+        )
+    if not np.isfinite(array).all():
+        raise KetgradValueError("`matrix` must be finite, but holds NaN or infinity.")
+    deviation = float(np.abs(array @ array.conj().T - np.eye(size)).max())
+    if check and deviation > TOLERANCE:
+        raise KetgradValueError(
+            f"`matrix` must be unitary - a gate keeps the norm - but U U† differs from the identity by up to "
+            f"{deviation:.3g}. Pass check=False to use it nevertheless."
+        )
+    gate = Gate("unitary", len(qubits), 0, "An arbitrary unitary matrix.", array.tobytes(), label="U")
+    return Op.build(gate, qubits)
+
+
+def prepare_state(amplitudes: Any, *qubits: int, normalize: bool = False) -> Op:
+    """Put qubits that are still in |0...0> into the state with the given amplitudes (amplitude encoding).
+
+    amplitudes: 2**k real or complex numbers, or angles such as x[0:4] (each a number times one weight or input);
+    shorter lists of angles are padded with zeros. The first qubit is the most significant bit of the index.
+    normalize: divide by the norm (then differentiated through); without it, numbers must have norm 1 to 1e-8.
+    Amplitudes that are angles must be normalised by the caller or by `normalize=True`.
+    Raises `KetgradValueError` for a wrong length, a zero vector, NaN, or a norm other than 1.
+
+    >>> prepare_state([0.6, 0.8], 0)
+    prepare_state(..., 0)
+    """
+    size = 2 ** len(qubits)
+    if any(isinstance(a, Angle) for a in amplitudes):
+        return _prepare_from_angles(amplitudes, qubits, size, normalize)
+    vector = _numbers(amplitudes, "amplitudes")
+    if vector.shape != (size,):
+        raise KetgradValueError(
+            f"`amplitudes` must have shape ({size},) - there are {len(qubits)} qubits - but has shape {vector.shape}."
+        )
+    if not np.isfinite(vector).all():
+        position = int(np.flatnonzero(~np.isfinite(vector))[0])
+        raise KetgradValueError(f"`amplitudes` must be finite, but entry {position} is {vector[position]}.")
+    norm = float(np.linalg.norm(vector))
+    if norm == 0.0:
+        raise KetgradValueError("`amplitudes` must not all be zero - the zero vector is no state.")
+    if not normalize and abs(norm - 1.0) > TOLERANCE:
+        raise KetgradValueError(
+            f"`amplitudes` must have norm 1 - they are a quantum state - but the norm is {norm:.9g}. "
+            "Pass normalize=True to divide by it."
+        )
+    vector = vector / norm if normalize else vector
+    return Op.build(_preparation(len(qubits), 0, vector.tobytes(), False), qubits)
+
+
+def _prepare_from_angles(amplitudes: Sequence[Any], qubits: tuple[int, ...], size: int, normalize: bool) -> Op:
+    entries = [as_angle(a, f"`amplitudes[{k}]`") for k, a in enumerate(amplitudes)]
+    if len(entries) > size:
+        raise KetgradValueError(
+            f"`amplitudes` must have at most {size} entries - there are {len(qubits)} qubits - but has {len(entries)}."
+        )
+    for k, entry in enumerate(entries):
+        if len(entry.terms) > 1 or any(len(monomial) > 1 for monomial, _ in entry.terms):
+            raise KetgradValueError(
+                f"`amplitudes[{k}]` must be a number times one weight or input, but is {entry}."
+            )
+    entries += [ZERO] * (size - len(entries))
+    return Op.build(_preparation(len(qubits), size, b"", normalize), qubits, entries)
+
+
+def _preparation(num_qubits: int, num_angles: int, amplitudes: bytes, normalize: bool) -> Gate:
+    return Gate("prepare_state", num_qubits, num_angles, "Prepares a state from |0...0>.", None, None, None,
+                amplitudes, normalize, label="STATE")  # fmt: skip
+
+
+def _numbers(value: Any, name: str) -> np.ndarray:
+    array = np.asarray(value)
+    if array.dtype.kind not in "iufcb" or isinstance(value, str):
+        raise KetgradTypeError(f"`{name}` must be an array of numbers, but has dtype {array.dtype}.")
+    return np.array(array, dtype=np.complex128, order="C")  # always a copy: later changes by the caller are not seen
