@@ -1,8 +1,8 @@
 """Our own speed: each measurement with its unit and its goal beside it. Asserts nothing about time.
 
-    python benchmarks/smoke.py                     # one thread, about half a minute
-    python benchmarks/smoke.py --tiny              # small and once: does every measurement still work?
-    python benchmarks/smoke.py --out rows.jsonl    # the rows as data, too
+python benchmarks/smoke.py                     # one thread, about half a minute
+python benchmarks/smoke.py --tiny              # small and once: does every measurement still work?
+python benchmarks/smoke.py --out rows.jsonl    # the rows as data, too
 """
 
 import argparse
@@ -39,7 +39,7 @@ def training_step(n: int) -> Callable[[bool, int], Callable[[], object]]:
         random, batch = np.random.default_rng(n), 3 if tiny else 64
         data = kg.Circuit([kg.rx(x[q], q) for q in range(n)])
         f = kg.expectation(
-            data + kg.strongly_entangling(n, 2 if tiny else 4), kg.Pauli("Z0"), threads=threads
+            data + kg.ansatz.strongly_entangling(n, 2 if tiny else 4), kg.Pauli("Z0"), threads=threads
         )
         weights, inputs = random.uniform(0, 6, f.num_weights), random.uniform(-3, 3, (batch, n))
         targets = np.sign(random.normal(size=(batch, 1)))
@@ -52,7 +52,7 @@ def gram(samples: int, n: int) -> Callable[[bool, int], Callable[[], object]]:
     """Workload W2: the symmetric Gram matrix of a ZZ feature map kernel."""
 
     def prepare(tiny: bool, threads: int) -> Callable[[], object]:
-        kernel = kg.FidelityKernel(kg.zz_feature_map(n), threads=threads)
+        kernel = kg.FidelityKernel(kg.encodings.zz_feature_map(n), threads=threads)
         inputs = np.random.default_rng(n).uniform(0, 1, (8 if tiny else samples, n))
         return lambda: kernel(inputs)
 
@@ -85,7 +85,7 @@ def ising_energy(n: int) -> Callable[[bool, int], Callable[[], object]]:
         width = 4 if tiny else n
         pairs = [(a, b) for a in range(width) for b in range(a)]
         energy = sum((kg.Pauli(f"0.3 Z{a} Z{b} - 0.2 X{a} Y{b}") for a, b in pairs), kg.Pauli("X0"))
-        f = kg.expectation(kg.real_amplitudes(width, 6), energy, threads=threads)
+        f = kg.expectation(kg.ansatz.real_amplitudes(width, 6), energy, threads=threads)
         weights = np.random.default_rng(n).uniform(0, 6, f.num_weights)
         return lambda: f.vjp(weights, None, [1.0])
 

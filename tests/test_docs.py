@@ -1,4 +1,4 @@
-"""Every page runs: Python blocks in order, the output shown beside them, shell commands, links; every public name is explained."""
+"""Every page runs: Python blocks, the output beside them, shell commands, links; every name is explained."""
 
 import contextlib
 import doctest
@@ -77,7 +77,9 @@ def test_the_python_blocks_of_a_page_run_and_print_what_it_shows(page, tmp_path,
         if shown is not None and not doctest.OutputChecker().check_output(
             shown, printed.getvalue(), SAME_OUTPUT
         ):
-            pytest.fail(f"{name(page)}:{block.line} prints\n{printed.getvalue()}\nbut the page shows\n{shown}")
+            pytest.fail(
+                f"{name(page)}:{block.line} prints\n{printed.getvalue()}\nbut the page shows\n{shown}"
+            )
 
 
 def commands(page: pathlib.Path):
@@ -109,7 +111,11 @@ def test_links_between_pages_lead_somewhere():
     broken = []
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8")):
-            if "://" not in target and not target.startswith("mailto:") and not (page.parent / target).exists():
+            if (
+                "://" not in target
+                and not target.startswith("mailto:")
+                and not (page.parent / target).exists()
+            ):
                 broken.append(f"{name(page)} -> {target}")
     assert not broken
 
