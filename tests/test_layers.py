@@ -16,8 +16,8 @@ PACKAGE = pathlib.Path(ketgrad.__path__[0])
 LAYERS = [
     ["errors", "memory", "files", "streams", "arguments"],
     ["paulis", "angles", "gates", "circuit", "custom", "ops", "program", "draw", "qasm"],
-    ["_native", "executors", "gradients", "function"],
-    ["encodings", "ansatz", "hamiltonians", "losses", "search", "search", "optimize", "kernels", "analysis"],
+    ["_native", "executors", "gradients", "plan", "function"],
+    ["encodings", "ansatz", "hamiltonians", "losses", "patterns", "search", "optimize", "kernels", "analysis"],
     ["models"],
     ["bridges"],
     ["datasets", "referee", "report", "cli", "__main__"],
