@@ -213,7 +213,9 @@ def as_angle(value: Any, where: str = "The angle") -> Angle:
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-        raise KetgradTypeError(f"{where} must be a real number or an angle such as 2 * w[0], but is {value!r}.")
+        raise KetgradTypeError(
+            f"{where} must be a real number or an angle such as 2 * w[0], but is {value!r}."
+        )
     number = float(value)
     if not math.isfinite(number):
         raise KetgradValueError(f"{where} must be finite, but is {number}.")

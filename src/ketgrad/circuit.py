@@ -34,13 +34,17 @@ class Op:
     controls: tuple[int, ...] = ()
 
     @staticmethod
-    def build(gate: Gate, qubits: Iterable[Any], angles: Iterable[Any] = (), controls: Iterable[Any] = ()) -> Op:
+    def build(
+        gate: Gate, qubits: Iterable[Any], angles: Iterable[Any] = (), controls: Iterable[Any] = ()
+    ) -> Op:
         """An op from user values: qubits and angles are checked, numbers become constant angles."""
         name = gate.name
         places = tuple(_qubit(q, name) for q in qubits)
         conditions = tuple(_qubit(q, name) for q in controls)
         if len(places) != gate.num_qubits:
-            raise KetgradValueError(f"`{name}` acts on {gate.num_qubits} qubits, but {len(places)} were given.")
+            raise KetgradValueError(
+                f"`{name}` acts on {gate.num_qubits} qubits, but {len(places)} were given."
+            )
         _refuse_duplicates(name, places + conditions)
         turns = tuple(as_angle(a, _parameter_name(gate, k)) for k, a in enumerate(angles))
         if len(turns) != gate.num_angles:
@@ -160,7 +164,9 @@ class Circuit:
 
     def encode(self, inputs: Sequence[Angle | float]) -> Circuit:
         """The circuit with an angle or a number in place of each input x[j]: inputs[j]."""
-        replaced: Mapping[Variable, Any] = {("x", j): as_angle(v, f"`inputs[{j}]`") for j, v in enumerate(inputs)}
+        replaced: Mapping[Variable, Any] = {
+            ("x", j): as_angle(v, f"`inputs[{j}]`") for j, v in enumerate(inputs)
+        }
         return self.map_angles(lambda angle: angle.substitute(replaced))
 
     def inverse(self) -> Circuit:
@@ -181,7 +187,9 @@ class Circuit:
         def moved(places: tuple[int, ...]) -> tuple[int, ...]:
             return tuple(_qubit(qubits[q], "relabel") for q in places)
 
-        return Circuit((replace(o, qubits=moved(o.qubits), controls=moved(o.controls)) for o in self.ops), num_qubits)
+        return Circuit(
+            (replace(o, qubits=moved(o.qubits), controls=moved(o.controls)) for o in self.ops), num_qubits
+        )
 
     def draw(self, style: str = "text", **options: Any) -> Any:
         """A picture: style "text" (a string), "svg" (a string) or "matplotlib" (a figure)."""
@@ -206,7 +214,9 @@ class Circuit:
             return NotImplemented
         if times < 0:
             raise KetgradValueError(f"A circuit is repeated 0 or more times, but {times} was given.")
-        copies = (self.map_angles(lambda a, by=k * self.num_weights: a.shift_weights(by)) for k in range(times))
+        copies = (
+            self.map_angles(lambda a, by=k * self.num_weights: a.shift_weights(by)) for k in range(times)
+        )
         return Circuit((op for copy in copies for op in copy.ops), self.num_qubits)
 
     __rmul__ = __mul__
@@ -271,4 +281,8 @@ def _refuse_duplicates(name: str, places: tuple[int, ...]) -> None:
 
 def _parameter_name(gate: Gate, position: int) -> str:
     names = gate.angle_names
-    return f"`{names[position]}` of `{gate.name}`" if position < len(names) else f"Angle {position} of `{gate.name}`"
+    return (
+        f"`{names[position]}` of `{gate.name}`"
+        if position < len(names)
+        else f"Angle {position} of `{gate.name}`"
+    )

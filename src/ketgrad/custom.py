@@ -96,7 +96,9 @@ def prepare_state(amplitudes: Any, *qubits: int, normalize: bool = False) -> Op:
     return Op.build(_preparation(len(qubits), 0, vector.tobytes(), False), qubits)
 
 
-def _prepare_from_angles(amplitudes: Sequence[Any], qubits: tuple[int, ...], size: int, normalize: bool) -> Op:
+def _prepare_from_angles(
+    amplitudes: Sequence[Any], qubits: tuple[int, ...], size: int, normalize: bool
+) -> Op:
     entries = [as_angle(a, f"`amplitudes[{k}]`") for k, a in enumerate(amplitudes)]
     if len(entries) > size:
         raise KetgradValueError(
@@ -120,4 +122,6 @@ def _numbers(value: Any, name: str) -> np.ndarray:
     array = np.asarray(value)
     if array.dtype.kind not in "iufcb" or isinstance(value, str):
         raise KetgradTypeError(f"`{name}` must be an array of numbers, but has dtype {array.dtype}.")
-    return np.array(array, dtype=np.complex128, order="C")  # always a copy: later changes by the caller are not seen
+    return np.array(
+        array, dtype=np.complex128, order="C"
+    )  # always a copy: later changes by the caller are not seen

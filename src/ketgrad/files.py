@@ -26,7 +26,9 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes, *, over
     target = Path(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
     if target.exists() and not overwrite:
-        raise KetgradOSError(17, "the file exists and is not overwritten; pass overwrite (--overwrite)", str(target))
+        raise KetgradOSError(
+            17, "the file exists and is not overwritten; pass overwrite (--overwrite)", str(target)
+        )
     temporary = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

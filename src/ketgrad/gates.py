@@ -78,7 +78,9 @@ class Gate:
         if self.name.endswith("_dg"):
             return gate_named(self.name[:-3]) if self.name[:-3] in GATES else self._adjoint(self.name[:-3])
         if self.name in GATES and self.unitary is not None:
-            return next((row for row in GATES.values() if _is_adjoint(row, self)), self._adjoint(self.name + "_dg"))
+            return next(
+                (row for row in GATES.values() if _is_adjoint(row, self)), self._adjoint(self.name + "_dg")
+            )
         return self._adjoint(self.name if self.name == "unitary" else self.name + "_dg")
 
     def _adjoint(self, name: str) -> Gate:
@@ -127,7 +129,9 @@ def gate_named(name: str) -> Gate:
     return GATES[name] if name in GATES else GATES[name.removesuffix("_dg")].inverse()
 
 
-def embed(matrix: np.ndarray, qubits: Sequence[int], num_qubits: int, controls: Sequence[int] = ()) -> np.ndarray:
+def embed(
+    matrix: np.ndarray, qubits: Sequence[int], num_qubits: int, controls: Sequence[int] = ()
+) -> np.ndarray:
     """`matrix` on `qubits` of a register of `num_qubits`, acting only where all `controls` are 1.
 
     >>> embed(GATES["x"].matrix(), [1], 2, [0]).real.astype(int)
@@ -202,7 +206,9 @@ def rotation(name: str, generator: str, doc: str, *, angle: str = "theta", qasm:
             num_qubits = max(num_qubits, len(letters))
     words = PauliSum.collect(total)
     if not all(a.commutes_with(b) for a in words for b in words):
-        raise KetgradValueError(f"The generator of `{name}` must be a sum of commuting words, but is {generator!r}.")
+        raise KetgradValueError(
+            f"The generator of `{name}` must be a sum of commuting words, but is {generator!r}."
+        )
     return Gate(name, num_qubits, 1, doc, None, words, None, angle_names=(angle,), qasm=qasm,
                 label=label or name.upper())  # fmt: skip
 
@@ -225,11 +231,18 @@ def table(*rows: Gate) -> Mapping[str, Gate]:
 
 def _u3(theta: Any, phi: Any, lam: Any) -> Sequence[Part]:
     half = (phi + lam) * 0.5
-    return [("rz", (lam,), (0,), ()), ("ry", (theta,), (0,), ()), ("rz", (phi,), (0,), ()), ("gphase", (half,), (), ())]
+    return [
+        ("rz", (lam,), (0,), ()),
+        ("ry", (theta,), (0,), ()),
+        ("rz", (phi,), (0,), ()),
+        ("gphase", (half,), (), ()),
+    ]
 
 
 def _cu(theta: Any, phi: Any, lam: Any, gamma: Any) -> Sequence[Part]:
-    rotations = [(name, angles, tuple(q + 1 for q in qubits), (0,)) for name, angles, qubits, _ in _u3(theta, phi, lam)]
+    rotations = [
+        (name, angles, tuple(q + 1 for q in qubits), (0,)) for name, angles, qubits, _ in _u3(theta, phi, lam)
+    ]
     return [("p", (gamma,), (0,), ()), *rotations]
 
 
@@ -246,7 +259,13 @@ GATES: Mapping[str, Gate] = table(
     fixed("s", [[1, 0], [0, 1j]], "Phase i on |1>: the square root of Z.", qasm="s"),
     fixed("sdg", [[1, 0], [0, -1j]], "Phase -i on |1>: the inverse of S.", qasm="sdg", label="S†"),
     fixed("t", [[1, 0], [0, _T]], "Phase exp(i pi/4) on |1>: the square root of S.", qasm="t"),
-    fixed("tdg", [[1, 0], [0, _T.conjugate()]], "Phase exp(-i pi/4) on |1>: the inverse of T.", qasm="tdg", label="T†"),
+    fixed(
+        "tdg",
+        [[1, 0], [0, _T.conjugate()]],
+        "Phase exp(-i pi/4) on |1>: the inverse of T.",
+        qasm="tdg",
+        label="T†",
+    ),
     fixed("sx", _SX, "The square root of X.", qasm="sx", label="√X"),
     fixed("sxdg", np.conj(_SX), "The inverse of the square root of X.", label="√X†"),
     rotation("rx", "X", "Rotation about X: exp(-i theta X / 2).", qasm="rx"),
@@ -255,34 +274,83 @@ GATES: Mapping[str, Gate] = table(
     rotation("p", "Z - I", "Phase exp(i theta) on |1>.", qasm="p"),
     rotation("phase", "Z - I", "Phase exp(i theta) on |1>; the long name of p.", qasm="phase", label="P"),
     rotation("u1", "Z - I", "Phase exp(i theta) on |1>; the OpenQASM 2 name of p.", qasm="u1"),
-    rotation("gphase", "- 2", "Global phase exp(i theta); with controls a relative one.", qasm="gphase", label="PHASE"),
+    rotation(
+        "gphase",
+        "- 2",
+        "Global phase exp(i theta); with controls a relative one.",
+        qasm="gphase",
+        label="PHASE",
+    ),
     rotation("rxx", "XX", "Ising rotation exp(-i theta XX / 2)."),
     rotation("ryy", "YY", "Ising rotation exp(-i theta YY / 2)."),
     rotation("rzz", "ZZ", "Ising rotation exp(-i theta ZZ / 2)."),
     rotation("rzx", "ZX", "Cross-resonance rotation exp(-i theta ZX / 2)."),
     rotation("xy", "XX + YY", "Exchange rotation exp(-i theta (XX + YY) / 2): mixes |01> and |10>."),
-    rotation("single_excitation", "0.5 YX - 0.5 XY",
-             "Givens rotation of |01> and |10> by theta / 2 (one electron moves).", label="G"),  # fmt: skip
-    rotation("double_excitation",
-             "0.125 XYXX + 0.125 YXXX - 0.125 XXXY - 0.125 XXYX + 0.125 YYXY + 0.125 YYYX - 0.125 XYYY - 0.125 YXYY",
-             "Givens rotation of |0011> and |1100> by theta / 2 (two electrons move).", label="G²"),  # fmt: skip
+    rotation(
+        "single_excitation",
+        "0.5 YX - 0.5 XY",
+        "Givens rotation of |01> and |10> by theta / 2 (one electron moves).",
+        label="G",
+    ),
+    rotation(
+        "double_excitation",
+        "0.125 XYXX + 0.125 YXXX - 0.125 XXXY - 0.125 XXYX + 0.125 YYXY + 0.125 YYYX - 0.125 XYYY - 0.125 YXYY",
+        "Givens rotation of |0011> and |1100> by theta / 2 (two electrons move).",
+        label="G²",
+    ),
     fixed("swap", np.eye(4)[[0, 2, 1, 3]], "Exchanges two qubits.", qasm="swap"),
-    fixed("iswap", [[1, 0, 0, 0], [0, 0, 1j, 0], [0, 1j, 0, 0], [0, 0, 0, 1]], "Swap with phase i.", label="iSWAP"),
-    fixed("sqrt_iswap", [[1, 0, 0, 0], [0, _R, 1j * _R, 0], [0, 1j * _R, _R, 0], [0, 0, 0, 1]],
-          "The square root of iswap.", label="√iSWAP"),  # fmt: skip
-    sequence("u2", 1, "phi lam", lambda phi, lam: _u3(math.pi / 2, phi, lam),
-             "One-qubit gate of OpenQASM: u3(pi/2, phi, lam).", qasm="u2"),  # fmt: skip
-    sequence("u3", 1, "theta phi lam", _u3,
-             "General one-qubit gate [[cos, -e^(i lam) sin], [e^(i phi) sin, e^(i (phi + lam)) cos]] of theta / 2.",
-             qasm="u3"),  # fmt: skip
+    fixed(
+        "iswap",
+        [[1, 0, 0, 0], [0, 0, 1j, 0], [0, 1j, 0, 0], [0, 0, 0, 1]],
+        "Swap with phase i.",
+        label="iSWAP",
+    ),
+    fixed(
+        "sqrt_iswap",
+        [[1, 0, 0, 0], [0, _R, 1j * _R, 0], [0, 1j * _R, _R, 0], [0, 0, 0, 1]],
+        "The square root of iswap.",
+        label="√iSWAP",
+    ),
+    sequence(
+        "u2",
+        1,
+        "phi lam",
+        lambda phi, lam: _u3(math.pi / 2, phi, lam),
+        "One-qubit gate of OpenQASM: u3(pi/2, phi, lam).",
+        qasm="u2",
+    ),
+    sequence(
+        "u3",
+        1,
+        "theta phi lam",
+        _u3,
+        "General one-qubit gate RZ(phi) RY(theta) RZ(lam) exp(i (phi + lam) / 2).",
+        qasm="u3",
+    ),
     sequence("u", 1, "theta phi lam", _u3, "General one-qubit gate; the same as u3.", label="U"),
-    sequence("rot", 1, "phi theta omega",
-             lambda phi, theta, omega: [("rz", (phi,), (0,), ()), ("ry", (theta,), (0,), ()), ("rz", (omega,), (0,), ())],
-             "General rotation RZ(omega) RY(theta) RZ(phi).", label="ROT"),  # fmt: skip
-    sequence("cu", 2, "theta phi lam gamma", _cu, "Controlled u3 with a phase gamma on the control.", qasm="cu"),
-    sequence("fsim", 2, "theta phi",
-             lambda theta, phi: [("xy", (theta,), (0, 1), ()), ("p", (-phi,), (1,), (0,))],
-             "Fermionic simulation gate: xy(theta), then the phase exp(-i phi) on |11>.", label="fSim"),  # fmt: skip
+    sequence(
+        "rot",
+        1,
+        "phi theta omega",
+        lambda phi, theta, omega: [
+            ("rz", (phi,), (0,), ()),
+            ("ry", (theta,), (0,), ()),
+            ("rz", (omega,), (0,), ()),
+        ],
+        "General rotation RZ(omega) RY(theta) RZ(phi).",
+        label="ROT",
+    ),
+    sequence(
+        "cu", 2, "theta phi lam gamma", _cu, "Controlled u3 with a phase gamma on the control.", qasm="cu"
+    ),
+    sequence(
+        "fsim",
+        2,
+        "theta phi",
+        lambda theta, phi: [("xy", (theta,), (0, 1), ()), ("p", (-phi,), (1,), (0,))],
+        "Fermionic simulation gate: xy(theta), then the phase exp(-i phi) on |11>.",
+        label="fSim",
+    ),
 )
 
 # Builders with controls: name -> (row, number of controls). In OpenQASM these names are in stdgates.inc unless noted.

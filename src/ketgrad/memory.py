@@ -18,7 +18,9 @@ def available_bytes() -> int:
     >>> available_bytes() > 0
     True
     """
-    known = [limit for limit in (_free_memory(), _control_group_room(), _address_space_room()) if limit is not None]
+    known = [
+        limit for limit in (_free_memory(), _control_group_room(), _address_space_room()) if limit is not None
+    ]
     return max(0, min(known)) if known else 2**62
 
 
@@ -94,7 +96,9 @@ def _control_group_room() -> int | None:
             statistics = (root / usage).with_name("memory.stat").read_text(encoding="ascii")
         except (OSError, ValueError):
             continue  # this version of control groups is not mounted
-        cache = next((int(row.split()[1]) for row in statistics.splitlines() if row.split()[0] == reclaimable), 0)
+        cache = next(
+            (int(row.split()[1]) for row in statistics.splitlines() if row.split()[0] == reclaimable), 0
+        )
         return int(text) - used + cache
     return None
 

@@ -329,7 +329,7 @@ def u2(phi: Angle | float, lam: Angle | float, qubit: int) -> Op:
 
 
 def u3(theta: Angle | float, phi: Angle | float, lam: Angle | float, qubit: int) -> Op:
-    """General one-qubit gate [[cos, -e^(i lam) sin], [e^(i phi) sin, e^(i (phi + lam)) cos]] of theta / 2.
+    """General one-qubit gate RZ(phi) RY(theta) RZ(lam) exp(i (phi + lam) / 2).
 
     >>> u3(0.5, 0.5, 0.5, 0)
     u3(0.5, 0.5, 0.5, 0)
@@ -516,7 +516,7 @@ def cu1(theta: Angle | float, control: int, target: int) -> Op:
 
 
 def cu3(theta: Angle | float, phi: Angle | float, lam: Angle | float, control: int, target: int) -> Op:
-    """Controlled u3. General one-qubit gate [[cos, -e^(i lam) sin], [e^(i phi) sin, e^(i (phi + lam)) cos]] of theta / 2.
+    """Controlled u3. General one-qubit gate RZ(phi) RY(theta) RZ(lam) exp(i (phi + lam) / 2).
 
     >>> cu3(0.5, 0.5, 0.5, 0, 1)
     u3(0.5, 0.5, 0.5, 1).control(0)

@@ -142,7 +142,7 @@ class PauliSum:
         return f"Pauli({_text(self.terms)!r})"
 
 
-def Pauli(text: str | float) -> PauliSum:  # noqa: N802 - reads as a literal: kg.Pauli("Z0 Z1")
+def Pauli(text: str | float) -> PauliSum:
     """Read a sum of Pauli words: "Z0", "0.5 Z0 Z1 - X2", "X1 Y2 + 2", "-1.5e-3 Z3", "1j X0".
 
     A word is a product of letters with qubit numbers; the identity is "I0" or a bare number.

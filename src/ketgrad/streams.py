@@ -21,7 +21,10 @@ def stream(seed: Any, *counters: int) -> np.random.Generator:
 
     Salmon et al. 2011, doi:10.1145/2063384.2063405 (Philox).
 
-    >>> bool(stream(7, 2).random() == stream(7, 2).random()), bool(stream(7, 2).random() == stream(7, 3).random())
+    >>> (
+    ...     bool(stream(7, 2).random() == stream(7, 2).random()),
+    ...     bool(stream(7, 2).random() == stream(7, 3).random()),
+    ... )
     (True, False)
     """
     root = check_seed(seed)
