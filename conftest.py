@@ -1,10 +1,14 @@
 """Settings for every test and every docstring example."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import settings
 
 import ketgrad as kg
+
+collect_ignore = [] if sys.platform == "linux" else ["tests/test_process_linux.py"]
 
 # The same examples in every run: a red test must be red for everybody.
 settings.register_profile("ketgrad", derandomize=True, deadline=None, print_blob=False)

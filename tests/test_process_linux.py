@@ -1,0 +1,85 @@
+"""What only Linux lets a test see: fork, affinity, thread counts and signals around native calls."""
+
+import concurrent.futures
+import multiprocessing
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from test_process import StopNowError, answer, environment, layered, python
+
+import ketgrad as kg
+
+
+def test_children_forked_after_the_use_of_threads_work():
+    expected = answer(threads=4)
+    with concurrent.futures.ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as pool:
+        assert list(pool.map(answer, [4] * 20, timeout=60)) == [expected] * 20
+    assert answer(threads=4) == expected
+
+
+@pytest.mark.parametrize("limit", ["affinity", "OMP_NUM_THREADS"])
+def test_by_default_there_are_no_more_threads_than_the_process_may_use(limit):
+    code = (
+        "import os, test_process\n"
+        f"{'os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})' if limit == 'affinity' else ''}\n"
+        "f, weights, inputs, cotangent = test_process.problem(10, 200)\n"
+        "before = len(os.listdir('/proc/self/task'))\n"
+        "f.vjp(weights, inputs, cotangent)\n"
+        "print(len(os.listdir('/proc/self/task')) - before)\n"
+    )
+    limits = {"OMP_NUM_THREADS": "1"} if limit == "OMP_NUM_THREADS" else {}
+    assert python(code, OPENBLAS_NUM_THREADS="1", **limits).stdout == "0\n"
+
+
+LONG_CALL = """
+import numpy as np, ketgrad as kg
+from test_process import layered
+f = kg.expectation(layered({qubits}, 1) * 400, kg.Pauli("Z0"))
+weights, inputs = np.zeros(f.num_weights), np.zeros(({batch}, {qubits}))
+print("ready", flush=True)
+f.vjp(weights, inputs, np.ones(({batch}, 1))) if {derivative} else f(weights, inputs)
+"""
+
+
+@pytest.mark.parametrize("derivative", [False, True], ids=["value", "gradient"])
+@pytest.mark.parametrize("qubits, batch", [(20, 1), (10, 3000)])
+def test_an_interrupt_is_answered_within_a_second(qubits, batch, derivative):
+    code = LONG_CALL.format(qubits=qubits, batch=batch, derivative=derivative)
+    child = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert child.stdout and child.stdout.readline() == "ready\n"
+    time.sleep(0.3)
+    assert child.poll() is None, "the call ended before it could be interrupted"
+    start = time.monotonic()
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=30)
+    assert time.monotonic() - start < 1.0
+    assert "KeyboardInterrupt" in errors
+
+
+def test_an_exception_of_a_signal_handler_passes_through_and_leaves_the_core_usable():
+    before = answer(2)
+
+    def stop(*_):
+        raise StopNowError
+
+    circuit = layered(18, 1) * 400
+    f = kg.expectation(circuit, kg.Pauli("Z0"), threads=2)
+    previous = signal.signal(signal.SIGALRM, stop)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(StopNowError):
+            f(np.zeros(f.num_weights), np.zeros(18))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert answer(2) == before
