@@ -17,7 +17,7 @@ LAYERS = [
     ["errors", "memory", "files", "streams", "arguments"],
     ["paulis", "angles", "gates", "circuit", "custom", "ops", "program", "draw", "qasm"],
     ["_native", "executors", "gradients", "plan", "function"],
-    ["encodings", "ansatz", "hamiltonians", "losses", "patterns", "search", "optimize", "kernels", "analysis"],
+    ["patterns", "encodings", "ansatz", "hamiltonians", "losses", "patterns", "search", "optimize", "kernels", "analysis"],
     ["models"],
     ["bridges"],
     ["datasets", "referee", "report", "cli", "__main__"],

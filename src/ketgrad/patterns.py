@@ -1,0 +1,88 @@
+"""Which qubits an entangling layer joins: one function for every encoding, ansatz and spin chain."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from itertools import combinations
+from typing import Any
+
+from ketgrad.errors import KetgradIndexError, KetgradTypeError, KetgradValueError, near_matches
+
+Entanglement = str | Iterable[tuple[int, ...]]
+
+PATTERNS = ("none", "linear", "reverse_linear", "circular", "ring", "pairwise", "full")
+
+
+def groups(entanglement: Entanglement, num_qubits: int, size: int = 2) -> tuple[tuple[int, ...], ...]:
+    """The groups of `size` qubits that a layer joins, in the order in which its gates are applied.
+
+    entanglement: a list of groups, or a name: "none"; "linear": (0, 1), (1, 2), ...; "reverse_linear": the same
+        from the end; "circular": the group across the end, then linear; "ring": linear, then the group across the
+        end; "pairwise": (0, 1), (2, 3), ..., then (1, 2), (3, 4), ...; "full": every group.
+    Names mean what they mean in Qiskit, except "ring", the order of PennyLane's entangling layers. A register no
+    larger than the group has no group across the end.
+    Cost: O(groups). Raises `KetgradValueError` for an unknown name, `KetgradIndexError` for qubits that do not exist.
+
+    >>> groups("ring", 3), groups("circular", 3)
+    (((0, 1), (1, 2), (2, 0)), ((2, 0), (0, 1), (1, 2)))
+    """
+    if not isinstance(entanglement, str):
+        return _given(entanglement, num_qubits, size)
+    if entanglement not in PATTERNS:
+        raise KetgradValueError(
+            f"There is no entanglement {entanglement!r}. {near_matches(entanglement, PATTERNS)} "
+            "A list of pairs such as [(0, 1), (2, 0)] is also accepted."
+        )
+    chain = [tuple(range(k, k + size)) for k in range(num_qubits - size + 1)]
+    across = [
+        tuple((k + j) % num_qubits for j in range(size)) for k in range(num_qubits - size + 1, num_qubits)
+    ]
+    if size == 1 or num_qubits <= size:
+        across = []
+    orders = {
+        "none": [],
+        "linear": chain,
+        "reverse_linear": chain[::-1],
+        "circular": across + chain,
+        "ring": chain + across,
+        "pairwise": chain[::2] + chain[1::2],
+    }
+    return (
+        tuple(combinations(range(num_qubits), size))
+        if entanglement == "full"
+        else tuple(orders[entanglement])
+    )
+
+
+def check_count(value: Any, name: str, least: int = 1) -> int:
+    """`value` as an integer of at least `least`, else an error that names the argument.
+
+    >>> check_count(3, "layers")
+    3
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise KetgradTypeError(f"`{name}` must be an integer, but is {value!r}.")
+    if number < least:
+        raise KetgradValueError(f"`{name}` must be at least {least}, but is {number}.")
+    return number
+
+
+def _given(
+    entanglement: Iterable[tuple[int, ...]], num_qubits: int, size: int
+) -> tuple[tuple[int, ...], ...]:
+    chosen = tuple(tuple(check_count(q, "entanglement", 0) for q in group) for group in entanglement)
+    for group in chosen:
+        if len(group) != size or len(set(group)) != size:
+            raise KetgradValueError(
+                f"`entanglement` must hold groups of {size} different qubits, but holds {group}."
+            )
+        if max(group) >= num_qubits:
+            raise KetgradIndexError(
+                f"`entanglement` holds {group}, but the register has the qubits 0 to {num_qubits - 1}."
+            )
+    return chosen
