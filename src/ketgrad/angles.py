@@ -158,6 +158,7 @@ class Variables:
         self.builder = builder
 
     def __call__(self, *arguments: Any) -> Any:
+        """The gate of the same name, where there is one."""
         if self.builder is None:
             raise KetgradTypeError(f"`{self.name}` is indexed, as {self.name}[0]; it is not a function.")
         return self.builder(*arguments)

@@ -47,7 +47,8 @@ def unitary(matrix: Any, *qubits: int, check: bool = True) -> Op:
     size = 2 ** len(qubits)
     if array.shape != (size, size):
         raise KetgradValueError(
-            f"`matrix` must have shape ({size}, {size}) - it acts on {len(qubits)} qubits - but has shape {array.shape}."
+            f"`matrix` must have shape ({size}, {size}) - it acts on {len(qubits)} qubits - "
+            f"but has shape {array.shape}."
         )
     if not np.isfinite(array).all():
         raise KetgradValueError("`matrix` must be finite, but holds NaN or infinity.")

@@ -71,9 +71,9 @@ def check_shape(array: np.ndarray, name: str, shape: str, why: str = "") -> None
 
     Letters stand for any length (the same letter for the same length), "..." for any number of leading axes.
 
-    >>> check_shape(np.zeros((5, 2)), "inputs", "(..., 3)", "the circuit reads x[0] to x[2]")
+    >>> check_shape(np.zeros((5, 2)), "inputs", "(..., 3)", "there are three")
     Traceback (most recent call last):
-    ketgrad.errors.KetgradValueError: `inputs` must have shape (..., 3) - the circuit reads x[0] to x[2] - but has shape (5, 2).
+    ketgrad.errors.KetgradValueError: `inputs` must have shape (..., 3) - there are three - but has shape (5, 2).
     """
     parts = [part.strip() for part in shape.strip("() ").split(",") if part.strip()]
     free = bool(parts) and parts[0] == "..."

@@ -14,7 +14,7 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes, *, over
     """Write `content` to `path` so that a reader sees the old file or the complete new one, never a mix.
 
     The bytes go to a temporary file in the same folder, are flushed to the disk, and take the final name in
-    one step. Missing folders are created. Text is UTF-8 with "\\n" line ends.
+    one step. Missing folders are created. Text is written as UTF-8.
     Returns the path. Raises `KetgradOSError` (with `errno`) if the file exists and `overwrite` is false, or if
     the system refuses; the old file is then untouched and no temporary file is left.
 

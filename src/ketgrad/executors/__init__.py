@@ -40,6 +40,7 @@ class Executor(Protocol):
 EXECUTORS: Mapping[str, tuple[str, str]] = {
     "reference": ("ketgrad.executors.reference", "Reference"),
     "native": ("ketgrad.executors.native", "Native"),
+    "sampled": ("ketgrad.executors.sampled", "Sampled"),
 }
 
 

@@ -25,8 +25,16 @@ class Reference:
         values = _answer(program, _forward(program, weights, inputs))
         return values.astype(_result_type(values, dtype), copy=False)
 
-    def vjp(self, program: Program, weights: np.ndarray, inputs: np.ndarray, cotangent: np.ndarray, *,
-            dtype: Any = np.complex128, threads: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    def vjp(
+        self,
+        program: Program,
+        weights: np.ndarray,
+        inputs: np.ndarray,
+        cotangent: np.ndarray,
+        *,
+        dtype: Any = np.complex128,
+        threads: int | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Values, and the derivatives of sum(cotangent * values) in the shapes of `weights` and `inputs`.
 
         psi and lambda are un-applied together: with lambda = d loss / d psi, an instruction exp(-i a G / 2)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import unicodedata
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
 
 # Left-to-right and right-to-left marks, embeddings, overrides and isolates: they can make a name read as another.
 BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -75,16 +80,50 @@ def formula_safe(cell: object) -> object:
     return cell
 
 
-def redact(text: str, environment: dict[str, str] | None = None) -> str:
-    """Return `text` without logins and queries of URLs and without the values of secret environment variables.
+def hide_secrets(text: str, environment: Mapping[str, str] | None = None) -> str:
+    """Return `text` without the values of secret environment variables.
 
-    A variable counts as secret when a word of its name is TOKEN, SECRET, PASSWORD, KEY or CREDENTIAL.
+    A variable counts as secret when a word of its name is TOKEN, SECRET, PASSWORD, KEY or CREDENTIAL, and its value
+    has at least 8 characters. `environment` defaults to that of the process.
+
+    >>> hide_secrets("failed with abcd-efgh", {"IBM_TOKEN": "abcd-efgh"})
+    'failed with (hidden)'
+    """
+    for secret in sorted(_secrets(os.environ if environment is None else environment), key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return text
+
+
+def _secrets(environment: Mapping[str, str]) -> set[str]:
+    return {value for name, value in environment.items() if SECRET_NAME.search(name) and len(value) >= 8}
+
+
+def redact(text: str) -> str:
+    """Return `text` without secrets, and without the logins and queries of web addresses.
 
     >>> redact("https://me:pass@host/table.csv?token=1")
     'https://(hidden)@host/table.csv?(hidden)'
     """
-    variables = dict(os.environ) if environment is None else environment
-    secrets = {value for name, value in variables.items() if SECRET_NAME.search(name) and len(value) >= 8}
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
-    return URL_QUERY.sub(rf"\1?{HIDDEN}", URL_LOGIN.sub(f"{HIDDEN}@", text))
+    return URL_QUERY.sub(rf"\1?{HIDDEN}", URL_LOGIN.sub(f"{HIDDEN}@", hide_secrets(text)))
+
+
+def without_secrets(value: Value) -> Value:
+    """Return a frozen dataclass, tuple, dictionary or text with secrets hidden in every text inside it.
+
+    >>> without_secrets(("fold", 3))
+    ('fold', 3)
+    """
+    return _scrubbed(value) if _secrets(os.environ) else value
+
+
+def _scrubbed(value: Any) -> Any:
+    if isinstance(value, str):
+        return hide_secrets(value)
+    if isinstance(value, tuple):
+        return tuple(_scrubbed(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _scrubbed(item) for key, item in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: _scrubbed(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return dataclasses.replace(value, **fields)
+    return value

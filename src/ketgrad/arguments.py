@@ -1,0 +1,211 @@
+"""What a function call is given: any array-like of real numbers, checked, broadcast and laid out in rows.
+
+An executor wants rows: weights (1 or B, num_weights) and inputs (1 or B, num_inputs), contiguous, of one real
+type. A caller writes lists, integers, float32 tables, and any number of leading axes. The way between the two
+is here, and so is the wording of every refusal on that way.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from decimal import Decimal
+from numbers import Real
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ketgrad.errors import KetgradTypeError, KetgradValueError
+from ketgrad.memory import reserve
+
+# Beyond these sizes the spacing of floating-point numbers is visible in an angle: 1.5e-8 rad and 0.008 rad.
+LARGEST_ANGLE = {np.dtype(np.float64): 2.0**26, np.dtype(np.float32): 2.0**16}
+
+
+class Rows(NamedTuple):
+    """Weights and inputs in rows, and the leading axes that they had."""
+
+    weights: np.ndarray
+    inputs: np.ndarray
+    lead: tuple[int, ...]
+    weights_shape: tuple[int, ...]
+    inputs_shape: tuple[int, ...]
+
+
+def real_array(value: Any, name: str) -> np.ndarray:
+    """`value` as a float32 or float64 array: integers, booleans and lists are converted, never truncated.
+
+    Raises `KetgradTypeError` for text, None, complex numbers, dates, masked and sparse arrays, naming the
+    first entry that is not a real number; `KetgradValueError` for lists of unequal lengths.
+
+    >>> real_array([1, 2], "weights")
+    array([1., 2.])
+    >>> real_array([[0.5, "a"]], "inputs")
+    Traceback (most recent call last):
+    ketgrad.errors.KetgradTypeError: `inputs` must hold real numbers, but inputs[0, 1] is 'a' (str).
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise KetgradTypeError(
+            f"`{name}` must be a plain array, but is masked - fill the gaps or drop those rows."
+        )
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind in "US":
+            array = np.asarray(
+                value, dtype=object
+            )  # ['a', 1.0] became all text: look at the entries themselves
+    except ValueError:
+        raise KetgradValueError(
+            f"`{name}` must be a rectangular array of numbers, but its rows have unequal lengths."
+        ) from None
+    kind = array.dtype.kind
+    if kind == "f":
+        return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+    if kind in "iub":
+        return array.astype(np.float64)
+    if kind == "c":
+        where = np.unravel_index(int(np.argmax(array.imag != 0)), array.shape) if array.size else ()
+        entry = complex(array[where]) if array.size else "empty"
+        raise KetgradTypeError(
+            f"`{name}` must hold real numbers, but {position(name, where)} is {entry} (complex) - "
+            f"pass its real part if that is meant."
+        )
+    if kind == "O":
+        return _from_objects(array, name)
+    raise KetgradTypeError(f"`{name}` must hold real numbers, but has the dtype {array.dtype}.")
+
+
+def position(name: str, index: tuple[Any, ...]) -> str:
+    """`name[2, 0]`: how messages point at one entry of an array.
+
+    >>> position("inputs", (2, 0)), position("weights", ())
+    ('inputs[2, 0]', 'weights')
+    """
+    return f"{name}[{', '.join(str(int(k)) for k in index)}]" if index else name
+
+
+def _from_objects(array: np.ndarray, name: str) -> np.ndarray:
+    if array.ndim == 0:
+        raise KetgradTypeError(
+            f"`{name}` must be an array of real numbers, but is {_shown(array[()])} ({type(array[()]).__name__})."
+        )
+    result = np.empty(array.shape)
+    for index, entry in np.ndenumerate(array):
+        if not isinstance(entry, Real | Decimal):
+            raise KetgradTypeError(
+                f"`{name}` must hold real numbers, but {position(name, index)} is {_shown(entry)} "
+                f"({type(entry).__name__})."
+            )
+        try:
+            result[index] = float(entry)
+        except OverflowError:
+            raise KetgradValueError(
+                f"{position(name, index)} is larger than any floating-point number."
+            ) from None
+    return result
+
+
+def _shown(entry: Any) -> str:
+    text = repr(entry)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def check_finite(array: np.ndarray, name: str, reader: Callable[[int], str] | None = None) -> None:
+    """Raise `KetgradValueError` at the first NaN or infinity; `reader` says what the column is for."""
+    finite = np.isfinite(array)
+    if finite.all():
+        return
+    index = np.unravel_index(int(np.argmin(finite)), array.shape)
+    role = reader(int(index[-1])) if reader is not None and index else ""
+    count = array.size - int(np.count_nonzero(finite))
+    more = f" ({count} entries are not finite)" if count > 1 else ""
+    raise KetgradValueError(
+        f"`{name}` must be finite{f' - {role} -' if role else ''} but {position(name, index)} is "
+        f"{array[index]}{more}."
+    )
+
+
+def warn_of_large_angles(array: np.ndarray, name: str, columns: np.ndarray) -> None:
+    """Warn when an angle is so large that neighbouring floating-point numbers differ visibly modulo 2 pi."""
+    limit = LARGEST_ANGLE[array.dtype]
+    if array.size == 0 or columns.size == 0 or np.abs(array[..., columns]).max() <= limit:
+        return
+    large = np.abs(array[..., columns]) > limit
+    index = np.unravel_index(int(np.argmax(large)), large.shape)
+    index = (*index[:-1], columns[index[-1]])
+    value = float(array[index])
+    warnings.warn(
+        f"{position(name, index)} is {value:g}: angles count modulo 2 pi, and {array.dtype} numbers of this size "
+        f"are {np.spacing(array[index]):.1g} apart. Reduce the angle before the call if its digits matter.",
+        stacklevel=5,
+    )
+
+
+def check_width(array: np.ndarray | None, name: str, letter: str, width: int) -> None:
+    """Raise `KetgradValueError` unless the last axis holds one entry for each variable that the circuit reads.
+
+    >>> check_width(np.zeros((5, 2)), "inputs", "x", 3)
+    Traceback (most recent call last):
+    ketgrad.errors.KetgradValueError: `inputs` must have shape (..., 3) - the circuit reads x[0] to x[2] - but has shape (5, 2).
+    """
+    if array is not None and array.ndim and array.shape[-1] == width:
+        return
+    why = f"the circuit reads no {name}"
+    if width:
+        why = f"the circuit reads {letter}[0]" + (f" to {letter}[{width - 1}]" if width > 1 else "")
+    if array is None:
+        raise KetgradValueError(f"`{name}` must have shape (..., {width}) - {why} - but is missing.")
+    hint = ""
+    if width == 1 and array.ndim <= 1:
+        hint = f" One column: write {name}[..., np.newaxis]."
+    elif array.ndim == 2 and array.shape[0] == width:
+        hint = " Its first axis fits: is it transposed?"
+    raise KetgradValueError(
+        f"`{name}` must have shape (..., {width}) - {why} - but has shape {array.shape}.{hint}"
+    )
+
+
+def align(weights: np.ndarray, inputs: np.ndarray, dtype: np.dtype) -> Rows:
+    """Broadcast the leading axes as a NumPy generalised ufunc does, and lay both arrays out in contiguous rows.
+
+    Only an array whose rows really repeat along some axes (neither shared by all samples nor one per sample)
+    is copied out to the full batch.
+    """
+    try:
+        lead = np.broadcast_shapes(weights.shape[:-1], inputs.shape[:-1])
+    except ValueError:
+        raise KetgradValueError(
+            f"the leading axes of `weights` and `inputs` must broadcast, but the shapes are {weights.shape} and "
+            f"{inputs.shape}: {weights.shape[:-1]} does not fit {inputs.shape[:-1]}."
+        ) from None
+    return Rows(
+        _rows(weights, lead, dtype, "weights"),
+        _rows(inputs, lead, dtype, "inputs"),
+        lead,
+        weights.shape,
+        inputs.shape,
+    )
+
+
+def _rows(array: np.ndarray, lead: tuple[int, ...], dtype: np.dtype, name: str) -> np.ndarray:
+    width, own, size = array.shape[-1], math.prod(array.shape[:-1]), math.prod(lead)
+    count = size if own in (0, size) else own
+    if own not in (0, 1, size):
+        count = size
+        reserve(
+            size * width * dtype.itemsize, f"`{name}` broadcast to {size} rows", "Call it in smaller batches."
+        )
+        array = np.broadcast_to(array, (*lead, width))
+    return np.ascontiguousarray(array, dtype=dtype).reshape(count, width)
+
+
+def unbroadcast(gradient: np.ndarray, lead: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
+    """A gradient in rows, summed over the axes along which its variable was broadcast, in the variable's shape."""
+    own = math.prod(shape[:-1])
+    if len(gradient) == own:
+        return gradient.reshape(shape)
+    full = gradient.reshape(*lead, shape[-1])
+    extra = len(lead) - (len(shape) - 1)
+    repeated = [extra + k for k, length in enumerate(shape[:-1]) if length == 1 != lead[extra + k]]
+    return full.sum(axis=(*range(extra), *repeated), keepdims=True).reshape(shape)

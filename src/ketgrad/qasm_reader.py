@@ -1,0 +1,600 @@
+"""The reader of OpenQASM 2 and of the circuit part of OpenQASM 3: statements to ops, with explicit stacks.
+
+The work that a text asks for is counted before it is done: a gate knows how many gate calls it stands for
+when its definition has been read, so a definition that doubles sixty times is refused without being expanded.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from ketgrad.angles import Angle, as_angle, w, x
+from ketgrad.circuit import Circuit, Op
+from ketgrad.errors import near_matches
+from ketgrad.gates import Gate
+from ketgrad.memory import reserve
+from ketgrad.qasm_expressions import Expression, Source, Tokens, evaluate, integer, parse_expression, shortened
+from ketgrad.qasm_gates import (
+    BUILT_IN,
+    LIBRARIES,
+    QELIB1_DEFINITIONS,
+    Call,
+    Definition,
+    Task,
+    push,
+    settled,
+    standard,
+)
+
+MAX_BITS = 10**6  # qubits, or classical bits, of all registers together
+BYTES_PER_OP = 600  # of an op in a Circuit, its angle included
+
+_CLASSICAL = "angle array bool box break cal case complex continue def defcal defcalgrammar default delay duration else \
+end extern float for if int let nop opaque output pragma return stretch switch uint while".split()
+_NOT_IN_BODIES = {*_CLASSICAL, "measure", "reset", "qubit", "bit", "qreg", "creg", "gate", "include", "input", "const"}
+_MODIFIERS = ("ctrl", "negctrl", "inv", "pow")
+
+
+@dataclass(frozen=True)
+class Register:
+    """A row of qubits or bits that the text declares."""
+
+    kind: str  # "qubit" or "bit"
+    first: int
+    size: int
+    is_array: bool = True
+
+    def __str__(self) -> str:
+        return f"a {self.kind} register of size {self.size}"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a text says: the circuit, and what of the text is not part of a circuit.
+
+    qubits: the names of qubits 0, 1, ... in the text. parameters: the angle that each `input` has become.
+    notes: one line for each statement that was understood and left out (final measurements, resets of |0>).
+    """
+
+    circuit: Circuit
+    version: int
+    qubits: tuple[str, ...]
+    parameters: Mapping[str, Angle]
+    notes: tuple[str, ...]
+
+
+Recognise = Callable[[str], tuple[str, Gate] | None]
+
+
+def read_program(source: Source, max_operations: int, same: Recognise) -> Reading:
+    """Read a whole text. `same(name)` is the definition that our writer gives to a gate of that name, and the gate."""
+    return _Reader(Tokens(source), source, max_operations, same).program()
+
+
+@dataclass
+class _Reader:
+    """The state of one reading: names declared so far, ops made so far."""
+
+    tokens: Tokens
+    source: Source
+    max_operations: int
+    same: Recognise
+    version: int = 3
+    declared: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Angle] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)  # of constants and parameters
+    sizes: dict[str, int] = field(default_factory=lambda: {"qubit": 0, "bit": 0})
+    names: list[str] = field(default_factory=list)
+    ops: list[Op] = field(default_factory=list)
+    count: int = 0
+    used: set[int] = field(default_factory=set)
+    measured: set[int] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+    def program(self) -> Reading:
+        """All statements, first to last."""
+        tokens = self.tokens
+        if tokens.word == "OPENQASM":
+            self._header()
+        elif tokens.word == "include" and "qelib1.inc" in self.source.text[tokens.position :][:40]:
+            self.version = 2
+        self._declare_gates(BUILT_IN[self.version])
+        while tokens.kind != "end":
+            self._statement()
+        circuit = Circuit(self.ops, self.sizes["qubit"])
+        return Reading(circuit, self.version, tuple(self.names), self.parameters, tuple(self.notes))
+
+    def _header(self) -> None:
+        tokens = self.tokens
+        tokens.advance()
+        if tokens.word not in ("2", "2.0", "3", "3.0", "3.1"):
+            raise tokens.fault(f"the version must be 2.0, 3.0 or 3.1, but is {tokens.shown()}.")
+        self.version = int(tokens.take()[0])
+        tokens.expect(";", "after the version")
+
+    def _statement(self) -> None:
+        tokens = self.tokens
+        word = tokens.word
+        if tokens.kind == "name" and isinstance(self.declared.get(word), Definition):
+            return self._gate_call()
+        if word == ";":
+            return tokens.advance()
+        statement = _STATEMENTS[self.version].get(word)
+        if statement is not None:
+            return statement(self)
+        if word in _MODIFIERS and self.version == 3:
+            return self._gate_call()
+        if isinstance(self.declared.get(word), Register):
+            return self._assignment()
+        if word in _CLASSICAL or word in "@#" or word in _STATEMENTS[5 - self.version]:
+            raise tokens.fault(
+                f"the statement '{word}' is not supported - a circuit holds declarations, gates, barriers and final "
+                f"measurements - or does not belong to OpenQASM {self.version}."
+            )
+        if word == "OPENQASM":
+            raise tokens.fault("the version must be the first statement.")
+        if tokens.kind != "name":
+            raise tokens.fault(f"expected a statement, but found {tokens.shown()}.")
+        raise self._unknown_gate(word, tokens.position)
+
+    # -- declarations
+
+    def _include(self) -> None:
+        tokens = self.tokens
+        tokens.advance()
+        library = LIBRARIES.get(tokens.word[1:-1]) if tokens.kind == "string" else None
+        if library is None:
+            raise tokens.fault(
+                f"only \"stdgates.inc\" and \"qelib1.inc\" can be included - both are built in and no other file "
+                f"is read - but here stands {tokens.shown()}."
+            )
+        name = tokens.word[1:-1]
+        self._declare_gates(library)
+        if name == "qelib1.inc":
+            for composite in _composite_gates():
+                self._declare(composite.name, composite, tokens.position)
+        tokens.advance()
+        tokens.expect(";", "after the file name")
+
+    def _declare_gates(self, library: Mapping[str, tuple[str, int]]) -> None:
+        for name, (row, num_controls) in library.items():
+            self._declare(name, standard(name, row, num_controls), self.tokens.position)
+
+    def _declare(self, name: str, what: Any, position: int) -> None:
+        if name in self.declared:
+            raise self.source.fault(position, f"the name {shortened(name)} is declared already.")
+        self.declared[name] = what
+
+    def _old_register(self) -> None:
+        """qreg q[3]; or creg c[3]; of OpenQASM 2, which 3 allows too."""
+        tokens = self.tokens
+        kind = "qubit" if tokens.take() == "qreg" else "bit"
+        position, name = tokens.position, tokens.name("a register")
+        size = self._designator() if tokens.word == "[" or self.version == 2 else 1
+        self._declare_register(kind, name, size, True, position)
+        tokens.expect(";", f"after the declaration of {name}")
+
+    def _register(self) -> None:
+        """qubit[3] q; qubit q; bit[3] c; bit c; bit[3] c = measure q;"""
+        tokens = self.tokens
+        kind = tokens.take()
+        is_array = tokens.word == "["
+        size = self._designator() if is_array else 1
+        position, name = tokens.position, tokens.name("a register")
+        self._declare_register(kind, name, size, is_array, position)
+        if kind == "bit" and tokens.accept("="):
+            self._measurement(Register("bit", 0, size), position)
+        tokens.expect(";", f"after the declaration of {name}")
+
+    def _designator(self) -> int:
+        tokens = self.tokens
+        tokens.expect("[", "before the size")
+        position = tokens.position
+        size = self._whole_number("a size")
+        if size < 1:
+            raise self.source.fault(position, f"a size must be at least 1, but is {size}.")
+        tokens.expect("]", "after the size")
+        return size
+
+    def _declare_register(self, kind: str, name: str, size: int, is_array: bool, position: int) -> None:
+        first = self.sizes[kind]
+        if first + size > MAX_BITS:
+            total = first + size
+            shown = f"{total:,}" if total < 10**15 else f"about 10^{len(str(total)) - 1}"
+            raise self.source.fault(position, f"a text may declare {MAX_BITS:,} {kind}s, but {name} makes it {shown}.")
+        self._declare(name, Register(kind, first, size, is_array), position)
+        self.sizes[kind] = first + size
+        if kind == "qubit":
+            self.names += [f"{name}[{k}]" for k in range(size)] if is_array else [name]
+
+    def _input(self) -> None:
+        """input float[64] name; becomes w[i] for the name w_i, x[j] for x_j, and else the next free weight."""
+        tokens = self.tokens
+        tokens.advance()
+        if tokens.word not in ("float", "angle"):
+            raise tokens.fault(f"an input of type {tokens.shown()} is not supported; declare `input float[64] name;`.")
+        tokens.advance()
+        if tokens.word == "[":
+            self._designator()
+        position, name = tokens.position, tokens.name("an input")
+        self._declare(name, "input", position)
+        self.parameters[name] = self.values[name] = _parameter(name, self.parameters)
+        tokens.expect(";", f"after the declaration of {name}")
+
+    def _constant(self) -> None:
+        tokens = self.tokens
+        tokens.advance()
+        if tokens.word not in ("int", "uint", "float", "angle"):
+            raise tokens.fault(f"a constant of type {tokens.shown()} is not supported; types: int, uint, float, angle.")
+        kind = tokens.take()
+        if tokens.word == "[":
+            self._designator()
+        position, name = tokens.position, tokens.name("a constant")
+        tokens.expect("=", f"after const {name}")
+        value = self._value()
+        if isinstance(value, Angle) or kind in ("int", "uint") and int(value) != value:
+            raise self.source.fault(position, f"the constant {name} must have a fixed value of type {kind}.")
+        self._declare(name, "constant", position)
+        self.values[name] = int(value) if kind in ("int", "uint") else float(value)
+        tokens.expect(";", f"after the declaration of {name}")
+
+    def _value(self) -> Any:
+        return evaluate(parse_expression(self.tokens, self.version, self.values), self.values, self.source)
+
+    def _whole_number(self, what: str) -> int:
+        tokens = self.tokens
+        position = tokens.position
+        after = position + len(tokens.word)
+        if tokens.kind == "integer" and (self.version == 2 or self.source.text[after : after + 1] in "]),}:"):
+            number = integer(tokens)
+            tokens.advance()
+            return number
+        value = self._value()
+        if not isinstance(value, int):
+            raise self.source.fault(position, f"{what} must be an integer, but is {value}.")
+        return value
+
+    # -- gate definitions
+
+    def _gate_definition(self) -> None:
+        tokens = self.tokens
+        start = tokens.position
+        tokens.advance()
+        position, name = tokens.position, tokens.name("a gate")
+        parameters = self._names_in_brackets() if tokens.accept("(") else ()
+        qubits = self._name_list("a qubit", "{")
+        self._refuse_repeats((*parameters, *qubits), position)
+        known = dict.fromkeys(parameters) | {n: v for n, v in self.values.items() if not isinstance(v, Angle)}
+        slots = {qubit: k for k, qubit in enumerate(qubits)}
+        tokens.expect("{", f"before the body of {name}")
+        body: list[Call] = []
+        while tokens.word != "}":
+            self._body_statement(name, known, slots, body)
+        text = tokens.source.text[start : tokens.position + 1]
+        cost = min(1 + sum(call.cost for call in body), self.max_operations + 1)
+        made = self._gate_with_this_definition(name, text, body)
+        self._declare(name, made or Definition(name, parameters, len(qubits), cost, body=tuple(body)), position)
+        tokens.advance()
+
+    def _gate_with_this_definition(self, name: str, text: str, body: list[Call]) -> Definition | None:
+        """A definition that our own writer makes, in the same words and of table rows, is read as the gate itself."""
+        ours = self.same(name)
+        if ours is None or ours[0].split() != text.split() or not all(call.gate.row is not None for call in body):
+            return None
+        gate = ours[1]
+        return Definition(name, gate.angle_names, gate.num_qubits, 1, gate)
+
+    def _body_statement(self, gate: str, known: dict[str, Any], slots: dict[str, int], body: list[Call]) -> None:
+        tokens = self.tokens
+        if tokens.accept(";"):
+            return
+        is_barrier = tokens.word == "barrier"
+        if is_barrier:
+            tokens.advance()
+            operands = self._name_list("a qubit", ";")
+        else:
+            if tokens.word in _NOT_IN_BODIES and tokens.word not in self.declared:
+                raise tokens.fault(f"the statement '{tokens.word}' is not supported in the body of a gate.")
+            call = self._call_head(known)
+            operands = self._name_list("a qubit", ";")
+        for operand in operands:
+            if operand not in slots:
+                raise tokens.fault(f"{shortened(operand)} is not a qubit of the gate {gate}. {near_matches(operand, slots)}")
+        if not is_barrier:
+            self._refuse_repeats(operands, call.position)
+            self._check_number_of_qubits(call, len(operands))
+            values = {name: value for name, value in known.items() if value is not None}
+            body.append(settled(call, tuple(slots[q] for q in operands), values, self.source))
+        tokens.expect(";", f"in the body of {gate}")
+
+    def _names_in_brackets(self) -> tuple[str, ...]:
+        names = self._name_list("a parameter", ")")
+        self.tokens.expect(")", "after the parameters")
+        return names
+
+    def _name_list(self, what: str, end: str) -> tuple[str, ...]:
+        """Names with commas between them, up to `end`."""
+        names: list[str] = []
+        while self.tokens.word != end:
+            names.append(self.tokens.name(what))
+            if not self.tokens.accept(","):
+                break
+        return tuple(names)
+
+    def _refuse_repeats(self, names: tuple[str, ...], position: int) -> None:
+        if len(set(names)) != len(names):
+            twice = Counter(names).most_common(1)[0][0]
+            raise self.source.fault(position, f"the name {shortened(twice)} occurs twice; qubits must be distinct.")
+
+    # -- gate calls
+
+    def _gate_call(self) -> None:
+        """One call at the top level: broadcast over registers, counted, expanded."""
+        call = self._call_head(self.values)
+        operands = self._operands()
+        self._check_number_of_qubits(call, len(operands))
+        lengths = {len(places) for places, is_array in operands if is_array}
+        if len(lengths) > 1:
+            raise self.source.fault(call.position, f"registers of different sizes: {sorted(lengths)}.")
+        repeats = lengths.pop() if lengths else 1
+        self._count(repeats * call.cost, call.position)
+        angles = tuple(evaluate(angle, self.values, self.source) for angle in call.angles)
+        for k in range(repeats):
+            places = tuple(places[k] if is_array else places[0] for places, is_array in operands)
+            if len(set(places)) != len(places) or (self.measured and not self.measured.isdisjoint(places)):
+                raise self._bad_places(call, places)
+            self.used.update(places)
+            self._expand(call, angles, places)
+        self.tokens.expect(";", f"after the gate {call.gate.name}")
+
+    def _call_head(self, known: Mapping[str, Any]) -> Call:
+        """Modifiers, name and angles of a call."""
+        tokens = self.tokens
+        start = tokens.position
+        power, polarity = self._modifiers(known) if self.version == 3 and tokens.word in _MODIFIERS else (1, ())
+        position, name = tokens.position, tokens.word
+        gate = self.declared.get(name)
+        if not isinstance(gate, Definition):
+            raise self._unknown_gate(name, position) if tokens.kind == "name" else tokens.fault(
+                f"expected the name of a gate, but found {tokens.shown()}.")  # fmt: skip
+        tokens.advance()
+        angles = self._angles(known) if tokens.word == "(" else ()
+        if len(angles) != len(gate.parameters):
+            wanted = f"{len(gate.parameters)} angle(s) ({', '.join(gate.parameters)})" if gate.parameters else "no angle"
+            raise self.source.fault(position, f"the gate {name} takes {wanted}, but {len(angles)} are given.")
+        return Call(gate, angles, polarity, power, start)
+
+    def _angles(self, known: Mapping[str, Any]) -> tuple[Expression, ...]:
+        tokens = self.tokens
+        tokens.advance()
+        angles: list[Expression] = []
+        while tokens.word != ")":
+            angles.append(parse_expression(tokens, self.version, known))
+            if not tokens.accept(","):
+                break
+        tokens.expect(")", "after the angles")
+        return tuple(angles)
+
+    def _modifiers(self, known: Mapping[str, Any]) -> tuple[int, tuple[bool, ...]]:
+        """ctrl @, negctrl(2) @, inv @, pow(3) @ in any order; they commute, so two numbers hold them all."""
+        tokens, power, polarity = self.tokens, 1, []
+        constants = {name: value for name, value in known.items() if value is not None}
+        while tokens.word in _MODIFIERS:
+            position, word = tokens.position, tokens.take()
+            number = 1
+            if word != "inv" and (word == "pow" or tokens.word == "("):
+                tokens.expect("(", f"after {word}")
+                value = evaluate(parse_expression(tokens, 3, constants), constants, self.source)
+                if isinstance(value, Angle) or value != int(value):
+                    raise self.source.fault(position, f"the number of '{word}' must be a fixed integer, but is {value}.")
+                number = int(value)
+                tokens.expect(")", f"after {word}")
+            tokens.expect("@", f"after {word}")
+            if word in ("inv", "pow"):
+                power *= number if word == "pow" else -1
+                if abs(power) > self.max_operations:
+                    raise self._too_many(position)
+            elif not 1 <= number <= MAX_BITS or len(polarity) + number > MAX_BITS:
+                raise self.source.fault(position, f"'{word}' takes 1 to {MAX_BITS:,} controls, but {number} is given.")
+            else:
+                polarity += [word == "ctrl"] * number
+        return power, tuple(polarity)
+
+    def _check_number_of_qubits(self, call: Call, given: int) -> None:
+        if given != call.num_qubits:
+            raise self.source.fault(
+                call.position, f"the gate {call.gate.name} acts on {call.num_qubits} qubit(s), but {given} are given."
+            )
+
+    def _unknown_gate(self, name: str, position: int) -> Exception:
+        gates = [known for known, what in self.declared.items() if isinstance(what, Definition)]
+        library = "stdgates.inc" if self.version == 3 else "qelib1.inc"
+        hint = near_matches(name, gates) if len(gates) > 2 else ""
+        if name in LIBRARIES[library] and name not in gates:
+            hint = f'It is in {library}: begin with `include "{library}";`.'
+        return self.source.fault(position, f"the gate {shortened(name)} is not declared. {hint}".rstrip())
+
+    def _bad_places(self, call: Call, places: tuple[int, ...]) -> Exception:
+        qubit, times = Counter(places).most_common(1)[0]
+        if times > 1:
+            message = f"the gate {call.gate.name} names the qubit {self.names[qubit]} twice; qubits must be distinct."
+        else:
+            name = self.names[min(self.measured & set(places))]
+            message = f"the gate {call.gate.name} acts on {name} after its measurement; only final measurements are read."
+        return self.source.fault(call.position, message)
+
+    def _count(self, more: int, position: int) -> None:
+        self.count += more
+        if self.count > self.max_operations:
+            raise self._too_many(position)
+        if more > 10**5:
+            reserve(more * BYTES_PER_OP, f"the {more:,} operations that this statement expands to")
+
+    def _too_many(self, position: int) -> Exception:
+        return self.source.fault(
+            position,
+            f"here the text expands to more than {self.max_operations:,} operations, which is the limit; "
+            "raise it with `max_operations`.",
+        )
+
+    def _expand(self, call: Call, angles: tuple[Any, ...], places: tuple[int, ...]) -> None:
+        """Append the ops of one call. The stack holds what is still to come, next on top."""
+        stack: list[Task] = []
+        push(stack, call, angles, places, (), 1)
+        while stack:
+            gate, values, qubits, controls, power = stack.pop()
+            if abs(power) != 1:
+                if power:
+                    sign = 1 if power > 0 else -1
+                    stack.append((gate, values, qubits, controls, power - sign))
+                    stack.append((gate, values, qubits, controls, sign))
+            elif gate.row is not None:
+                middle = gate.num_controls
+                op = Op(gate.row, qubits[middle:], tuple(map(as_angle, values)), controls + qubits[:middle])
+                self.ops.append(op.inverse() if power < 0 else op)
+            else:
+                named = self.values | dict(zip(gate.parameters, values, strict=True)) if values else self.values
+                for inner in gate.body if power < 0 else reversed(gate.body):
+                    numbers = tuple(evaluate(angle, named, self.source) for angle in inner.angles)
+                    push(stack, inner, numbers, tuple(qubits[k] for k in inner.qubits), controls, power)
+
+    # -- measurements, resets, barriers
+
+    def _operands(self) -> list[tuple[range | tuple[int, ...], bool]]:
+        """Qubit operands with commas between them: (places, whether it is an array to broadcast over)."""
+        operands: list[tuple[range | tuple[int, ...], bool]] = []
+        while self.tokens.word not in (";", "->"):
+            operands.append(self._operand("qubit"))
+            if not self.tokens.accept(","):
+                break
+        return operands
+
+    def _operand(self, kind: str) -> tuple[range | tuple[int, ...], bool]:
+        """q, q[2], q[0:2] or q[{0, 2}]."""
+        tokens = self.tokens
+        position, name = tokens.position, tokens.word
+        if tokens.kind == "name" and name.startswith("$"):
+            raise tokens.fault(f"the physical qubit {shortened(name)} is not supported; declare `qubit[n] q;`.")
+        tokens.name(f"a {kind}")
+        register = self.declared.get(name)
+        if not isinstance(register, Register) or register.kind != kind:
+            known = [n for n, what in self.declared.items() if isinstance(what, Register) and what.kind == kind]
+            hint = near_matches(name, known) if known else ""
+            raise self.source.fault(position, f"{shortened(name)} is not a declared {kind} or register. {hint}".rstrip())
+        if tokens.word != "[":
+            return range(register.first, register.first + register.size), register.is_array
+        tokens.advance()
+        if tokens.accept("{"):
+            chosen = [self._index(name, register)]
+            while tokens.accept(","):
+                chosen.append(self._index(name, register))
+            tokens.expect("}", "after the indices")
+            places, is_array = tuple(chosen), True
+        else:
+            places, is_array = self._index_or_range(name, register)
+        tokens.expect("]", "after the index")
+        return places, is_array
+
+    def _index_or_range(self, name: str, register: Register) -> tuple[range | tuple[int, ...], bool]:
+        first = self._index(name, register)
+        if not self.tokens.accept(":"):
+            return (first,), False
+        last = self._index(name, register)
+        return range(first, last + 1), True
+
+    def _index(self, name: str, register: Register) -> int:
+        position = self.tokens.position
+        index = self._whole_number("an index")
+        if not -register.size <= index < register.size or (index < 0 and self.version == 2):
+            shown = index if abs(index) < 10**15 else "the index"
+            raise self.source.fault(
+                position, f"{shown} is out of range: {name} is {register}, so indices are 0 to {register.size - 1}."
+            )
+        return register.first + index % register.size
+
+    def _measure(self) -> None:
+        """measure q -> c; or measure q;"""
+        position = self.tokens.position
+        places, _ = self._measurement(None, position)
+        if self.tokens.accept("->"):
+            bits, _ = self._operand("bit")
+            if len(bits) != len(places):
+                raise self.source.fault(position, f"{len(places)} qubit(s) are measured into {len(bits)} bit(s).")
+        self.tokens.expect(";", "after the measurement")
+
+    def _assignment(self) -> None:
+        """c = measure q;"""
+        position = self.tokens.position
+        bits, _ = self._operand("bit")
+        self.tokens.expect("=", "after the bit")
+        self._measurement(Register("bit", 0, len(bits)), position)
+        self.tokens.expect(";", "after the measurement")
+
+    def _measurement(self, target: Register | None, position: int) -> tuple[range | tuple[int, ...], bool]:
+        self.tokens.expect("measure", "- only a measurement can be assigned -" if target else "")
+        places, is_array = self._operand("qubit")
+        if target is not None and target.size != len(places):
+            raise self.source.fault(position, f"{len(places)} qubit(s) are measured into {target.size} bit(s).")
+        self.measured.update(places)
+        names = ", ".join(self.names[q] for q in places[:4]) + (", ..." if len(places) > 4 else "")
+        self._note(position, f"measure {names}: left out; ask ketgrad for probabilities or samples of these qubits")
+        return places, is_array
+
+    def _reset(self) -> None:
+        tokens = self.tokens
+        position = tokens.position
+        tokens.advance()
+        places, _ = self._operand("qubit")
+        late = sorted(self.used.intersection(places) | self.measured.intersection(places))
+        if late:
+            raise self.source.fault(
+                position, f"reset of {self.names[late[0]]} after a gate or measurement is not unitary and not supported."
+            )
+        self._note(position, "reset of qubits that are in |0>: left out")
+        tokens.expect(";", "after reset")
+
+    def _barrier(self) -> None:
+        self.tokens.advance()
+        self._operands()
+        self.tokens.expect(";", "after barrier")
+
+    def _note(self, position: int, message: str) -> None:
+        if len(self.notes) < 1000:
+            self.notes.append(f"line {self.source.text.count(chr(10), 0, position) + 1}: {message}")
+
+
+_BOTH = {
+    "include": _Reader._include, "gate": _Reader._gate_definition, "barrier": _Reader._barrier,
+    "measure": _Reader._measure, "reset": _Reader._reset, "qreg": _Reader._old_register, "creg": _Reader._old_register,
+}  # fmt: skip
+_STATEMENTS: Mapping[int, Mapping[str, Callable[[_Reader], None]]] = {
+    2: _BOTH,
+    3: _BOTH | {"qubit": _Reader._register, "bit": _Reader._register, "input": _Reader._input, "const": _Reader._constant},
+}  # fmt: skip
+
+
+def _parameter(name: str, taken: Mapping[str, Angle]) -> Angle:
+    """w_3 is w[3] and x_3 is x[3], as our writer names them; another name is the next free weight."""
+    kind, _, index = name.partition("_")
+    if kind in ("w", "x") and index.isascii() and index.isdigit() and str(int(index[:8])) == index:
+        wanted = (w if kind == "w" else x)[int(index)]
+        if wanted not in taken.values():
+            return wanted
+    return w[max((angle.count("w") for angle in taken.values()), default=0)]
+
+
+@lru_cache(maxsize=1)
+def _composite_gates() -> tuple[Definition, ...]:
+    """The gates of qelib1.inc that are sequences of others."""
+    source = Source(QELIB1_DEFINITIONS, "qelib1.inc")
+    reader = _Reader(Tokens(source), source, 10**7, lambda name: None, version=2)
+    for name, (row, num_controls) in LIBRARIES["qelib1.inc"].items():
+        reader.declared[name] = standard(name, row, num_controls)
+    before = set(reader.declared)
+    while reader.tokens.kind != "end":
+        reader._gate_definition()
+    return tuple(what for name, what in reader.declared.items() if name not in before)
