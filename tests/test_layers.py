@@ -16,7 +16,7 @@ PACKAGE = pathlib.Path(ketgrad.__path__[0])
 LAYERS = [
     ["errors", "memory", "files", "streams", "arguments"],
     ["paulis", "angles", "gates", "circuit", "custom", "ops", "program", "draw", "qasm"],
-    ["_native", "executors", "gradients", "plan", "function"],
+    ["_native", "executors", "arguments", "gradients", "plan", "function"],
     ["patterns", "encodings", "ansatz", "hamiltonians", "losses", "patterns", "search", "optimize", "kernels", "analysis"],
     ["models"],
     ["bridges"],

@@ -16,7 +16,7 @@ from ketgrad.arguments import Rows
 from ketgrad.circuit import Circuit
 from ketgrad.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
 from ketgrad.executors.sampled import MAX_SHOTS, Sampled
-from ketgrad.memory import FREE_BELOW, readable, reserve, state_bytes
+from ketgrad.memory import FREE_BELOW, reserve, state_bytes
 from ketgrad.paulis import PauliSum
 from ketgrad.plan import Plan
 from ketgrad.program import STATE_PREPARATION, Expect, Probabilities, Program, Samples, State, compile

@@ -1,0 +1,274 @@
+"""Finite shots around any exact executor: what a perfect quantum computer would report.
+
+Pauli words that agree on every qubit they share are read from the same shots: a rotation of each qubit's basis
+is appended to the program, the outcomes' exact probabilities are asked for, and outcomes are drawn from them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ketgrad.errors import KetgradTypeError, KetgradValueError
+from ketgrad.memory import reserve
+from ketgrad.program import PAULI_ROTATION, Expect, Probabilities, Program, Samples, State
+from ketgrad.streams import stream
+
+MAX_SHOTS = 2**53  # counts stay exact in float64
+CHUNK_BYTES = 32 * 2**20  # exact probabilities are held for about this much of the batch at a time
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Every value is estimated from `shots` simulated measurements; the exact part is done by `executor`.
+
+    executor: a name or an instance. shots: for each group of Pauli words that can be measured together.
+    Draws come from the generator passed to `run`, row after row: the same generator gives the same bits
+    whatever the thread count. No adjoint pass: gradients are shift rules on estimated values.
+
+    >>> from ketgrad.executors.sampled import Sampled
+    >>> f = kg.expectation(
+    ...     kg.Circuit([kg.ry(kg.w[0], 0)]), kg.Pauli("Z0"), executor=Sampled(shots=100), seed=1
+    ... )
+    >>> bool(abs(f([0.3])[0] - np.cos(0.3)) < 0.2)
+    True
+    """
+
+    executor: Any = "native"
+    shots: int = 1000
+
+    name = "sampled"
+    abilities = frozenset({"shots"})
+
+    def __post_init__(self) -> None:
+        from ketgrad.executors import get
+
+        if isinstance(self.shots, bool) or not isinstance(self.shots, int | np.integer):
+            raise KetgradTypeError(f"`shots` must be a positive integer, but is {self.shots!r}.")
+        if not 0 < self.shots <= MAX_SHOTS:
+            raise KetgradValueError(f"`shots` must be an integer from 1 to 2^53, but is {self.shots}.")
+        exact = get(self.executor)
+        if "exact" not in exact.abilities:
+            raise KetgradValueError(
+                f"`executor` must give exact probabilities to draw from, but {exact.name!r} does not."
+            )
+        object.__setattr__(self, "executor", exact)
+
+    def run(
+        self,
+        program: Program,
+        weights: np.ndarray,
+        inputs: np.ndarray,
+        *,
+        dtype: Any = np.complex128,
+        threads: int | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> np.ndarray:
+        """Estimates (B, K), frequencies (B, 2**m), or outcome indices (B, shots) as uint64."""
+        generator = stream(None) if rng is None else rng
+        if isinstance(program.question, State):
+            raise KetgradValueError(
+                "a state cannot be measured - ask for kg.probabilities or kg.samples, or no shots."
+            )
+        if isinstance(program.question, Samples):
+            draw = _Draw(self, generator, program.question.shots)
+            return _by_chunks(draw.outcomes, self._everything(program), weights, inputs, dtype, threads)
+        draw = _Draw(self, generator, int(self.shots))
+        real = np.float32 if np.dtype(dtype) == np.complex64 else np.float64
+        if isinstance(program.question, Probabilities):
+            counts = _by_chunks(draw.counts, program, weights, inputs, dtype, threads)
+            return (counts / self.shots).astype(real)
+        values = np.zeros((max(len(weights), len(inputs)), len(program.question.observables)))
+        for group in groups(program):
+            if group.program is None:  # multiples of the identity need no shots
+                values += group.coefficients[0]
+            else:
+                draw = replace(draw, group=group)
+                values += _by_chunks(draw.estimates, group.program, weights, inputs, dtype, threads)
+        return values.astype(real)
+
+    def vjp(self, *arguments: Any, **options: Any) -> Any:
+        """Refused: there is no adjoint pass through measurements."""
+        raise KetgradValueError("finite shots have no adjoint pass - use gradient=kg.ParameterShift().")
+
+    def executions(self, program: Program) -> int:
+        """Circuits that are run for one value: one for each group of words."""
+        if not isinstance(program.question, Expect):
+            return 1
+        return sum(group.program is not None for group in groups(program))
+
+    @staticmethod
+    def _everything(program: Program) -> Program:
+        return _kept(
+            program, "everything", lambda: program.asking(Probabilities(tuple(range(program.num_qubits))))
+        )
+
+
+class Group(NamedTuple):
+    """Words read from the same shots: their bits among the measured ones, and the observables' coefficients.
+
+    program: asks for the probabilities of the outcomes in the rotated basis; None for the identity.
+    parities: uint64 (words,). coefficients: (words, observables).
+    """
+
+    program: Program | None
+    parities: np.ndarray
+    coefficients: np.ndarray
+
+
+def groups(program: Program) -> tuple[Group, ...]:
+    """The words of all observables, divided greedily into groups that commute qubit by qubit.
+
+    Verteletskyi et al. 2020, arXiv:1907.03358.
+
+    >>> f = kg.expectation(kg.Circuit([], 2), [kg.Pauli("Z0 + Z0 Z1"), kg.Pauli("X1 + Z0")])
+    >>> [len(group.parities) for group in groups(f.program)]
+    [2, 1]
+    """
+    return _kept(
+        program, "measured groups", lambda: tuple(_group(program, words) for words in _partition(program))
+    )
+
+
+def _kept(program: Program, key: str, make: Any) -> Any:
+    found = program.cache.get(key)
+    return found if found is not None else program.cache.setdefault(key, make())
+
+
+def _partition(program: Program) -> list[dict[tuple[int, int], np.ndarray]]:
+    """Lists of words (x, z) -> coefficients per observable; a word stands once however many observables hold it."""
+    count = len(program.observable_start) - 1
+    owner = np.repeat(np.arange(count), np.diff(program.observable_start))
+    words: dict[tuple[int, int], np.ndarray] = {}
+    for k, (x, z, coefficient) in enumerate(
+        zip(program.word_x, program.word_z, program.word_coefficient, strict=True)
+    ):
+        words.setdefault((int(x), int(z)), np.zeros(count))[owner[k]] += coefficient
+    parts: list[tuple[list[int], dict[tuple[int, int], np.ndarray]]] = []
+    for (x, z), coefficients in words.items():
+        for basis, members in parts:
+            shared = (x | z) & (basis[0] | basis[1])
+            trivial = not (x | z) or not (basis[0] | basis[1])  # the identity forms a group of its own
+            if (
+                trivial is (not (x | z) and not (basis[0] | basis[1]))
+                and not ((x ^ basis[0]) | (z ^ basis[1])) & shared
+            ):
+                basis[0] |= x
+                basis[1] |= z
+                members[x, z] = coefficients
+                break
+        else:
+            parts.append(([x, z], {(x, z): coefficients}))
+    return [members for _, members in parts]
+
+
+def _group(program: Program, words: dict[tuple[int, int], np.ndarray]) -> Group:
+    coefficients = np.array(list(words.values()))
+    flip = parity = 0
+    for x, z in words:
+        flip |= x
+        parity |= z
+    support = flip | parity
+    if not support:
+        return Group(None, np.zeros(1, np.uint64), coefficients)
+    places = [p for p in range(program.num_qubits - 1, -1, -1) if support >> p & 1]
+    rotations = [_to_z_basis(p, flip, parity) for p in places if flip >> p & 1]
+    measured = tuple(program.num_qubits - 1 - p for p in places)
+    bits = [
+        sum(1 << (len(places) - 1 - k) for k, p in enumerate(places) if (x | z) >> p & 1) for x, z in words
+    ]
+    return Group(
+        _append(program, rotations).asking(Probabilities(measured)), np.array(bits, np.uint64), coefficients
+    )
+
+
+def _to_z_basis(place: int, flip: int, parity: int) -> tuple[int, int, float]:
+    """(x, z, angle) of the rotation that turns X, by RY(-pi/2), or Y, by RX(pi/2), into Z."""
+    bit = 1 << place
+    return (bit, 0, np.pi / 2) if parity & bit else (bit, bit, -np.pi / 2)
+
+
+def _append(program: Program, rotations: list[tuple[int, int, float]]) -> Program:
+    """The program followed by constant Pauli rotations."""
+    if not rotations:
+        return program
+    extra = len(rotations)
+    x, z, angle = (list(column) for column in zip(*rotations, strict=True))
+
+    def longer(array: np.ndarray, values: Any) -> np.ndarray:
+        return np.concatenate([array, np.array(values, dtype=array.dtype)])
+
+    return replace(
+        program,
+        kind=longer(program.kind, [PAULI_ROTATION] * extra),
+        x=longer(program.x, x),
+        z=longer(program.z, z),
+        controls=longer(program.controls, [0] * extra),
+        term_start=longer(program.term_start, program.term_start[-1] + 1 + np.arange(extra)),
+        term_coefficient=longer(program.term_coefficient, angle),
+        term_a=longer(program.term_a, [0] * extra),
+        term_b=longer(program.term_b, [0] * extra),
+        target_start=longer(program.target_start, [program.target_start[-1]] * extra),
+        data_start=longer(program.data_start, [program.data_start[-1]] * extra),
+        normalize=longer(program.normalize, [0] * extra),
+        cache={},
+    )
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """Outcomes from the exact probabilities of one chunk of rows."""
+
+    sampled: Sampled
+    generator: np.random.Generator
+    shots: int
+    group: Group | None = None
+
+    def counts(self, exact: np.ndarray) -> np.ndarray:
+        return self.generator.multinomial(self.shots, exact)
+
+    def estimates(self, exact: np.ndarray) -> np.ndarray:
+        assert self.group is not None
+        frequencies = self.counts(exact) / self.shots
+        outcomes = np.arange(exact.shape[1], dtype=np.uint64)
+        means = [frequencies @ _signs(outcomes & parity) for parity in self.group.parities]
+        return np.stack(means, axis=1) @ self.group.coefficients
+
+    def outcomes(self, exact: np.ndarray) -> np.ndarray:
+        drawn = np.empty((len(exact), self.shots), dtype=np.uint64)
+        for row, distribution in enumerate(np.cumsum(exact, axis=1)):
+            # the first outcome whose cumulated probability exceeds u: never one of probability zero
+            uniform = self.generator.random(self.shots) * distribution[-1]
+            drawn[row] = np.minimum(np.searchsorted(distribution, uniform, side="right"), exact.shape[1] - 1)
+        return drawn
+
+
+def _signs(bits: np.ndarray) -> np.ndarray:
+    """(-1)**(number of ones) for each entry."""
+    folded = bits.copy()
+    for distance in (32, 16, 8, 4, 2, 1):
+        folded ^= folded >> np.uint64(distance)
+    return 1.0 - 2.0 * (folded & np.uint64(1))
+
+
+def _by_chunks(
+    draw: Any, program: Program, weights: np.ndarray, inputs: np.ndarray, dtype: Any, threads: int | None
+) -> np.ndarray:
+    """`draw` applied to the exact probabilities of a few rows at a time."""
+    assert isinstance(draw.__self__, _Draw)
+    exact, shots = draw.__self__.sampled.executor, draw.__self__.shots
+    batch, width = max(len(weights), len(inputs)), 8 * 2 ** len(program.measured)
+    per_row = 8 * shots if draw.__name__ == "outcomes" else 0
+    reserve(
+        min(batch * width, max(CHUNK_BYTES, width)) + batch * per_row, f"the measurements of {batch} rows"
+    )
+    step = max(1, CHUNK_BYTES // width)
+    pieces = []
+    for start in range(0, batch, step):
+        rows = [a if len(a) == 1 else a[start : start + step] for a in (weights, inputs)]
+        found = exact.run(program, *rows, dtype=dtype, threads=threads)
+        chances = np.maximum(found.astype(np.float64), 0.0)
+        pieces.append(draw(chances / chances.sum(axis=1, keepdims=True)))
+    return np.concatenate(pieces)
