@@ -1,0 +1,121 @@
+"""Angles and circuits: values with an algebra."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from programs import random_circuit
+
+import ketgrad as kg
+from ketgrad.executors import get
+from ketgrad.program import State, compile
+
+variables = st.one_of(
+    st.integers(0, 3).map(lambda i: kg.w[i]), st.integers(0, 2).map(lambda j: kg.x[j]), st.floats(-3, 3, width=16)
+)
+
+
+def state_of(circuit, weights=(), inputs=()):
+    rows = (np.reshape(weights, (1, -1)).astype(float), np.reshape(inputs, (1, -1)).astype(float))
+    return get("reference").run(compile(circuit, State()), *rows)[0]
+
+
+@settings(max_examples=80, deadline=None)
+@given(variables, variables, variables)
+def test_the_value_of_a_polynomial_is_the_polynomial_of_the_values(a, b, c):
+    weights, inputs = [0.3, -1.2, 0.7, 2.0], [0.5, -0.25, 1.5]
+
+    def value(term):
+        return term.evaluate(weights, inputs) if isinstance(term, kg.Angle) else term
+
+    angle = (kg.w[0] * 0 + a) * b - 2 * c + 0.5
+    expected = value(a) * value(b) - 2 * value(c) + 0.5
+    assert angle.evaluate(weights, inputs) == pytest.approx(expected, abs=1e-9)
+
+
+def test_an_angle_of_degree_three_is_refused():
+    with pytest.raises(ValueError, match="degree 2"):
+        kg.w[0] * kg.x[0] * kg.x[1]
+
+
+@pytest.mark.parametrize("bad", ["0.1", None, 1j, True, [0.1]])
+def test_an_angle_that_is_no_number_is_refused(bad):
+    with pytest.raises(TypeError, match="`theta` of `rx`"):
+        kg.rx(bad, 0)
+
+
+def test_inputs_and_the_gate_x_share_a_name():
+    assert kg.x[0] == kg.Angle(((((("x", 0)),), 1.0),))
+    assert kg.x(1).gate.name == "x"
+    with pytest.raises(TypeError, match="not a function"):
+        kg.w(0)
+
+
+def test_addition_numbers_weights_after_each_other_and_shares_inputs():
+    a = kg.Circuit([kg.rx(kg.w[0] * kg.x[0], 0)])
+    b = kg.Circuit([kg.ry(kg.w[0] + kg.x[1], 1)])
+    assert (a + b).ops == (kg.rx(kg.w[0] * kg.x[0], 0), kg.ry(kg.w[1] + kg.x[1], 1))
+    assert kg.Circuit(a.ops + b.ops).num_weights == 1
+    assert (a * 3).num_weights == 3 and (3 * a).num_inputs == 1 and (a * 0).ops == ()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_circuit_followed_by_its_inverse_is_the_identity(seed):
+    circuit = random_circuit(3, 15, seed)
+    weights, inputs = np.array([0.3, -1.1, 0.8]), np.array([0.4, 0.9])
+    whole = kg.Circuit(circuit.ops + circuit.inverse().ops, 3)
+    state = state_of(whole, weights[: whole.num_weights], inputs[: whole.num_inputs])
+    np.testing.assert_allclose(state, np.eye(8)[0], atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_controlled_circuit_acts_only_where_the_control_is_one(seed):
+    circuit = random_circuit(2, 8, seed).bind([0.3, -1.1, 0.8][: random_circuit(2, 8, seed).num_weights]).encode([0.4, 0.9])
+    off, on = circuit.control(2), kg.Circuit([kg.x(2)]) + circuit.control(2)
+    np.testing.assert_allclose(state_of(off), np.eye(8)[0], atol=1e-12)
+    np.testing.assert_allclose(state_of(on)[1::2], state_of(circuit), atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_relabelling_qubits_permutes_the_state(seed):
+    circuit = random_circuit(3, 10, seed).bind(np.full(random_circuit(3, 10, seed).num_weights, 0.4)).encode([0.4, 0.9])
+    moved = circuit.relabel([2, 0, 1])
+    expected = state_of(circuit).reshape(2, 2, 2).transpose(1, 2, 0).ravel()
+    np.testing.assert_allclose(state_of(moved), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_binding_weights_equals_passing_them(seed):
+    circuit = random_circuit(3, 10, seed)
+    weights = np.linspace(0.1, 1.0, circuit.num_weights)
+    inputs = np.linspace(0.3, 0.9, circuit.num_inputs)
+    np.testing.assert_allclose(state_of(circuit.bind(weights), (), inputs), state_of(circuit, weights, inputs), atol=1e-12)
+
+
+def test_a_circuit_is_a_value():
+    circuit = random_circuit(3, 12, 1, prepare=True)
+    for same in (copy.deepcopy(circuit), pickle.loads(pickle.dumps(circuit))):
+        assert same == circuit and hash(same) == hash(circuit)
+    with pytest.raises(AttributeError):
+        circuit.num_qubits = 4
+
+
+def test_a_prepared_state_is_the_state():
+    vector = np.array([0.1, 0.2j, -0.3, 0.4])
+    circuit = kg.Circuit([kg.prepare_state(vector, 1, 0, normalize=True)])
+    expected = (vector / np.linalg.norm(vector)).reshape(2, 2).T.ravel()
+    np.testing.assert_allclose(state_of(circuit), expected, atol=1e-15)
+
+
+def test_preparing_a_state_on_used_qubits_is_refused():
+    circuit = kg.Circuit([kg.h(0), kg.prepare_state([0.6, 0.8], 0)])
+    with pytest.raises(ValueError, match="must come before"):
+        compile(circuit, State())
+
+
+def test_the_depth_counts_layers():
+    assert kg.Circuit([kg.h(0), kg.h(1), kg.cx(0, 1), kg.h(2)]).depth == 2
+    assert kg.Circuit([]).depth == 0
