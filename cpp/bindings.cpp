@@ -1,0 +1,259 @@
+// The Python boundary: contiguous arrays in, arrays out, the GIL released while the engine works.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <stdexcept>
+
+#include "buffer.hpp"
+#include "engine.hpp"
+
+namespace nb = nanobind;
+
+namespace ketgrad {
+namespace {
+
+template <class Value>
+using Array1 = nb::ndarray<const Value, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Real2 = nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using AnyArray = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
+
+struct NativeProgram {
+    Plan plan;
+    const InstructionSet* instruction_set;
+};
+
+void require(bool condition, const char* sentence) {
+    if (!condition) throw std::invalid_argument(sentence);
+}
+
+/// Element i of an array given as (start, values): values[start[i] .. start[i + 1]).
+template <class Value>
+std::vector<Value> segment(const Array1<std::int64_t>& start, const Array1<Value>& values, std::size_t i) {
+    const std::int64_t first = start.data()[i], last = start.data()[i + 1];
+    require(0 <= first && first <= last && last <= std::int64_t(values.size()), "a start array is out of range or order");
+    return {values.data() + first, values.data() + last};
+}
+
+struct ProgramArrays {
+    Array1<std::uint8_t> kind;
+    Array1<std::uint64_t> x, z, controls;
+    Array1<std::int64_t> term_start;
+    Array1<double> term_coefficient;
+    Array1<std::int64_t> term_a, term_b, target_start, targets, data_start;
+    Array1<std::complex<double>> data;
+    Array1<std::int64_t> amplitude_slot;
+    Array1<std::uint8_t> normalize;
+};
+
+Instruction read_instruction(const ProgramArrays& arrays, std::size_t i) {
+    Instruction instruction;
+    require(arrays.kind.data()[i] <= 2, "an instruction has a kind that this executor does not know");
+    instruction.kind = InstructionKind(arrays.kind.data()[i]);
+    instruction.x = arrays.x.data()[i];
+    instruction.z = arrays.z.data()[i];
+    instruction.controls = arrays.controls.data()[i];
+    const auto coefficient = segment(arrays.term_start, arrays.term_coefficient, i);
+    const auto a = segment(arrays.term_start, arrays.term_a, i), b = segment(arrays.term_start, arrays.term_b, i);
+    for (std::size_t t = 0; t < coefficient.size(); ++t) instruction.angle.push_back({coefficient[t], a[t], b[t]});
+    for (std::int64_t target : segment(arrays.target_start, arrays.targets, i)) {
+        require(0 <= target && target < max_qubits, "a target is out of range");
+        instruction.targets.push_back(int(target));
+    }
+    instruction.data = segment(arrays.data_start, arrays.data, i);
+    instruction.amplitude_slots = segment(arrays.data_start, arrays.amplitude_slot, i);
+    instruction.normalize = arrays.normalize.data()[i];
+    return instruction;
+}
+
+void read_instructions(Program& program, const ProgramArrays& arrays) {
+    const std::size_t count = arrays.kind.size();
+    require(arrays.x.size() == count && arrays.z.size() == count && arrays.controls.size() == count &&
+                arrays.normalize.size() == count,
+            "the instruction arrays differ in length");
+    require(arrays.term_start.size() == count + 1 && arrays.target_start.size() == count + 1 &&
+                arrays.data_start.size() == count + 1,
+            "a start array must be one longer than the instructions");
+    require(count < (std::size_t(1) << 31), "too many instructions");
+    for (std::size_t i = 0; i < count; ++i) program.instructions.push_back(read_instruction(arrays, i));
+}
+
+void construct(NativeProgram* self, std::int64_t num_qubits, std::int64_t num_weights, std::int64_t num_inputs,
+               Array1<std::uint8_t> kind, Array1<std::uint64_t> x, Array1<std::uint64_t> z,
+               Array1<std::uint64_t> controls, Array1<std::int64_t> term_start, Array1<double> term_coefficient,
+               Array1<std::int64_t> term_a, Array1<std::int64_t> term_b, Array1<std::int64_t> target_start,
+               Array1<std::int64_t> targets, Array1<std::int64_t> data_start, Array1<std::complex<double>> data,
+               Array1<std::int64_t> amplitude_slot, Array1<std::uint8_t> normalize, int question,
+               Array1<std::int64_t> observable_start, Array1<std::uint64_t> word_x, Array1<std::uint64_t> word_z,
+               Array1<double> word_coefficient, Array1<std::int64_t> measured, const std::string& instruction_set) {
+    require(0 <= num_qubits && num_qubits <= max_qubits, "the number of qubits is out of range");
+    require(0 <= question && question <= 2, "the native executor knows expectations, probabilities and states");
+    Program program;
+    program.num_qubits = int(num_qubits);
+    program.num_weights = num_weights;
+    program.num_inputs = num_inputs;
+    program.question = Question(question);
+    read_instructions(program, {kind, x, z, controls, term_start, term_coefficient, term_a, term_b, target_start, targets,
+                                data_start, data, amplitude_slot, normalize});
+    require(observable_start.size() >= 1, "observable_start needs at least one entry");
+    for (std::size_t k = 0; k + 1 < observable_start.size(); ++k) {
+        const auto xs = segment(observable_start, word_x, k), zs = segment(observable_start, word_z, k);
+        const auto coefficients = segment(observable_start, word_coefficient, k);
+        auto& observable = program.observables.emplace_back();
+        for (std::size_t t = 0; t < xs.size(); ++t) observable.push_back({xs[t], zs[t], coefficients[t]});
+    }
+    for (std::size_t i = 0; i < measured.size(); ++i) {
+        require(0 <= measured.data()[i] && measured.data()[i] < max_qubits, "a measured bit is out of range");
+        program.measured.push_back(int(measured.data()[i]));
+    }
+    const InstructionSet* chosen = find_instruction_set(instruction_set.c_str());
+    require(chosen, "this machine cannot run that instruction set; known are avx512, avx2 and baseline");
+    new (self) NativeProgram{compile(std::move(program)), chosen};
+}
+
+template <class Value>
+nb::object owned(Buffer<Value>& buffer, std::size_t rows, std::size_t columns) {
+    Value* values = buffer.release();
+    nb::capsule owner(values, [](void* memory) noexcept { std::free(memory); });
+    return nb::cast(nb::ndarray<nb::numpy, Value, nb::ndim<2>>(values, {rows, columns}, owner));
+}
+
+bool poll_python() {
+    const nb::gil_scoped_acquire gil;
+    return PyErr_CheckSignals() != 0;
+}
+
+std::int64_t num_outputs(const Plan& plan) {
+    if (plan.program.question == Question::expect) return std::int64_t(plan.observables.size());
+    return std::int64_t(1) << plan.outcome_bits;
+}
+
+template <class Real>
+void run_released(const Plan& plan, const Kernels<Real>& kernels, const Arrays<Real>& arrays, int threads) {
+    Interrupt interrupt;
+    interrupt.poll = poll_python;
+    bool finished;
+    {
+        const nb::gil_scoped_release release;
+        finished = execute(plan, kernels, arrays, threads, interrupt);
+    }
+    if (!finished) throw nb::python_error();
+}
+
+template <class Real>
+const Kernels<Real>& kernels_of(const NativeProgram& self) {
+    if constexpr (sizeof(Real) == 8)
+        return *self.instruction_set->float64;
+    else
+        return *self.instruction_set->float32;
+}
+
+template <class Real>
+Arrays<Real> bind_arrays(const NativeProgram& self, const Real2& weights, const Real2& inputs) {
+    const Program& program = self.plan.program;
+    require(weights.dtype() == nb::dtype<Real>() && inputs.dtype() == nb::dtype<Real>(),
+            "weights and inputs must both be float64 or both float32");
+    require(std::int64_t(weights.shape(1)) == program.num_weights, "weights have the wrong number of columns");
+    require(std::int64_t(inputs.shape(1)) == program.num_inputs, "inputs have the wrong number of columns");
+    Arrays<Real> arrays;
+    arrays.weight_rows = std::int64_t(weights.shape(0));
+    arrays.input_rows = std::int64_t(inputs.shape(0));
+    arrays.batch = arrays.weight_rows == 1 ? arrays.input_rows : arrays.weight_rows;
+    require(arrays.input_rows == 1 || arrays.input_rows == arrays.batch, "weights and inputs differ in their batch");
+    arrays.weights = static_cast<const Real*>(weights.data());
+    arrays.inputs = static_cast<const Real*>(inputs.data());
+    return arrays;
+}
+
+/// Values as (batch, outputs); a state is made of pairs of reals.
+template <class Real>
+nb::object owned_values(const NativeProgram& self, Buffer<Real>& values, std::int64_t batch) {
+    const std::size_t outputs = num_outputs(self.plan);
+    if (self.plan.program.question != Question::state) return owned(values, batch, outputs);
+    Buffer<std::complex<Real>> states(reinterpret_cast<std::complex<Real>*>(values.release()));
+    return owned(states, batch, outputs);
+}
+
+template <class Real>
+std::size_t num_values(const NativeProgram& self, std::int64_t batch) {
+    return std::size_t(batch) * num_outputs(self.plan) * (self.plan.program.question == Question::state ? 2 : 1);
+}
+
+template <class Real>
+nb::object run_as(const NativeProgram& self, const Real2& weights, const Real2& inputs, int threads) {
+    Arrays<Real> arrays = bind_arrays<Real>(self, weights, inputs);
+    Buffer<Real> values = allocate<Real>(num_values<Real>(self, arrays.batch));
+    arrays.values = values.get();
+    run_released(self.plan, kernels_of<Real>(self), arrays, threads);
+    return owned_values(self, values, arrays.batch);
+}
+
+template <class Real>
+nb::object vjp_as(const NativeProgram& self, const Real2& weights, const Real2& inputs, const Real2& cotangent,
+                  int threads) {
+    Arrays<Real> arrays = bind_arrays<Real>(self, weights, inputs);
+    const bool is_state = self.plan.program.question == Question::state;
+    require(cotangent.dtype() == (is_state ? nb::dtype<std::complex<Real>>() : nb::dtype<Real>()),
+            "the cotangent must have the type of the values");
+    require(std::int64_t(cotangent.shape(0)) == arrays.batch && std::int64_t(cotangent.shape(1)) == num_outputs(self.plan),
+            "the cotangent must have the shape of the values");
+    Buffer<Real> values = allocate<Real>(num_values<Real>(self, arrays.batch));
+    Buffer<Real> dweights = allocate<Real>(weights.size()), dinputs = allocate<Real>(inputs.size());
+    arrays.cotangent = static_cast<const Real*>(cotangent.data());
+    arrays.values = values.get();
+    arrays.dweights = dweights.get();
+    arrays.dinputs = dinputs.get();
+    run_released(self.plan, kernels_of<Real>(self), arrays, threads);
+    return nb::make_tuple(owned_values(self, values, arrays.batch), owned(dweights, weights.shape(0), weights.shape(1)),
+                          owned(dinputs, inputs.shape(0), inputs.shape(1)));
+}
+
+nb::object run(const NativeProgram& self, const Real2& weights, const Real2& inputs, int threads) {
+    if (weights.dtype() == nb::dtype<float>()) return run_as<float>(self, weights, inputs, threads);
+    return run_as<double>(self, weights, inputs, threads);
+}
+
+nb::object vjp(const NativeProgram& self, const Real2& weights, const Real2& inputs, const Real2& cotangent, int threads) {
+    if (weights.dtype() == nb::dtype<float>()) return vjp_as<float>(self, weights, inputs, cotangent, threads);
+    return vjp_as<double>(self, weights, inputs, cotangent, threads);
+}
+
+nb::dict describe(const NativeProgram& self) {
+    nb::dict result;
+    result["instruction_set"] = self.instruction_set->name;
+    result["lanes_complex128"] = self.instruction_set->float64->lanes;
+    result["lanes_complex64"] = self.instruction_set->float32->lanes;
+    result["num_steps"] = self.plan.steps.size();
+    result["bytes_per_group_run"] = bytes_per_group(self.plan, self.instruction_set->float64->lanes, 8, false);
+    result["bytes_per_group_vjp"] = bytes_per_group(self.plan, self.instruction_set->float64->lanes, 8, true);
+    return result;
+}
+
+std::vector<std::string> instruction_sets() {
+    std::vector<std::string> names;
+    for (const char* name : {"avx512", "avx2", "baseline"})
+        if (find_instruction_set(name)) names.push_back(name);
+    return names;
+}
+
+}  // namespace
+}  // namespace ketgrad
+
+NB_MODULE(_native, m) {
+    using namespace ketgrad;
+    using namespace nb::literals;
+    nb::set_leak_warnings(false);
+    m.doc() = "The compiled core: Program objects that are built from flat arrays and run on batches.";
+    nb::class_<NativeProgram>(m, "Program")
+        .def("__init__", construct, "num_qubits"_a, "num_weights"_a, "num_inputs"_a, "kind"_a, "x"_a, "z"_a, "controls"_a,
+             "term_start"_a, "term_coefficient"_a, "term_a"_a, "term_b"_a, "target_start"_a, "targets"_a, "data_start"_a,
+             "data"_a, "amplitude_slot"_a, "normalize"_a, "question"_a, "observable_start"_a, "word_x"_a, "word_z"_a,
+             "word_coefficient"_a, "measured"_a, "instruction_set"_a = "")
+        .def("run", run, "weights"_a.noconvert(), "inputs"_a.noconvert(), "threads"_a,
+             "Values (batch, outputs) for weights (batch or 1, num_weights) and inputs (batch or 1, num_inputs).")
+        .def("vjp", vjp, "weights"_a.noconvert(), "inputs"_a.noconvert(), "cotangent"_a.noconvert(), "threads"_a,
+             "(values, dweights, dinputs) for a cotangent of the shape of the values.")
+        .def("plan", describe, "What the core made of the program.");
+    m.def("instruction_sets", instruction_sets, "The instruction sets that this machine can run, best first.");
+}

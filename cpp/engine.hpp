@@ -1,0 +1,31 @@
+// Execution of a plan on a batch: lanes = samples, forward and adjoint backward per lane group.
+#pragma once
+#include <cstdint>
+
+#include "compile.hpp"
+#include "pool.hpp"
+
+namespace ketgrad {
+
+/// The arrays of one call. Weights and inputs have `batch` rows or one; dweights and dinputs have the same shapes.
+/// values: (batch, outputs); for a state complex numbers as pairs. The cotangent has the shape of values.
+template <class Real>
+struct Arrays {
+    std::int64_t batch = 1, weight_rows = 1, input_rows = 1;
+    const Real* weights = nullptr;
+    const Real* inputs = nullptr;
+    const Real* cotangent = nullptr;
+    Real* values = nullptr;
+    Real* dweights = nullptr;
+    Real* dinputs = nullptr;
+};
+
+/// Values only when arrays.cotangent is null, otherwise values and the vector-Jacobian product.
+/// Returns false when the call was interrupted. Throws std::bad_alloc.
+template <class Real>
+bool execute(const Plan& plan, const Kernels<Real>& kernels, const Arrays<Real>& arrays, int threads, Interrupt& interrupt);
+
+/// Bytes of states that one thread holds at a time (psi, and lambda when `backward`).
+std::uint64_t bytes_per_group(const Plan& plan, int lanes, int real_size, bool backward);
+
+}  // namespace ketgrad

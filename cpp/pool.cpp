@@ -1,0 +1,121 @@
+#include "pool.hpp"
+
+#include <pthread.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+namespace ketgrad {
+namespace {
+
+using Work = std::function<void(int, std::int64_t)>;
+
+struct Job {
+    const Work* work = nullptr;
+    std::int64_t blocks = 0;
+    int workers = 0;  // how many pool threads may join
+    std::atomic<std::int64_t> next{0};
+    std::exception_ptr error;
+};
+
+// Never destroyed: at interpreter exit its sleeping threads end with the process.
+struct Pool {
+    std::mutex busy;  // held by the call that uses the pool
+    std::mutex mutex;
+    std::condition_variable wake, done;
+    int threads = 0;
+    std::uint64_t generation = 0;
+    int joined = 0, running = 0;
+    Job* job = nullptr;
+};
+
+std::atomic<Pool*> the_pool{nullptr};
+
+void take_blocks(Pool& pool, Job& job, int worker) {
+    try {
+        for (std::int64_t block; (block = job.next.fetch_add(1)) < job.blocks;) (*job.work)(worker, block);
+    } catch (...) {
+        job.next = job.blocks;
+        const std::lock_guard lock(pool.mutex);
+        if (!job.error) job.error = std::current_exception();
+    }
+}
+
+void work_forever(Pool* pool) {
+    std::uint64_t seen = 0;
+    std::unique_lock lock(pool->mutex);
+    for (;;) {
+        pool->wake.wait(lock, [&] { return pool->job && pool->generation != seen; });
+        seen = pool->generation;
+        Job& job = *pool->job;
+        if (pool->joined == job.workers) continue;
+        const int worker = ++pool->joined;
+        ++pool->running;
+        lock.unlock();
+        take_blocks(*pool, job, worker);
+        lock.lock();
+        if (--pool->running == 0) pool->done.notify_one();
+    }
+}
+
+Pool* pool_of_this_process() {
+    if (Pool* pool = the_pool.load()) return pool;
+    static const int registered = pthread_atfork(nullptr, nullptr, [] { the_pool = nullptr; });
+    (void)registered;
+    Pool *fresh = new Pool, *expected = nullptr;
+    if (the_pool.compare_exchange_strong(expected, fresh)) return fresh;
+    delete fresh;
+    return expected;
+}
+
+void start_threads(Pool& pool, int wanted) {
+    try {
+        for (; pool.threads < wanted; ++pool.threads) std::thread(work_forever, &pool).detach();
+    } catch (const std::system_error&) {
+        // The system allows no more threads: those that run do all the blocks, with the same result.
+    }
+}
+
+void finish(Pool& pool, Interrupt& interrupt) {
+    using namespace std::chrono_literals;
+    std::unique_lock lock(pool.mutex);
+    pool.job = nullptr;  // nobody joins from here on
+    while (!pool.done.wait_for(lock, 50ms, [&] { return pool.running == 0; })) {
+        lock.unlock();
+        if (interrupt.poll && interrupt.poll()) interrupt.stop = true;
+        lock.lock();
+    }
+}
+
+}  // namespace
+
+void parallel(int threads, std::int64_t blocks, Interrupt& interrupt, const Work& work) {
+    Pool* pool = threads > 1 && blocks > 1 ? pool_of_this_process() : nullptr;
+    std::unique_lock<std::mutex> busy;
+    if (pool) busy = std::unique_lock(pool->busy, std::try_to_lock);
+    if (!pool || !busy.owns_lock()) {
+        for (std::int64_t block = 0; block < blocks; ++block) work(0, block);
+        return;
+    }
+    Job job;
+    job.work = &work;
+    job.blocks = blocks;
+    {
+        const std::lock_guard lock(pool->mutex);
+        job.workers = threads - 1;
+        start_threads(*pool, job.workers);
+        pool->job = &job;
+        pool->joined = 0;
+        ++pool->generation;
+    }
+    pool->wake.notify_all();
+    take_blocks(*pool, job, 0);
+    finish(*pool, interrupt);
+    if (job.error) std::rethrow_exception(job.error);
+}
+
+}  // namespace ketgrad

@@ -1,0 +1,167 @@
+"""The C++ core as an executor: arrays in, arrays out, many samples per instruction."""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ketgrad.errors import KetgradImportError, KetgradTypeError
+from ketgrad.memory import FREE_BELOW, reserve, state_bytes
+from ketgrad.program import Expect, Probabilities, Program, State
+
+QUESTIONS = {Expect: 0, Probabilities: 1, State: 2}
+ARRAYS = (
+    "num_qubits", "num_weights", "num_inputs", "kind", "x", "z", "controls", "term_start", "term_coefficient", "term_a",
+    "term_b", "target_start", "targets", "data_start", "data", "amplitude_slot", "normalize", "observable_start",
+    "word_x", "word_z", "word_coefficient", "measured",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Native:
+    """State vectors in compiled code; lanes of the vector registers are samples.
+
+    `instruction_set` is "avx512", "avx2", "baseline", or "" for the best that this machine runs.
+    Results do not depend on the number of threads, bit for bit.
+
+    >>> Native().name
+    'native'
+    """
+
+    name: str = "native"
+    abilities: frozenset[str] = frozenset({"exact", "adjoint"})
+    instruction_set: str = ""
+
+    def run(self, program: Program, weights: np.ndarray, inputs: np.ndarray, *, dtype: Any = np.complex128,
+            threads: int | None = None, rng: np.random.Generator | None = None) -> np.ndarray:  # fmt: skip
+        """The answer to the program's question, shape (batch, outputs).
+
+        weights: (1 or batch, num_weights), inputs: (1 or batch, num_inputs). Raises `KetgradMemoryError` before any
+        work if states or outputs do not fit.
+        """
+        core = self._core(program)
+        weights, inputs = _as_real(weights, dtype), _as_real(inputs, dtype)
+        workers = _default_threads() if threads is None else threads
+        core.check_memory(program, max(len(weights), len(inputs)), workers, backward=False)
+        return core.program.run(weights, inputs, workers)
+
+    def vjp(
+        self,
+        program: Program,
+        weights: np.ndarray,
+        inputs: np.ndarray,
+        cotangent: np.ndarray,
+        *,
+        dtype: Any = np.complex128,
+        threads: int | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Values, and the derivatives of sum(cotangent * values) in the shapes of `weights` and `inputs`.
+
+        One forward and one backward pass; memory does not grow with the depth of the circuit.
+        """
+        core = self._core(program)
+        weights, inputs = _as_real(weights, dtype), _as_real(inputs, dtype)
+        kind = dtype if core.is_state else weights.dtype
+        if cotangent.dtype != kind or not cotangent.flags.c_contiguous:
+            cotangent = np.ascontiguousarray(cotangent, kind)
+        workers = _default_threads() if threads is None else threads
+        core.check_memory(program, len(cotangent), workers, backward=True)
+        return core.program.vjp(weights, inputs, cotangent, workers)
+
+    def engine(self, program: Program) -> str:
+        """What the core made of the program, in one line."""
+        facts = self._core(program).program.plan()
+        lanes = facts["lanes_complex128"]
+        return f"{self.name}, {facts['instruction_set']}, {lanes} samples per register, {facts['num_steps']} steps"
+
+    def _core(self, program: Program) -> _Core:
+        key = ("native", self.instruction_set)
+        core = program.cache.get(key)
+        if core is None:
+            core = program.cache[key] = _compile(program, self.instruction_set)
+        return core
+
+
+@dataclass(frozen=True, slots=True)
+class _Core:
+    """The compiled program and the sizes that the preflight needs."""
+
+    program: Any
+    is_state: bool
+    group_bytes: int  # one state for every lane
+    row_bytes: int  # the values of one sample
+
+    def check_memory(self, program: Program, batch: int, threads: int, backward: bool) -> None:
+        # Single precision has twice the lanes at half the size: the same number of bytes.
+        needed = self.group_bytes * threads * (2 if backward else 1) + batch * self.row_bytes
+        if needed > FREE_BELOW:
+            one_thread = needed - self.group_bytes * (threads - 1) * (2 if backward else 1)
+            reserve(
+                one_thread,
+                f"the native run of {batch} samples on {program.num_qubits} qubits",
+                "Use fewer qubits or a smaller batch.",
+            )
+
+
+def _compile(program: Program, instruction_set: str) -> _Core:
+    reserve(
+        state_bytes(program.num_qubits),
+        f"the state of {program.num_qubits} qubits",
+        "Every amplitude is kept: use fewer qubits.",
+    )
+    question = QUESTIONS.get(type(program.question))
+    if question is None:
+        raise KetgradTypeError("The native executor is exact and draws no samples; use kg.samples.")
+    arrays = {name: getattr(program, name) for name in ARRAYS}
+    native = load_core().Program(**arrays, question=question, instruction_set=instruction_set)
+    return _Core(
+        program=native,
+        is_state=question == 2,
+        group_bytes=native.plan()["bytes_per_group_run"],
+        row_bytes=program.num_outputs * (16 if question == 2 else 8),
+    )
+
+
+def load_core() -> Any:
+    """The compiled module; `KetgradImportError` with the way out if it was not built."""
+    try:
+        from ketgrad import _native
+    except ImportError as error:
+        raise KetgradImportError(
+            f"The compiled core of ketgrad cannot be loaded ({error}). Install the package with `pip install .` (needs a "
+            'C++20 compiler), or choose `executor="reference"`.'
+        ) from error
+    return _native
+
+
+def _as_real(array: np.ndarray, dtype: Any) -> np.ndarray:
+    real = np.float64 if dtype == np.complex128 else np.float32
+    if array.dtype == real and array.flags.c_contiguous:
+        return array
+    return np.ascontiguousarray(array, real)
+
+
+@functools.cache
+def _default_threads() -> int:
+    """The least of the CPUs this process may use, the quota of its control group, and OMP_NUM_THREADS."""
+    limits = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1]
+    quota = _cpu_quota()
+    if quota is not None:
+        limits.append(quota)
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if first.isdigit() and int(first) > 0:
+        limits.append(int(first))
+    return max(1, min(limits))
+
+
+def _cpu_quota() -> int | None:
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return None if quota == "max" else max(1, int(quota) // int(period))
+    except (OSError, ValueError):
+        return None  # no version 2 control group
