@@ -15,7 +15,8 @@ PACKAGE = pathlib.Path(ketgrad.__path__[0])
 # ARCHITECTURE.md, top to bottom: a module may import from its own row and from the rows above it.
 LAYERS = [
     ["errors", "memory", "files", "streams", "arguments"],
-    ["paulis", "angles", "gates", "circuit", "custom", "ops", "program", "draw", "qasm"],
+    ["paulis", "angles", "gates", "circuit", "custom", "ops", "program", "draw", "decompositions",
+     "qasm", "qasm_expressions", "qasm_gates", "qasm_reader"],
     ["_native", "executors", "arguments", "gradients", "plan", "function"],
     ["patterns", "encodings", "ansatz", "hamiltonians", "losses", "patterns", "search", "optimize", "kernels", "analysis"],
     ["models"],

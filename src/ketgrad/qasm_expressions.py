@@ -104,7 +104,7 @@ class Tokens:
             return "a comment is opened here and never closed; close it with '*/'."
         if self.word in "\"'":
             return f"a string is opened here and not closed on its line; close it with {self.word}."
-        return f"the character {ascii(self.word)} does not belong to OpenQASM."
+        return f"the character {self.word!a} does not belong to OpenQASM."
 
 
 def shortened(word: str) -> str:
@@ -174,7 +174,8 @@ _SHARED |= {"arcsin": math.asin, "arctan": math.atan}
 _OLD = {"ln": math.log, "asin": math.asin, "atan": math.atan}
 _NEW = {"log": math.log, "floor": math.floor, "ceiling": math.ceil}
 FUNCTIONS: Mapping[int, Mapping[str, tuple[Callable[..., Any], int]]] = {
-    2: {name: (_real(f), 1) for name, f in (_SHARED | _OLD).items()} | {"acos": (_arccos, 1), "arccos": (_arccos, 1)},
+    2: {name: (_real(f), 1) for name, f in (_SHARED | _OLD).items()}
+    | {"acos": (_arccos, 1), "arccos": (_arccos, 1)},
     3: {name: (_real(f), 1) for name, f in (_SHARED | _NEW).items()}
     | {"arccos": (_arccos, 1), "mod": (_real(operator.mod), 2), "pow": (_power, 2)},
 }
@@ -228,7 +229,12 @@ def parse_expression(tokens: Tokens, version: int, known: Container[str]) -> Exp
 
 
 def _read_operand(
-    tokens: Tokens, version: int, known: Container[str], output: list[Item], pending: list[_Pending], depth: int
+    tokens: Tokens,
+    version: int,
+    known: Container[str],
+    output: list[Item],
+    pending: list[_Pending],
+    depth: int,
 ) -> int:
     """Prefixes, opening brackets and function names, then one number or name; returns the new depth."""
     while True:
@@ -237,7 +243,9 @@ def _read_operand(
             output.append(Item("number", _literal(tokens, version), position))
             tokens.advance()
             if tokens.kind == "name" and tokens.position == position + len(word):
-                raise tokens.fault(f"a number must not run into the name {tokens.shown()}; durations are not supported.")
+                raise tokens.fault(
+                    f"a number must not run into the name {tokens.shown()}; durations are not supported."
+                )
             return depth
         if kind == "name":
             tokens.advance()
@@ -318,7 +326,8 @@ def _finish_call(tokens: Tokens, opening: _Pending, output: list[Item]) -> None:
     _, arity, name = opening.call
     if opening.commas + 1 != arity:
         raise tokens.source.fault(
-            opening.position, f"the function '{name}' takes {arity} argument(s), but {opening.commas + 1} are given."
+            opening.position,
+            f"the function '{name}' takes {arity} argument(s), but {opening.commas + 1} are given.",
         )
     output.append(Item("call", opening.call, opening.position))
 
@@ -343,7 +352,9 @@ def evaluate(expression: Expression, values: Mapping[str, Any], source: Source) 
     return stack[0]
 
 
-def _result(function: Callable[..., Any], symbol: str, arguments: list[Any], position: int, source: Source) -> Any:
+def _result(
+    function: Callable[..., Any], symbol: str, arguments: list[Any], position: int, source: Source
+) -> Any:
     try:
         result = function(*arguments)
     except ZeroDivisionError:

@@ -17,7 +17,15 @@ from ketgrad.circuit import Circuit, Op
 from ketgrad.errors import near_matches
 from ketgrad.gates import Gate
 from ketgrad.memory import reserve
-from ketgrad.qasm_expressions import Expression, Source, Tokens, evaluate, integer, parse_expression, shortened
+from ketgrad.qasm_expressions import (
+    Expression,
+    Source,
+    Tokens,
+    evaluate,
+    integer,
+    parse_expression,
+    shortened,
+)
 from ketgrad.qasm_gates import (
     BUILT_IN,
     LIBRARIES,
@@ -33,9 +41,23 @@ from ketgrad.qasm_gates import (
 MAX_BITS = 10**6  # qubits, or classical bits, of all registers together
 BYTES_PER_OP = 600  # of an op in a Circuit, its angle included
 
-_CLASSICAL = "angle array bool box break cal case complex continue def defcal defcalgrammar default delay duration else \
+_CLASSICAL = (
+    "angle array bool box break cal case complex continue def defcal defcalgrammar default delay duration else \
 end extern float for if int let nop opaque output pragma return stretch switch uint while".split()
-_NOT_IN_BODIES = {*_CLASSICAL, "measure", "reset", "qubit", "bit", "qreg", "creg", "gate", "include", "input", "const"}
+)
+_NOT_IN_BODIES = {
+    *_CLASSICAL,
+    "measure",
+    "reset",
+    "qubit",
+    "bit",
+    "qreg",
+    "creg",
+    "gate",
+    "include",
+    "input",
+    "const",
+}
 _MODIFIERS = ("ctrl", "negctrl", "inv", "pow")
 
 
@@ -149,7 +171,7 @@ class _Reader:
         library = LIBRARIES.get(tokens.word[1:-1]) if tokens.kind == "string" else None
         if library is None:
             raise tokens.fault(
-                f"only \"stdgates.inc\" and \"qelib1.inc\" can be included - both are built in and no other file "
+                f'only "stdgates.inc" and "qelib1.inc" can be included - both are built in and no other file '
                 f"is read - but here stands {tokens.shown()}."
             )
         name = tokens.word[1:-1]
@@ -179,7 +201,7 @@ class _Reader:
         tokens.expect(";", f"after the declaration of {name}")
 
     def _register(self) -> None:
-        """qubit[3] q; qubit q; bit[3] c; bit c; bit[3] c = measure q;"""
+        """Of the forms: qubit[3] q; qubit q; bit[3] c; bit c; bit[3] c = measure q;."""
         tokens = self.tokens
         kind = tokens.take()
         is_array = tokens.word == "["
@@ -205,7 +227,9 @@ class _Reader:
         if first + size > MAX_BITS:
             total = first + size
             shown = f"{total:,}" if total < 10**15 else f"about 10^{len(str(total)) - 1}"
-            raise self.source.fault(position, f"a text may declare {MAX_BITS:,} {kind}s, but {name} makes it {shown}.")
+            raise self.source.fault(
+                position, f"a text may declare {MAX_BITS:,} {kind}s, but {name} makes it {shown}."
+            )
         self._declare(name, Register(kind, first, size, is_array), position)
         self.sizes[kind] = first + size
         if kind == "qubit":
@@ -216,7 +240,9 @@ class _Reader:
         tokens = self.tokens
         tokens.advance()
         if tokens.word not in ("float", "angle"):
-            raise tokens.fault(f"an input of type {tokens.shown()} is not supported; declare `input float[64] name;`.")
+            raise tokens.fault(
+                f"an input of type {tokens.shown()} is not supported; declare `input float[64] name;`."
+            )
         tokens.advance()
         if tokens.word == "[":
             self._designator()
@@ -229,14 +255,16 @@ class _Reader:
         tokens = self.tokens
         tokens.advance()
         if tokens.word not in ("int", "uint", "float", "angle"):
-            raise tokens.fault(f"a constant of type {tokens.shown()} is not supported; types: int, uint, float, angle.")
+            raise tokens.fault(
+                f"a constant of type {tokens.shown()} is not supported; types: int, uint, float, angle."
+            )
         kind = tokens.take()
         if tokens.word == "[":
             self._designator()
         position, name = tokens.position, tokens.name("a constant")
         tokens.expect("=", f"after const {name}")
         value = self._value()
-        if isinstance(value, Angle) or kind in ("int", "uint") and int(value) != value:
+        if isinstance(value, Angle) or (kind in ("int", "uint") and int(value) != value):
             raise self.source.fault(position, f"the constant {name} must have a fixed value of type {kind}.")
         self._declare(name, "constant", position)
         self.values[name] = int(value) if kind in ("int", "uint") else float(value)
@@ -277,18 +305,26 @@ class _Reader:
         text = tokens.source.text[start : tokens.position + 1]
         cost = min(1 + sum(call.cost for call in body), self.max_operations + 1)
         made = self._gate_with_this_definition(name, text, body)
-        self._declare(name, made or Definition(name, parameters, len(qubits), cost, body=tuple(body)), position)
+        self._declare(
+            name, made or Definition(name, parameters, len(qubits), cost, body=tuple(body)), position
+        )
         tokens.advance()
 
     def _gate_with_this_definition(self, name: str, text: str, body: list[Call]) -> Definition | None:
         """A definition that our own writer makes, in the same words and of table rows, is read as the gate itself."""
         ours = self.same(name)
-        if ours is None or ours[0].split() != text.split() or not all(call.gate.row is not None for call in body):
+        if (
+            ours is None
+            or ours[0].split() != text.split()
+            or not all(call.gate.row is not None for call in body)
+        ):
             return None
         gate = ours[1]
         return Definition(name, gate.angle_names, gate.num_qubits, 1, gate)
 
-    def _body_statement(self, gate: str, known: dict[str, Any], slots: dict[str, int], body: list[Call]) -> None:
+    def _body_statement(
+        self, gate: str, known: dict[str, Any], slots: dict[str, int], body: list[Call]
+    ) -> None:
         tokens = self.tokens
         if tokens.accept(";"):
             return
@@ -303,7 +339,9 @@ class _Reader:
             operands = self._name_list("a qubit", ";")
         for operand in operands:
             if operand not in slots:
-                raise tokens.fault(f"{shortened(operand)} is not a qubit of the gate {gate}. {near_matches(operand, slots)}")
+                raise tokens.fault(
+                    f"{shortened(operand)} is not a qubit of the gate {gate}. {near_matches(operand, slots)}"
+                )
         if not is_barrier:
             self._refuse_repeats(operands, call.position)
             self._check_number_of_qubits(call, len(operands))
@@ -328,7 +366,9 @@ class _Reader:
     def _refuse_repeats(self, names: tuple[str, ...], position: int) -> None:
         if len(set(names)) != len(names):
             twice = Counter(names).most_common(1)[0][0]
-            raise self.source.fault(position, f"the name {shortened(twice)} occurs twice; qubits must be distinct.")
+            raise self.source.fault(
+                position, f"the name {shortened(twice)} occurs twice; qubits must be distinct."
+            )
 
     # -- gate calls
 
@@ -355,7 +395,9 @@ class _Reader:
         """Modifiers, name and angles of a call."""
         tokens = self.tokens
         start = tokens.position
-        power, polarity = self._modifiers(known) if self.version == 3 and tokens.word in _MODIFIERS else (1, ())
+        power, polarity = (
+            self._modifiers(known) if self.version == 3 and tokens.word in _MODIFIERS else (1, ())
+        )
         position, name = tokens.position, tokens.word
         gate = self.declared.get(name)
         if not isinstance(gate, Definition):
@@ -364,7 +406,11 @@ class _Reader:
         tokens.advance()
         angles = self._angles(known) if tokens.word == "(" else ()
         if len(angles) != len(gate.parameters):
-            wanted = f"{len(gate.parameters)} angle(s) ({', '.join(gate.parameters)})" if gate.parameters else "no angle"
+            wanted = (
+                f"{len(gate.parameters)} angle(s) ({', '.join(gate.parameters)})"
+                if gate.parameters
+                else "no angle"
+            )
             raise self.source.fault(position, f"the gate {name} takes {wanted}, but {len(angles)} are given.")
         return Call(gate, angles, polarity, power, start)
 
@@ -390,7 +436,9 @@ class _Reader:
                 tokens.expect("(", f"after {word}")
                 value = evaluate(parse_expression(tokens, 3, constants), constants, self.source)
                 if isinstance(value, Angle) or value != int(value):
-                    raise self.source.fault(position, f"the number of '{word}' must be a fixed integer, but is {value}.")
+                    raise self.source.fault(
+                        position, f"the number of '{word}' must be an integer, but is {value}."
+                    )
                 number = int(value)
                 tokens.expect(")", f"after {word}")
             tokens.expect("@", f"after {word}")
@@ -399,7 +447,9 @@ class _Reader:
                 if abs(power) > self.max_operations:
                     raise self._too_many(position)
             elif not 1 <= number <= MAX_BITS or len(polarity) + number > MAX_BITS:
-                raise self.source.fault(position, f"'{word}' takes 1 to {MAX_BITS:,} controls, but {number} is given.")
+                raise self.source.fault(
+                    position, f"'{word}' takes 1 to {MAX_BITS:,} controls, but {number} is given."
+                )
             else:
                 polarity += [word == "ctrl"] * number
         return power, tuple(polarity)
@@ -407,7 +457,8 @@ class _Reader:
     def _check_number_of_qubits(self, call: Call, given: int) -> None:
         if given != call.num_qubits:
             raise self.source.fault(
-                call.position, f"the gate {call.gate.name} acts on {call.num_qubits} qubit(s), but {given} are given."
+                call.position,
+                f"the gate {call.gate.name} acts on {call.num_qubits} qubit(s), but {given} are given.",
             )
 
     def _unknown_gate(self, name: str, position: int) -> Exception:
@@ -424,7 +475,9 @@ class _Reader:
             message = f"the gate {call.gate.name} names the qubit {self.names[qubit]} twice; qubits must be distinct."
         else:
             name = self.names[min(self.measured & set(places))]
-            message = f"the gate {call.gate.name} acts on {name} after its measurement; only final measurements are read."
+            message = (
+                f"the gate {call.gate.name} acts on {name} after its measurement; measurements must be final."
+            )
         return self.source.fault(call.position, message)
 
     def _count(self, more: int, position: int) -> None:
@@ -457,7 +510,9 @@ class _Reader:
                 op = Op(gate.row, qubits[middle:], tuple(map(as_angle, values)), controls + qubits[:middle])
                 self.ops.append(op.inverse() if power < 0 else op)
             else:
-                named = self.values | dict(zip(gate.parameters, values, strict=True)) if values else self.values
+                named = (
+                    self.values | dict(zip(gate.parameters, values, strict=True)) if values else self.values
+                )
                 for inner in gate.body if power < 0 else reversed(gate.body):
                     numbers = tuple(evaluate(angle, named, self.source) for angle in inner.angles)
                     push(stack, inner, numbers, tuple(qubits[k] for k in inner.qubits), controls, power)
@@ -478,13 +533,19 @@ class _Reader:
         tokens = self.tokens
         position, name = tokens.position, tokens.word
         if tokens.kind == "name" and name.startswith("$"):
-            raise tokens.fault(f"the physical qubit {shortened(name)} is not supported; declare `qubit[n] q;`.")
+            raise tokens.fault(
+                f"the physical qubit {shortened(name)} is not supported; declare `qubit[n] q;`."
+            )
         tokens.name(f"a {kind}")
         register = self.declared.get(name)
         if not isinstance(register, Register) or register.kind != kind:
-            known = [n for n, what in self.declared.items() if isinstance(what, Register) and what.kind == kind]
+            known = [
+                n for n, what in self.declared.items() if isinstance(what, Register) and what.kind == kind
+            ]
             hint = near_matches(name, known) if known else ""
-            raise self.source.fault(position, f"{shortened(name)} is not a declared {kind} or register. {hint}".rstrip())
+            raise self.source.fault(
+                position, f"{shortened(name)} is not a declared {kind} or register. {hint}".rstrip()
+            )
         if tokens.word != "[":
             return range(register.first, register.first + register.size), register.is_array
         tokens.advance()
@@ -512,22 +573,25 @@ class _Reader:
         if not -register.size <= index < register.size or (index < 0 and self.version == 2):
             shown = index if abs(index) < 10**15 else "the index"
             raise self.source.fault(
-                position, f"{shown} is out of range: {name} is {register}, so indices are 0 to {register.size - 1}."
+                position,
+                f"{shown} is out of range: {name} is {register}, so indices are 0 to {register.size - 1}.",
             )
         return register.first + index % register.size
 
     def _measure(self) -> None:
-        """measure q -> c; or measure q;"""
+        """Of the forms: measure q -> c; measure q;."""
         position = self.tokens.position
         places, _ = self._measurement(None, position)
         if self.tokens.accept("->"):
             bits, _ = self._operand("bit")
             if len(bits) != len(places):
-                raise self.source.fault(position, f"{len(places)} qubit(s) are measured into {len(bits)} bit(s).")
+                raise self.source.fault(
+                    position, f"{len(places)} qubit(s) are measured into {len(bits)} bit(s)."
+                )
         self.tokens.expect(";", "after the measurement")
 
     def _assignment(self) -> None:
-        """c = measure q;"""
+        """Of the form: c = measure q;."""
         position = self.tokens.position
         bits, _ = self._operand("bit")
         self.tokens.expect("=", "after the bit")
@@ -538,10 +602,14 @@ class _Reader:
         self.tokens.expect("measure", "- only a measurement can be assigned -" if target else "")
         places, is_array = self._operand("qubit")
         if target is not None and target.size != len(places):
-            raise self.source.fault(position, f"{len(places)} qubit(s) are measured into {target.size} bit(s).")
+            raise self.source.fault(
+                position, f"{len(places)} qubit(s) are measured into {target.size} bit(s)."
+            )
         self.measured.update(places)
         names = ", ".join(self.names[q] for q in places[:4]) + (", ..." if len(places) > 4 else "")
-        self._note(position, f"measure {names}: left out; ask ketgrad for probabilities or samples of these qubits")
+        self._note(
+            position, f"measure {names}: left out; ask ketgrad for probabilities or samples of these qubits"
+        )
         return places, is_array
 
     def _reset(self) -> None:
@@ -552,7 +620,8 @@ class _Reader:
         late = sorted(self.used.intersection(places) | self.measured.intersection(places))
         if late:
             raise self.source.fault(
-                position, f"reset of {self.names[late[0]]} after a gate or measurement is not unitary and not supported."
+                position,
+                f"reset of {self.names[late[0]]} after a gate or measurement is not unitary and not supported.",
             )
         self._note(position, "reset of qubits that are in |0>: left out")
         tokens.expect(";", "after reset")
@@ -567,14 +636,21 @@ class _Reader:
             self.notes.append(f"line {self.source.text.count(chr(10), 0, position) + 1}: {message}")
 
 
-_BOTH = {
+_Statements = Mapping[str, Callable[[_Reader], None]]
+_BOTH: _Statements = {
     "include": _Reader._include, "gate": _Reader._gate_definition, "barrier": _Reader._barrier,
     "measure": _Reader._measure, "reset": _Reader._reset, "qreg": _Reader._old_register, "creg": _Reader._old_register,
 }  # fmt: skip
-_STATEMENTS: Mapping[int, Mapping[str, Callable[[_Reader], None]]] = {
+_STATEMENTS: Mapping[int, _Statements] = {
     2: _BOTH,
-    3: _BOTH | {"qubit": _Reader._register, "bit": _Reader._register, "input": _Reader._input, "const": _Reader._constant},
-}  # fmt: skip
+    3: {
+        **_BOTH,
+        "qubit": _Reader._register,
+        "bit": _Reader._register,
+        "input": _Reader._input,
+        "const": _Reader._constant,
+    },
+}
 
 
 def _parameter(name: str, taken: Mapping[str, Angle]) -> Angle:

@@ -1,0 +1,108 @@
+"""The gates that an OpenQASM text may call: those of its two libraries, and those that it defines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from ketgrad.gates import CONTROLLED, GATES, Gate
+from ketgrad.qasm_expressions import Expression, Source, evaluate
+
+# Gates of qelib1.inc that are no row of the gate table; the others are found by their names.
+QELIB1_DEFINITIONS = """
+gate u0(gamma) q { }
+gate rccx a, b, c {
+  h c; t c; cx b, c; tdg c; cx a, c; t c; cx b, c; tdg c; h c;
+}
+gate rc3x a, b, c, d {
+  h d; t d; cx c, d; tdg d; h d; cx a, d; t d; cx b, d; tdg d; cx a, d; t d; cx b, d; tdg d;
+  h d; t d; cx c, d; tdg d; h d;
+}
+"""
+# name in OpenQASM -> (row of the gate table, number of controls in front of its qubits)
+_NAMED = {row.qasm: (name, 0) for name, row in GATES.items() if row.qasm and name != "gphase"}
+_STDGATES = set("cx cy cz ch cp cphase crx cry crz cswap ccx".split())
+_QELIB1 = set(
+    "u3 u2 u1 cx id x y z h s sdg t tdg rx ry rz cz cy swap ch ccx cswap crx cry crz cu1 cu3".split()
+)
+_QELIB1 |= set("u p sx sxdg cp csx cu rxx rzz".split())
+BUILT_IN = {
+    2: {"U": ("u", 0), "CX": ("x", 1)},
+    3: {"U": ("u", 0), "gphase": ("gphase", 0)},
+}
+LIBRARIES: Mapping[str, Mapping[str, tuple[str, int]]] = {
+    "stdgates.inc": _NAMED | {name: CONTROLLED[name] for name in _STDGATES} | {"CX": ("x", 1)},
+    "qelib1.inc": {name: CONTROLLED.get(name, (name, 0)) for name in _QELIB1}
+    | {"c3x": ("x", 3), "c4x": ("x", 4), "c3sqrtx": ("sx", 3)},
+}
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A gate that may be called: a row of the table under `num_controls` controls, or a body of calls."""
+
+    name: str
+    parameters: tuple[str, ...]
+    num_qubits: int
+    cost: int  # gate calls after expansion, this one included
+    row: Gate | None = None
+    num_controls: int = 0
+    body: tuple[Call, ...] = ()
+
+
+@dataclass(frozen=True)
+class Call:
+    """One gate call: `power` repetitions (negative: of the inverse), `polarity` of the controls in front."""
+
+    gate: Definition
+    angles: tuple[Expression, ...]
+    polarity: tuple[bool, ...]
+    power: int
+    position: int
+    qubits: tuple[int, ...] = ()
+
+    @property
+    def num_qubits(self) -> int:
+        """Of the controls that the modifiers add and of the gate itself."""
+        return len(self.polarity) + self.gate.num_qubits
+
+    @property
+    def cost(self) -> int:
+        """Gate calls after expansion: each repetition also evaluates its angle expressions."""
+        words = sum(map(len, self.angles)) // 16
+        return abs(self.power) * (self.gate.cost + words) + 2 * self.polarity.count(False)
+
+
+@lru_cache(maxsize=256)
+def standard(name: str, row_name: str, num_controls: int) -> Definition:
+    """The definition of a library gate: a row of the table with `num_controls` controls in front."""
+    row = GATES[row_name]
+    return Definition(name, row.angle_names, row.num_qubits + num_controls, 1, row, num_controls)
+
+
+Task = tuple[Definition, tuple[Any, ...], tuple[int, ...], tuple[int, ...], int]
+
+
+def settled(call: Call, qubits: tuple[int, ...], values: Mapping[str, Any], source: Source) -> Call:
+    """The call with its qubit slots; angles that hold no parameter are computed now, once."""
+    angles = []
+    for angle in call.angles:
+        fixed = all(item.kind != "name" or item.value in values for item in angle)
+        angles.append(
+            (angle[0]._replace(kind="number", value=evaluate(angle, values, source)),) if fixed else angle
+        )
+    return Call(call.gate, tuple(angles), call.polarity, call.power, call.position, qubits)
+
+
+def push(stack: list[Task], call: Call, angles: tuple[Any, ...], places: tuple[int, ...],
+          controls: tuple[int, ...], sign: int) -> None:  # fmt: skip
+    """Put one call on the stack. A control on 0 is one on 1 between two X, which need no controls themselves."""
+    added = places[: len(call.polarity)]
+    flips = [
+        (standard("x", "x", 0), (), (q,), (), 1) for q, on in zip(added, call.polarity, strict=True) if not on
+    ]
+    stack += flips
+    stack.append((call.gate, angles, places[len(added) :], controls + added, sign * call.power))
+    stack += flips
