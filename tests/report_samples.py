@@ -139,3 +139,33 @@ def comparison(kind: str = "worse", task: str = "classification") -> Comparison:
     timings = Timings("2026-11-21T08:00:00+00:00", 0.1, 74.0, 75.2)
     found = data() if task == "classification" else dataclasses.replace(data(), task=task, classes=(), target_range=(25.0, 346.0))
     return Comparison(found, protocol, models, tuple(pairs), verdict(kind), environment, timings)
+
+
+def with_text(sample: Comparison, texts: tuple[str, ...]) -> Comparison:
+    """The comparison with every text that can come from a table, a file or a failing model replaced, in turn."""
+    place = iter(range(10**6))
+
+    def text(old: object = None) -> str:
+        return texts[next(place) % len(texts)]
+
+    replace = dataclasses.replace
+    columns = tuple(
+        replace(each, name=text(), handling=text(), kept_as_text=tuple(replace(word, text=text()) for word in each.kept_as_text))
+        for each in sample.data.columns
+    )
+    table = replace(
+        sample.data, name=text(), path=text(), target=text(), columns=columns, task_reason=text(),
+        classes=tuple(replace(each, name=text()) for each in sample.data.classes),
+        dropped=tuple(replace(each, name=text(), reason=text()) for each in sample.data.dropped),
+        warnings=tuple(map(text, sample.data.warnings)),
+    )  # fmt: skip
+    models = tuple(
+        replace(each, title=text(), description=text(), source=text(), settings=tuple(map(text, each.settings)),
+                splits=tuple(replace(score, failure=text(), notes=(text(),)) for score in each.splits[:2]) + each.splits[2:])
+        for each in sample.models
+    )  # fmt: skip
+    verdicts = tuple(replace(each, sentence=text(), entanglement=text()) for each in sample.verdict.models)
+    answer = replace(sample.verdict, sentence=text(), entanglement=text(), reasons=(text(),), models=verdicts)
+    protocol = replace(sample.protocol, reduction=text(), preprocessing=text(), tuning=text())
+    environment = replace(sample.environment, platform=text(), versions={"numpy": text()})
+    return replace(sample, data=table, models=models, verdict=answer, protocol=protocol, environment=environment)

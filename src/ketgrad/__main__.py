@@ -1,0 +1,8 @@
+"""`python -m ketgrad` is `ketgrad`."""
+
+import sys
+
+from ketgrad.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

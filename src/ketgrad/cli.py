@@ -1,0 +1,406 @@
+"""The command `ketgrad`: compare, info and draw.
+
+Exit codes: 0 done, 2 wrong usage, 65 bad data, 66 input missing, 70 a fault of ketgrad, 73 cannot create the output,
+74 input or output failed, 75 try again later, 77 not permitted, 130 stopped by Ctrl-C, 141 the reader closed the pipe.
+Nothing heavy is imported before a command needs it, so `ketgrad --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import codecs
+import errno
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ketgrad.errors import KetgradError, KetgradImportError, KetgradMemoryError, KetgradOSError, near_matches
+from ketgrad.report.names import redact, slug, visible, without_secrets
+
+if TYPE_CHECKING:
+    from ketgrad.referee.results import Comparison
+
+OK, USAGE, BAD_DATA, NO_INPUT, FAULT, CANNOT_CREATE, INPUT_OUTPUT, TRY_AGAIN, FORBIDDEN = 0, 2, 65, 66, 70, 73, 74, 75, 77
+INTERRUPTED, PIPE_CLOSED = 130, 141
+CREATE_ERRORS = frozenset(
+    {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
+)
+FORBIDDEN_ERRORS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+OUTPUT_FILES = ("report.html", "results.json", "scores.csv")
+COMPARE_PACKAGES = ("pandas", "skrub", "jinja2", "rich")
+EXTRAS = {
+    "compare": ("jinja2", "matplotlib", "pandas", "pyarrow", "rich", "skrub"),
+    "draw": ("matplotlib",),
+}
+CORE_PACKAGES = ("numpy", "scipy", "scikit-learn")
+
+
+class UsageError(Exception):
+    """A command line that asks for something that does not exist."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line `arguments` (those of the process by default) and return the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    _prepare_streams()
+    try:
+        code = _run(given)
+        sys.stdout.flush()
+        return code
+    except SystemExit as ending:  # argparse ends the process for --help, --version and wrong usage
+        return ending.code if isinstance(ending.code, int) else OK
+    except BrokenPipeError:
+        _abandon_stdout()
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        _say("stopped; nothing was written.")
+        return INTERRUPTED
+    except UsageError as error:
+        _say(f"{error}\nTry 'ketgrad --help'.")
+        return USAGE
+    except KetgradError as error:
+        return _refuse(error, debug="--debug" in given)
+    except Exception as error:  # the outermost frame: whatever arrives here is our fault, and is said to be
+        return _confess(error, debug="--debug" in given)
+
+
+def _prepare_streams() -> None:
+    """UTF-8 whatever the locale says, and somewhere to write even if the process was started without streams."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open until the process ends
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _abandon_stdout() -> None:
+    """Let the interpreter's last flush go nowhere: nobody reads the pipe any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _say(message: str) -> None:
+    lines = [visible(line, 4000) for line in redact(message).splitlines()]
+    print("ketgrad: " + "\n".join(lines), file=sys.stderr)
+
+
+def _quoted(text: str) -> str:
+    return f"'{visible(redact(text), 60)}'"
+
+
+def _refuse(error: KetgradError, *, debug: bool, code: int | None = None) -> int:
+    if debug:
+        _print_trace(error)
+    if isinstance(error, OSError) and error.strerror:
+        _say(f"{error.strerror}: {str(error.filename)!r}")
+    else:
+        _say(str(error))
+    return exit_code(error) if code is None else code
+
+
+def exit_code(error: KetgradError) -> int:
+    """The exit code that says what was wrong."""
+    code = getattr(error, "exit_code", None)
+    if code is not None:
+        return code
+    if isinstance(error, KetgradOSError):
+        if error.errno in FORBIDDEN_ERRORS:
+            return FORBIDDEN
+        return CANNOT_CREATE if error.errno in CREATE_ERRORS else INPUT_OUTPUT
+    if isinstance(error, KetgradMemoryError):
+        return TRY_AGAIN
+    return USAGE if isinstance(error, KetgradImportError) else BAD_DATA
+
+
+def _confess(error: Exception, *, debug: bool) -> int:
+    if debug:
+        _print_trace(error)
+    name = type(error).__name__
+    _say(
+        f"this is a fault of ketgrad, not of your data: {name}: {error}\n"
+        "Please report it with the output of the same command and --debug."
+    )
+    return FAULT
+
+
+def _print_trace(error: BaseException) -> None:
+    for line in redact("".join(traceback.format_exception(error))).splitlines():
+        print(visible(line, 4000), file=sys.stderr)
+
+
+# ---------------------------------------------------------------------------------------------- the command line
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    from ketgrad import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="ketgrad", allow_abbrev=False,
+        description="Quantum machine learning with a referee inside: do quantum models beat tuned classical ones on your data?",
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"ketgrad {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show where in the program an error arose")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    _add_compare(commands)
+    info = commands.add_parser(
+        "info", allow_abbrev=False, help="versions, instruction set, threads and extras", description="Show what is installed and used."
+    )
+    draw = commands.add_parser(
+        "draw", allow_abbrev=False, help="draw the circuit of an OpenQASM file", description="Draw the circuit of an OpenQASM file."
+    )
+    draw.add_argument("file", metavar="FILE.qasm", help="an OpenQASM 2 or 3 file")
+    draw.add_argument("--svg", metavar="FILE", help="write a picture instead of text")
+    draw.add_argument("--overwrite", action="store_true", help="replace the picture if it exists")
+    for command in (info, draw):
+        command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    return parser
+
+
+def _add_compare(commands: Any) -> None:
+    compare = commands.add_parser(
+        "compare", allow_abbrev=False, help="compare quantum with classical models on a table",
+        description="Compare quantum with tuned classical models on a table and write report.html, results.json and scores.csv.",
+    )  # fmt: skip
+    compare.add_argument("table", metavar="TABLE", nargs="?", help="a CSV, TSV or Parquet file with a header")
+    compare.add_argument("--target", metavar="COLUMN", help="the column to predict (required)")
+    add = compare.add_argument_group("what is compared").add_argument
+    add("--task", type=_one_of("classification", "regression"), metavar="TASK", help="classification or regression; found out if left out")
+    add("--models", metavar="A,B", help="only these models, separated by commas")
+    add("--folds", type=_whole(2, 100), metavar="N", help="parts that the rows are cut into")
+    add("--repeats", type=_whole(1, 100), metavar="N", help="how often they are cut anew")
+    add("--qubits", type=_whole(1, 30), metavar="N", help="most qubits that a quantum model may use")
+    add("--seed", type=_whole(0, 2**63 - 1), default=0, metavar="N", help="decides every random choice (0)")
+    add = compare.add_argument_group("how the table is read").add_argument
+    add("--rows", type=_whole(1, 10**9), metavar="N", help="use this many rows, drawn at random")
+    add("--missing", type=_one_of("median", "drop"), metavar="RULE", help="missing numbers: median of the training part, or drop the row")
+    add("--encoding", type=_encoding, metavar="NAME", help="of a text file that is not UTF-8, such as latin-1")
+    add = compare.add_argument_group("where the results go").add_argument
+    add("--out", metavar="DIR", help="folder for the results (ketgrad-TABLE-COLUMN)")
+    add("--overwrite", action="store_true", help="replace results that are already there")
+    add("--raw-csv", action="store_true", help="leave cells of scores.csv as they are, even if they begin like a formula")
+    add = compare.add_argument_group("how it runs").add_argument
+    add("--threads", type=_whole(1, 1024), metavar="N", help="threads for the circuits")
+    add("--quiet", action="store_true", help="no progress display")
+    add("--debug", action="store_true", default=argparse.SUPPRESS, help="show where in the program an error arose")
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        digits = text.strip().lstrip("+-")
+        value = int(text) if digits.isascii() and digits.isdigit() and len(digits) < 20 else None
+        if value is None or not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{_quoted(text)} is not a whole number from {low} to {high}.")
+        return value
+
+    return parse
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise argparse.ArgumentTypeError(f"{_quoted(text)} is not known. {near_matches(text, words)}")
+        return text
+
+    return parse
+
+
+def _encoding(text: str) -> str:
+    try:
+        return codecs.lookup(text).name
+    except (LookupError, ValueError):
+        near = near_matches(text, ("utf-8", "utf-16", "latin-1", "cp1252", "shift_jis", "gb18030"))
+        raise argparse.ArgumentTypeError(f"no encoding is called {_quoted(text)}. {near}") from None
+
+
+def _run(given: list[str]) -> int:
+    parser = build_parser()
+    commands = {"compare": run_compare, "info": run_info, "draw": run_draw}
+    wrong = next((word for word in given[:1] if not word.startswith("-") and word not in commands), None)
+    if wrong is not None:
+        raise UsageError(f"there is no command {_quoted(wrong)}. {near_matches(wrong, commands)}")
+    options, unknown = parser.parse_known_args(given)
+    if unknown:
+        raise UsageError(_unknown_argument(parser, options.command, unknown))
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        return USAGE
+    options.arguments = given
+    return commands[options.command](options)
+
+
+def _unknown_argument(parser: argparse.ArgumentParser, command: str | None, unknown: list[str]) -> str:
+    option = next((word.split("=")[0] for word in unknown if word.startswith("-")), None)
+    if option is None:
+        return f"unexpected {_quoted(unknown[0])}: `ketgrad {command}` takes one file."
+    words = parser.format_help() if command is None else _subparser(parser, command).format_help()
+    known = {word.strip("[],=") for word in words.split() if word.startswith(("--", "[--"))}
+    return f"there is no option {_quoted(option)}. {near_matches(option, known)}"
+
+
+def _subparser(parser: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
+    actions = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return actions[0].choices[command]
+
+
+# ------------------------------------------------------------------------------------------------------- compare
+
+
+def run_compare(options: argparse.Namespace) -> int:
+    """`ketgrad compare`: check everything that can be wrong, run the comparison, write, and show the answer."""
+    if options.table is None:
+        raise UsageError("`ketgrad compare` needs a table: ketgrad compare TABLE --target COLUMN")
+    if options.target is None:
+        raise UsageError("`ketgrad compare` needs the column to predict: --target COLUMN")
+    _check_packages()
+    folder = Path(options.out or f"ketgrad-{slug(Path(options.table).stem)}-{slug(options.target)}")
+    _check_folder(folder, overwrite=options.overwrite)
+    from ketgrad import referee
+    from ketgrad.report import terminal
+
+    with terminal.ProgressDisplay(sys.stderr, quiet=options.quiet) as display:
+        comparison = referee.compare(options.table, options.target, progress=display, **_choices(options))
+    comparison = without_secrets(comparison)
+    command = shlex.join(["ketgrad", *map(redact, options.arguments)])
+    output = terminal.console(sys.stdout)
+    try:
+        written = write_results(comparison, folder, command, overwrite=options.overwrite, raw_csv=options.raw_csv)
+    except KetgradOSError:
+        terminal.show(comparison, output)  # minutes of work: the answer is shown even if it cannot be written
+        raise
+    terminal.show(comparison, output)
+    print("Written: " + ", ".join(visible(path, 200) for path in written))
+    return INTERRUPTED if comparison.interrupted else OK
+
+
+def _choices(options: argparse.Namespace) -> dict[str, Any]:
+    """The options that were given, as arguments of `referee.compare`; the others keep its defaults."""
+    names = ("task", "folds", "repeats", "seed", "rows", "missing", "encoding", "threads", "qubits")
+    choices = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if options.models is not None:
+        choices["models"] = known_models(options.models)
+    return choices
+
+
+def known_models(text: str) -> tuple[str, ...]:
+    """The models named in `text`, separated by commas; `UsageError` with near matches if one does not exist."""
+    from ketgrad.referee import MODELS
+
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    for name in names:
+        if name not in MODELS:
+            raise UsageError(f"there is no model {_quoted(name)}. {near_matches(name, MODELS)}")
+    if not names:
+        raise UsageError(f"--models names no model. {near_matches('', MODELS)}")
+    return names
+
+
+def _check_packages() -> None:
+    from importlib.util import find_spec
+
+    absent = [name for name in COMPARE_PACKAGES if find_spec(name) is None]
+    if absent:
+        raise KetgradImportError(
+            f"`ketgrad compare` needs {', '.join(absent)}, which is not installed. "
+            "Install it with: pip install 'ketgrad[compare]'"
+        )
+
+
+def _check_folder(folder: Path, *, overwrite: bool) -> None:
+    """Refuse before any work what could not be written after it."""
+    for name in OUTPUT_FILES:
+        if (folder / name).exists() and not overwrite:
+            way_out = "the results of an earlier run are there; add --overwrite, or choose a folder with --out"
+            raise KetgradOSError(errno.EEXIST, way_out, str(folder / name))
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if os.path.lexists(parent))
+    if not existing.is_dir():
+        raise KetgradOSError(errno.ENOTDIR, "the results need a folder, but there is a file in its place", str(existing))
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise KetgradOSError(errno.EACCES, "nothing may be written in this folder; choose another with --out", str(existing))
+
+
+def write_results(
+    comparison: Comparison, folder: Path, command: str = "", *, overwrite: bool = False, raw_csv: bool = False
+) -> tuple[Path, ...]:
+    """Write report.html, results.json and scores.csv into `folder` and return their paths."""
+    from ketgrad.files import write_atomically
+    from ketgrad.report.page import render
+    from ketgrad.report.scores import scores_csv
+
+    texts = (render(comparison, command), comparison.to_json(), scores_csv(comparison, raw=raw_csv))
+    paths = []
+    for name, text in zip(OUTPUT_FILES, texts, strict=True):
+        # A name that is no text in any encoding stays readable: JSON takes \udcff for what it was.
+        data = text.encode("utf-8", "backslashreplace")
+        paths.append(write_atomically(folder / name, data, overwrite=overwrite))
+    return tuple(paths)
+
+
+# ------------------------------------------------------------------------------------------------- info and draw
+
+
+def run_info(options: argparse.Namespace) -> int:
+    """`ketgrad info`: what is installed, and what would be used."""
+    print(info_text())
+    return OK
+
+
+def info_text() -> str:
+    """Versions, instruction set, threads and extras as lines of text."""
+    import platform
+
+    from ketgrad import __version__
+
+    lines = [f"ketgrad {__version__}", f"Python {platform.python_version()} on {platform.platform()}"]
+    lines += [f"instruction set: {_instruction_set()}", f"threads: {_usable_threads()} usable"]
+    lines += ["", *(_package_line(name) for name in CORE_PACKAGES)]
+    for extra, packages in EXTRAS.items():
+        found = [_package_line(name) for name in packages]
+        complete = all("not installed" not in line for line in found)
+        lines += ["", f"extra [{extra}]: " + ("complete" if complete else f"pip install 'ketgrad[{extra}]'"), *found]
+    return "\n".join(lines)
+
+
+def _instruction_set() -> str:
+    """What the compiled core uses on this processor, the best first."""
+    try:
+        from ketgrad import _native
+    except ImportError as error:
+        return f"none: the compiled core cannot be loaded ({error}); install ketgrad again with: pip install ketgrad"
+    best, *others = _native.instruction_sets()
+    return best + (f" (also usable: {', '.join(others)})" if others else "")
+
+
+def _usable_threads() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _package_line(name: str) -> str:
+    from importlib import metadata
+
+    try:
+        return f"  {name:<14}{metadata.version(name)}"
+    except metadata.PackageNotFoundError:
+        return f"  {name:<14}not installed"
+
+
+def run_draw(options: argparse.Namespace) -> int:
+    """`ketgrad draw`: the circuit of an OpenQASM file as text, or as an SVG picture in a file."""
+    from ketgrad import qasm
+    from ketgrad.files import write_atomically
+
+    try:
+        circuit = qasm.read(options.file)
+    except KetgradOSError as error:
+        code = FORBIDDEN if error.errno in FORBIDDEN_ERRORS else NO_INPUT
+        return _refuse(error, debug=options.debug, code=code)
+    if options.svg is None:
+        print(circuit.draw())
+    else:
+        path = write_atomically(options.svg, circuit.draw("svg"), overwrite=options.overwrite)
+        print(f"Written: {visible(path, 200)}")
+    return OK
