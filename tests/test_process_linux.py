@@ -49,20 +49,19 @@ f.vjp(weights, inputs, np.ones(({batch}, 1))) if {derivative} else f(weights, in
 @pytest.mark.parametrize("qubits, batch", [(20, 1), (10, 3000)])
 def test_an_interrupt_is_answered_within_a_second(qubits, batch, derivative):
     code = LONG_CALL.format(qubits=qubits, batch=batch, derivative=derivative)
-    child = subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    )
-    assert child.stdout and child.stdout.readline() == "ready\n"
-    time.sleep(0.3)
-    assert child.poll() is None, "the call ended before it could be interrupted"
-    start = time.monotonic()
-    child.send_signal(signal.SIGINT)
-    _, errors = child.communicate(timeout=30)
-    assert time.monotonic() - start < 1.0
+    command = [sys.executable, "-c", code]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment()) as child:
+        try:
+            assert child.stdout and child.stdout.readline() == "ready\n"
+            time.sleep(0.3)
+            assert child.poll() is None, "the call ended before it could be interrupted"
+            start = time.monotonic()
+            child.send_signal(signal.SIGINT)
+            _, errors = child.communicate(timeout=30)
+            assert time.monotonic() - start < 1.0
+        finally:
+            child.kill()
     assert "KeyboardInterrupt" in errors
 
 
