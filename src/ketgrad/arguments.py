@@ -1,36 +1,19 @@
-"""What a function call is given: any array-like of real numbers, checked, broadcast and laid out in rows.
-
-An executor wants rows: weights (1 or B, num_weights) and inputs (1 or B, num_inputs), contiguous, of one real
-type. A caller writes lists, integers, float32 tables, and any number of leading axes. The way between the two
-is here, and so is the wording of every refusal on that way.
-"""
+"""What a caller passes: any array-like of real numbers, made an array, and the wording of every refusal."""
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable
 from decimal import Decimal
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ketgrad.errors import KetgradTypeError, KetgradValueError
-from ketgrad.memory import reserve
 
 # Beyond these sizes the spacing of floating-point numbers is visible in an angle: 1.5e-8 rad and 0.008 rad.
 LARGEST_ANGLE = {np.dtype(np.float64): 2.0**26, np.dtype(np.float32): 2.0**16}
-
-
-class Rows(NamedTuple):
-    """Weights and inputs in rows, and the leading axes that they had."""
-
-    weights: np.ndarray
-    inputs: np.ndarray
-    lead: tuple[int, ...]
-    weights_shape: tuple[int, ...]
-    inputs_shape: tuple[int, ...]
 
 
 def real_array(value: Any, name: str) -> np.ndarray:
@@ -65,7 +48,7 @@ def real_array(value: Any, name: str) -> np.ndarray:
     if kind in "iub":
         return array.astype(np.float64)
     if kind == "c":
-        where = np.unravel_index(int(np.argmax(array.imag != 0)), array.shape) if array.size else ()
+        where = np.unravel_index(int(np.argmax(np.imag(array) != 0)), array.shape) if array.size else ()
         entry = complex(array[where]) if array.size else "empty"
         raise KetgradTypeError(
             f"`{name}` must hold real numbers, but {position(name, where)} is {entry} (complex) - "
@@ -142,15 +125,16 @@ def warn_of_large_angles(array: np.ndarray, name: str, columns: np.ndarray) -> N
     )
 
 
-def check_width(array: np.ndarray | None, name: str, letter: str, width: int) -> None:
-    """Raise `KetgradValueError` unless the last axis holds one entry for each variable that the circuit reads.
+def check_width(array: np.ndarray | None, name: str, letter: str, width: int) -> np.ndarray:
+    """The array itself; `KetgradValueError` unless its last axis has one entry for each variable of the circuit.
 
-    >>> check_width(np.zeros((5, 2)), "inputs", "x", 3)
+    >>> check_width(np.zeros((5, 2)), "inputs", "x", 3)  # doctest: +NORMALIZE_WHITESPACE
     Traceback (most recent call last):
-    ketgrad.errors.KetgradValueError: `inputs` must have shape (..., 3) - the circuit reads x[0] to x[2] - but has shape (5, 2).
+    ketgrad.errors.KetgradValueError: `inputs` must have shape (..., 3)
+      - the circuit reads x[0] to x[2] - but has shape (5, 2).
     """
     if array is not None and array.ndim and array.shape[-1] == width:
-        return
+        return array
     why = f"the circuit reads no {name}"
     if width:
         why = f"the circuit reads {letter}[0]" + (f" to {letter}[{width - 1}]" if width > 1 else "")
@@ -166,46 +150,19 @@ def check_width(array: np.ndarray | None, name: str, letter: str, width: int) ->
     )
 
 
-def align(weights: np.ndarray, inputs: np.ndarray, dtype: np.dtype) -> Rows:
-    """Broadcast the leading axes as a NumPy generalised ufunc does, and lay both arrays out in contiguous rows.
-
-    Only an array whose rows really repeat along some axes (neither shared by all samples nor one per sample)
-    is copied out to the full batch.
-    """
-    try:
-        lead = np.broadcast_shapes(weights.shape[:-1], inputs.shape[:-1])
-    except ValueError:
-        raise KetgradValueError(
-            f"the leading axes of `weights` and `inputs` must broadcast, but the shapes are {weights.shape} and "
-            f"{inputs.shape}: {weights.shape[:-1]} does not fit {inputs.shape[:-1]}."
-        ) from None
-    return Rows(
-        _rows(weights, lead, dtype, "weights"),
-        _rows(inputs, lead, dtype, "inputs"),
-        lead,
-        weights.shape,
-        inputs.shape,
+def as_cotangent(cotangent: Any, shape: tuple[int, ...], complex_valued: bool) -> np.ndarray:
+    """The cotangent as an array of `shape`, broadcast over missing leading axes."""
+    if complex_valued and np.asarray(cotangent).dtype.kind == "c":
+        array = np.asarray(cotangent)
+    else:
+        array = real_array(cotangent, "cotangent")
+    check_finite(array, "cotangent")
+    if array.shape == shape:
+        return array
+    if array.ndim and array.shape[-1] == shape[-1] and array.ndim <= len(shape):
+        fits = zip(reversed(array.shape), reversed(shape), strict=False)
+        if all(length in (1, wanted) for length, wanted in fits):
+            return np.broadcast_to(array, shape)
+    raise KetgradValueError(
+        f"`cotangent` must have shape {shape} - one number for each output - but has shape {array.shape}."
     )
-
-
-def _rows(array: np.ndarray, lead: tuple[int, ...], dtype: np.dtype, name: str) -> np.ndarray:
-    width, own, size = array.shape[-1], math.prod(array.shape[:-1]), math.prod(lead)
-    count = size if own in (0, size) else own
-    if own not in (0, 1, size):
-        count = size
-        reserve(
-            size * width * dtype.itemsize, f"`{name}` broadcast to {size} rows", "Call it in smaller batches."
-        )
-        array = np.broadcast_to(array, (*lead, width))
-    return np.ascontiguousarray(array, dtype=dtype).reshape(count, width)
-
-
-def unbroadcast(gradient: np.ndarray, lead: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
-    """A gradient in rows, summed over the axes along which its variable was broadcast, in the variable's shape."""
-    own = math.prod(shape[:-1])
-    if len(gradient) == own:
-        return gradient.reshape(shape)
-    full = gradient.reshape(*lead, shape[-1])
-    extra = len(lead) - (len(shape) - 1)
-    repeated = [extra + k for k, length in enumerate(shape[:-1]) if length == 1 != lead[extra + k]]
-    return full.sum(axis=(*range(extra), *repeated), keepdims=True).reshape(shape)

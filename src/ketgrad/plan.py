@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from ketgrad.memory import readable
+import numpy as np
+
+from ketgrad import gradients
+from ketgrad.errors import KetgradValueError
+from ketgrad.executors.sampled import Sampled
+from ketgrad.memory import readable, state_bytes
+from ketgrad.program import Expect, Probabilities, Samples
 
 
 @dataclass(frozen=True)
@@ -35,13 +42,14 @@ class Plan:
     not_faster: str
 
     def __str__(self) -> str:
+        sizes = ((self.num_qubits, "qubit"), (self.num_weights, "weight"), (self.num_inputs, "input"))
         rows = [
             ("question", self.question),
-            ("circuit", f"{self.num_qubits} qubits, {self.num_weights} weights, {self.num_inputs} inputs"),
-            ("gates", f"{self.gates} written, {self.instructions} instructions after compilation"),
+            ("circuit", ", ".join(_count(*size) for size in sizes)),
+            ("gates", f"{self.gates} written, {_count(self.instructions, 'instruction')} after compilation"),
             ("outputs", f"{self.num_outputs} per sample, {self.precision}"),
             ("executor", f"{self.executor}: {self.engine}, {_threads(self.threads)}"),
-            ("shots", "none: exact values" if self.shots is None else f"{self.shots} per value"),
+            ("shots", "none: exact values" if self.shots is None else f"{self.shots} in each execution"),
             ("gradient", f"{self.rule}: {self.reason}"),
             ("executions", self._executions()),
             ("memory", f"{readable(self.memory)} of states per sample"),
@@ -51,9 +59,86 @@ class Plan:
 
     def _executions(self) -> str:
         if self.executions is None:
-            return "1 per sample for a value"
-        passes = f" and {self.backward} backward pass" if self.backward else ""
+            return "no gradient"
+        passes = f" and {_count(self.backward, 'backward pass', 'es')}" if self.backward else ""
         return f"{self.executions}{passes} per sample for a value with its gradient"
+
+
+def make_plan(function: Any) -> Plan:
+    """The plan of a function; nothing is simulated."""
+    program, executor = function.program, function.executor
+    sampled = isinstance(executor, Sampled)
+    exact = executor.executor if sampled else executor
+    memory = state_bytes(program.num_qubits, 1, function.dtype.itemsize)
+    rule, cost = "none", None
+    try:
+        chosen = function.gradient or gradients.choose(executor, program)
+    except KetgradValueError as refusal:
+        reason = str(refusal)
+    else:
+        rule, cost, reason = repr(chosen), chosen.cost(program), _why(chosen, function)
+        memory = cost.memory * function.dtype.itemsize // 16
+    circuits = executor.executions(program) if sampled else 1
+    return Plan(
+        question=_question_text(function.question),
+        num_qubits=program.num_qubits,
+        num_weights=function.num_weights,
+        num_inputs=function.num_inputs,
+        num_outputs=function.num_outputs,
+        gates=len(function.circuit.ops),
+        instructions=program.num_instructions,
+        executor=f"sampled from {exact.name}" if sampled else executor.name,
+        engine=exact.describe(program) if hasattr(exact, "describe") else "NumPy",
+        threads=function.threads,
+        precision=function.dtype.name,
+        shots=executor.shots if sampled else None,
+        rule=rule,
+        reason=reason,
+        executions=None if cost is None else cost.executions * circuits,
+        backward=0 if cost is None else cost.backward,
+        memory=memory,
+        not_faster=_not_faster(function, rule),
+    )
+
+
+def _question_text(question: Any) -> str:
+    if isinstance(question, Expect):
+        words = sum(len(observable.terms) for observable in question.observables)
+        return f"expectation values of {_count(len(question.observables), 'observable')}, {_count(words, 'Pauli word')}"
+    if isinstance(question, Probabilities):
+        return f"probabilities of the outcomes of {_count(len(question.qubits), 'qubit')}"
+    return f"{question.shots} measured bit strings" if isinstance(question, Samples) else "the state vector"
+
+
+def _why(rule: Any, function: Any) -> str:
+    if function.gradient is not None:
+        return "asked for by gradient="
+    if isinstance(rule, gradients.Adjoint):
+        return f"exact, at a cost that does not grow with the parameters; {function.executor.name} has an adjoint pass"
+    objection = gradients.Adjoint().objection(function.executor, function.program)
+    return f"exact in the mean; the adjoint method cannot be used: {objection}"
+
+
+def _not_faster(function: Any, rule: str) -> str:
+    reasons = []
+    if function.executor.name == "reference":
+        reasons.append("the reference executor is written to be read, executor='native' is fast")
+    if rule.startswith(("FiniteDifference", "SPSA", "ParameterShift")):
+        objection = gradients.Adjoint().objection(function.executor, function.program)
+        reasons.append(
+            "finite shots rule out the adjoint method"
+            if objection
+            else "gradient=None runs the adjoint method"
+        )
+    if function.threads == 1:
+        reasons.append("threads=1 was asked for")
+    if function.dtype == np.complex128:
+        reasons.append("dtype=complex64 halves the memory, at about 1e-6 accuracy")
+    return "; ".join(reasons)
+
+
+def _count(number: int, noun: str, plural: str = "s") -> str:
+    return f"{number} {noun}{plural if number != 1 else ''}"
 
 
 def _threads(threads: int | None) -> str:

@@ -1,0 +1,125 @@
+"""What may be asked of a circuit: the checks of observables, qubits, shots and types, and their wording."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ketgrad.circuit import Circuit
+from ketgrad.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
+from ketgrad.executors.sampled import MAX_SHOTS
+from ketgrad.memory import reserve, state_bytes
+from ketgrad.paulis import PauliSum
+from ketgrad.streams import check_seed
+
+COMPLEX128 = np.dtype(np.complex128)
+COMPLEX64 = np.dtype(np.complex64)
+
+
+def complex_type(dtype: Any) -> np.dtype:
+    """The type of the amplitudes, of which there are two."""
+    for kind in (COMPLEX128, COMPLEX64):
+        if dtype in (kind, kind.type, kind.name):
+            return kind
+    raise KetgradTypeError(
+        f"`dtype` must be complex128 or complex64, the type of the amplitudes, but is {dtype!r}."
+    )
+
+
+def thread_count(threads: Any) -> int | None:
+    """None for all cores, or a positive integer."""
+    if threads is None:
+        return None
+    if isinstance(threads, bool) or not isinstance(threads, int | np.integer):
+        raise KetgradTypeError(f"`threads` must be None or a positive integer, but is {threads!r}.")
+    if threads < 1:
+        raise KetgradValueError(f"`threads` must be None or a positive integer, but is {threads}.")
+    return int(threads)
+
+
+def fixed_seed(seed: Any) -> Any:
+    """A seed without a state of its own: None, an integer or a SeedSequence."""
+    if isinstance(seed, np.random.Generator | np.random.RandomState):
+        raise KetgradTypeError(
+            "`seed` must be None, an integer or a SeedSequence - a function has no state that changes."
+        )
+    check_seed(seed)
+    return int(seed) if isinstance(seed, np.integer) else seed
+
+
+def shot_count(shots: Any) -> int:
+    """A positive integer below the counts that float64 holds exactly."""
+    try:
+        count = operator.index(shots)
+    except TypeError:
+        raise KetgradTypeError(f"`shots` must be a positive integer, but is {shots!r}.") from None
+    if isinstance(shots, bool | np.bool_) or not 0 < count <= MAX_SHOTS:
+        raise KetgradValueError(f"`shots` must be an integer from 1 to 2^53, but is {shots!r}.")
+    return count
+
+
+def check_circuit(circuit: Any, itemsize: int) -> None:
+    """Raise unless this is a circuit whose state fits into memory."""
+    if not isinstance(circuit, Circuit):
+        raise KetgradTypeError(f"`circuit` must be a kg.Circuit, but is {type(circuit).__name__}.")
+    reserve(
+        state_bytes(circuit.num_qubits, 1, itemsize),
+        f"the state of {circuit.num_qubits} qubits",
+        "Every amplitude is kept: use fewer qubits, or circuits on parts of them.",
+    )
+
+
+def hermitian_sums(observables: Any, num_qubits: int) -> tuple[PauliSum, ...]:
+    """One Pauli sum or several, all Hermitian and inside the register."""
+    several = isinstance(observables, Iterable) and not isinstance(observables, PauliSum | str)
+    sums: tuple[Any, ...] = tuple(observables) if several else (observables,)
+    if not sums:
+        raise KetgradValueError("`observables` must hold at least one Pauli sum, but is empty.")
+    for k, observable in enumerate(sums):
+        name = f"observables[{k}]" if several else "observables"
+        if not isinstance(observable, PauliSum):
+            hint = f" Write kg.Pauli({observable!r})." if isinstance(observable, str) else ""
+            raise KetgradTypeError(f"`{name}` must be a Pauli sum, but is {type(observable).__name__}.{hint}")
+        if observable.num_qubits > num_qubits:
+            raise KetgradIndexError(
+                f"`{name}` reads qubit {observable.num_qubits - 1}, but the circuit has qubits 0 to {num_qubits - 1}."
+            )
+        _check_hermitian(observable, name)
+    return sums
+
+
+def _check_hermitian(observable: PauliSum, name: str) -> None:
+    largest = max((abs(complex(c).imag) for _, _, c in observable.terms), default=0.0)
+    scale = max((abs(c) for _, _, c in observable.terms), default=0.0)
+    if not math.isfinite(scale):
+        raise KetgradValueError(f"`{name}` must have finite coefficients, but is {observable!r}.")
+    if largest > 1e-12 * scale:
+        term = max(observable.terms, key=lambda entry: abs(complex(entry[2]).imag))
+        raise KetgradValueError(
+            f"`{name}` must be Hermitian - only then are its values real - but deviates from its adjoint by "
+            f"{2 * largest:g} in the term {PauliSum((term,))!r}. Measure its real and imaginary parts apart."
+        )
+
+
+def measured_qubits(qubits: Any, num_qubits: int) -> tuple[int, ...]:
+    """Different qubits of the register, at least one."""
+    try:
+        places = tuple(operator.index(q) for q in qubits)
+    except TypeError:
+        raise KetgradTypeError(
+            f"`qubits` must be None or a sequence of integers, but is {qubits!r}."
+        ) from None
+    if not places:
+        raise KetgradValueError("`qubits` must name at least one qubit, but is empty; None measures all.")
+    for k, qubit in enumerate(places):
+        if not 0 <= qubit < num_qubits:
+            raise KetgradIndexError(
+                f"`qubits[{k}]` is {qubit}, but the circuit has qubits 0 to {num_qubits - 1}."
+            )
+        if qubit in places[:k]:
+            raise KetgradValueError(f"`qubits` must differ, but names qubit {qubit} twice.")
+    return places

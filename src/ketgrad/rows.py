@@ -1,0 +1,194 @@
+"""From the arguments of a call to the rows that an executor takes, and from its gradients back.
+
+An executor wants weights (1 or B, num_weights) and inputs (1 or B, num_inputs), contiguous, of one real type, with
+functions of inputs such as arccos(x[0]) as columns of their own. A caller has any number of leading axes.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ketgrad.angles import INPUT_FUNCTIONS, InputFunction
+from ketgrad.errors import KetgradValueError
+from ketgrad.memory import reserve
+from ketgrad.program import STATE_PREPARATION, Program
+
+FLOAT64 = np.dtype(np.float64)
+FLOAT32 = np.dtype(np.float32)
+QUICK_BOUND = 2.0**52  # a sum of squares below this holds no NaN, no infinity and no angle above 2^26
+NORM_TOLERANCE = {FLOAT64: 1e-8, FLOAT32: 1e-4}
+INWARDS = {FLOAT64: 1e-10, FLOAT32: 1e-4}  # how far from the edge of its interval an input function is smooth
+
+
+class Rows(NamedTuple):
+    """Weights and inputs in rows, and the leading axes that they had."""
+
+    weights: np.ndarray
+    inputs: np.ndarray
+    lead: tuple[int, ...]
+    weights_shape: tuple[int, ...]
+    inputs_shape: tuple[int, ...]
+
+
+def quick_rows(array: Any, width: int) -> np.ndarray | None:
+    """The rows of a plain float64 array of one or two axes that needs no conversion and no warning; else None."""
+    if type(array) is np.ndarray and array.dtype is FLOAT64 and array.flags.c_contiguous:
+        if array.ndim == 1:
+            if len(array) == width and array.dot(array) < QUICK_BOUND:
+                return array.reshape(1, width)
+        elif array.ndim == 2 and array.shape[1] == width and np.vdot(array, array) < QUICK_BOUND:
+            return array
+        return None
+    return _NO_COLUMNS if array is None and width == 0 else None
+
+
+_NO_COLUMNS = np.zeros((1, 0))
+_NO_COLUMNS.flags.writeable = False
+
+
+def align(weights: np.ndarray, inputs: np.ndarray, dtype: np.dtype) -> Rows:
+    """Broadcast the leading axes as a NumPy generalised ufunc does, and lay both arrays out in contiguous rows.
+
+    Only an array whose rows really repeat along some axes (neither shared by all samples nor one per sample)
+    is copied out to the full batch.
+    """
+    try:
+        lead = np.broadcast_shapes(weights.shape[:-1], inputs.shape[:-1])
+    except ValueError:
+        raise KetgradValueError(
+            f"the leading axes of `weights` and `inputs` must broadcast, but the shapes are {weights.shape} and "
+            f"{inputs.shape}: {weights.shape[:-1]} does not fit {inputs.shape[:-1]}."
+        ) from None
+    return Rows(
+        _rows(weights, lead, dtype, "weights"),
+        _rows(inputs, lead, dtype, "inputs"),
+        lead,
+        weights.shape,
+        inputs.shape,
+    )
+
+
+def _rows(array: np.ndarray, lead: tuple[int, ...], dtype: np.dtype, name: str) -> np.ndarray:
+    width, own, size = array.shape[-1], math.prod(array.shape[:-1]), math.prod(lead)
+    count = size if own in (0, size) else own
+    if own not in (0, 1, size):
+        count = size
+        reserve(
+            size * width * dtype.itemsize, f"`{name}` broadcast to {size} rows", "Call it in smaller batches."
+        )
+        array = np.broadcast_to(array, (*lead, width))
+    return np.ascontiguousarray(array, dtype=dtype).reshape(count, width)
+
+
+def unbroadcast(gradient: np.ndarray, lead: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
+    """A gradient in rows, summed over the axes along which its variable was broadcast, in the variable's shape."""
+    own = math.prod(shape[:-1])
+    if len(gradient) == own:
+        return gradient.reshape(shape)
+    full = gradient.reshape(*lead, shape[-1])
+    extra = len(lead) - (len(shape) - 1)
+    repeated = [extra + k for k, length in enumerate(shape[:-1]) if length == 1 != lead[extra + k]]
+    return full.sum(axis=(*range(extra), *repeated), keepdims=True).reshape(shape)
+
+
+def expand(program: Program, inputs: np.ndarray) -> np.ndarray:
+    """The columns that the program reads: the inputs themselves, then elementwise functions of them."""
+    columns = np.empty((len(inputs), program.num_inputs), dtype=inputs.dtype)
+    for k, (name, j) in enumerate(program.input_map or ()):
+        columns[:, k] = inputs[:, j]
+        if name == "identity":
+            continue
+        function = INPUT_FUNCTIONS[name]
+        inside = (inputs[:, j] >= function.low) & (inputs[:, j] <= function.high)
+        if not inside.all():
+            row = int(np.argmin(inside))
+            raise KetgradValueError(
+                f"`inputs` column {j} must lie in [{function.low:g}, {function.high:g}] - the circuit takes "
+                f"{name}(x[{j}]) - but row {row} holds {inputs[row, j]}. Scale the inputs into that interval."
+            )
+        columns[:, k] = function.value(inputs[:, j])
+    return columns
+
+
+def chain_inputs(
+    program: Program, columns: np.ndarray, derivative: np.ndarray, again: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """From derivatives by the program's columns to derivatives by the inputs that they were made of.
+
+    columns: (rows, C), as `expand` made them. derivative: (rows, C) or (rows, K, C). At an edge arccos is
+    infinitely steep: where the circuit is flat there, as for Chebyshev polynomials, the derivative is finite and
+    taken a little inside, by `again(other columns)`; elsewhere it is infinite, with a warning.
+    """
+    edge, inner = _edges(program, columns)
+    spread = (slice(None), None) if derivative.ndim == 3 else slice(None)
+    infinite = edge[spread] & (np.abs(derivative) > 1e-9)
+    if edge.any():
+        derivative = np.where(edge[spread] & ~infinite, again(inner), derivative)
+    if infinite.any():
+        _warn_of_infinity(program, columns, np.argwhere(infinite)[0])
+    pairs = program.input_map or ()
+    total = np.zeros((*derivative.shape[:-1], sum(name == "identity" for name, _ in pairs)), derivative.dtype)
+    for k, (name, j) in enumerate(pairs):
+        slope = derivative[..., k]
+        if name != "identity":
+            function, margin = INPUT_FUNCTIONS[name], INWARDS[columns.dtype]
+            inputs = np.where(edge[:, k], _clipped(columns[:, j], function, margin), columns[:, j])
+            slope = slope * function.derivative(inputs)[spread]
+            with np.errstate(invalid="ignore"):
+                slope = np.where(infinite[..., k], slope * np.inf, slope)
+        total[..., j] += slope
+    return total
+
+
+def _edges(program: Program, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which entries stand at the edge of a function's interval, and the columns with those moved inwards."""
+    edge, inner = np.zeros(columns.shape, dtype=bool), columns.copy()
+    for k, (name, j) in enumerate(program.input_map or ()):
+        if name != "identity":
+            function = INPUT_FUNCTIONS[name]
+            edge[:, k] = (columns[:, j] == function.low) | (columns[:, j] == function.high)
+            moved = function.value(_clipped(columns[:, j], function, INWARDS[columns.dtype]))
+            inner[:, k] = np.where(edge[:, k], moved, columns[:, k])
+    return edge, inner
+
+
+def _clipped(inputs: np.ndarray, function: InputFunction, margin: float) -> np.ndarray:
+    return np.clip(inputs, function.low + margin, function.high - margin)
+
+
+def _warn_of_infinity(program: Program, columns: np.ndarray, index: np.ndarray) -> None:
+    assert program.input_map is not None
+    name, j = program.input_map[index[-1]]
+    row = int(index[0])
+    warnings.warn(
+        f"the derivative by inputs[{row}, {j}] = {columns[row, j]:g} is infinite - {name} is vertical there. "
+        "Scale the inputs into the interior if it is needed.",
+        stacklevel=4,
+    )
+
+
+def check_amplitudes(program: Program, rows: Rows) -> None:
+    """Raise unless every vector that a prepared state takes from variables has norm 1, or is to be normalised."""
+    batch = max(len(rows.weights), len(rows.inputs))
+    parts = (np.ones((1, 1)), rows.weights, rows.inputs)
+    slots = np.concatenate([np.broadcast_to(part, (batch, part.shape[1])) for part in parts], axis=1)
+    for k in np.flatnonzero(program.kind == STATE_PREPARATION):
+        part = slice(int(program.data_start[k]), int(program.data_start[k + 1]))
+        norm = np.linalg.norm(program.data[part] * slots[:, program.amplitude_slot[part]], axis=1)
+        wrong = norm == 0 if program.normalize[k] else np.abs(norm - 1) > NORM_TOLERANCE[rows.inputs.dtype]
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            rule = "must not be zero" if program.normalize[k] else "must have norm 1"
+            hint = (
+                ""
+                if program.normalize[k]
+                else " Pass normalize=True to `prepare_state` to divide by the norm."
+            )
+            raise KetgradValueError(
+                f"the amplitudes of the prepared state {rule}, but those of row {row} have norm {norm[row]:.6g}.{hint}"
+            )
