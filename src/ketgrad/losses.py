@@ -95,7 +95,7 @@ def hinge(outputs: Any, targets: Any, sample_weight: Any = None) -> tuple[float,
     violated = shares * (margin > 0)
     gradient = np.zeros_like(scores)
     gradient[rows, rival] = violated
-    gradient[rows, labels] = -violated
+    gradient[rows, labels] -= violated
     return float((shares * np.maximum(margin, 0.0)).sum()), gradient  # np.maximum lets NaN scores through
 
 

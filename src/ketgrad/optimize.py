@@ -230,7 +230,8 @@ class COBYLA:
             search.finish_step(weights, value, may_converge=False)
             return value
 
-        options = {"maxiter": search.max_steps + 2, "rhobeg": self.first_step, "tol": search.tolerance}
+        limit = max(search.max_steps, start.size) + 2  # scipy insists on a first simplex; `search` counts
+        options = {"maxiter": limit, "rhobeg": self.first_step, "tol": search.tolerance}
         outcome = minimize(evaluate, start, method="COBYLA", options=options)
         if np.ptp(search.history) == 0.0:
             search.stop_flat("no change of the weights changes the loss")
