@@ -1,0 +1,149 @@
+"""What all estimators share: the way from a user's table to the rows that count, and the summary of a fit."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.validation import check_is_fitted
+
+from ketgrad.circuit import Circuit
+from ketgrad.errors import KetgradValueError
+from ketgrad.models.designs import weighted_moments
+from ketgrad.models.tables import (
+    check_classes,
+    check_numbers,
+    check_sample_weight,
+    check_table,
+    merge_rows,
+    warn_of_constant_columns,
+)
+
+
+class Estimator(BaseEstimator, ABC):
+    """Abstract base of the models: fit and predict are theirs, the preparation of rows is common."""
+
+    @abstractmethod
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Learn from rows X and targets y."""
+
+    @abstractmethod
+    def predict(self, X: Any) -> np.ndarray:
+        """Targets for rows X."""
+
+    def _angles(self, X: Any) -> np.ndarray:
+        """The rows of X as the inputs of the fitted circuit."""
+        check_is_fitted(self)
+        angles = self.scaling_(check_table(self, X, fitting=False))  # type: ignore[attr-defined]
+        return np.ascontiguousarray(angles[:, : self.circuit_.num_inputs])  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The distinct training rows that count, with their targets and weights."""
+
+    table: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def total(self) -> float:
+        """The number of rows that they stand for."""
+        return float(self.weights.sum())
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a fitted model is and what its training took; `print(model.summary_)` is one screen.
+
+    circuit_executions: runs of the circuit in this fit, forward and backward passes of the simulator included.
+    device_executions: circuits that the same fit would send to a quantum computer, each to be measured many times;
+    None where the gradient rule has no form for a device.
+    """
+
+    model: str
+    num_qubits: int
+    num_weights: int
+    num_readout_weights: int
+    num_gates: int
+    num_entangling_gates: int
+    depth: int
+    num_rows: int
+    circuit_executions: int
+    device_executions: int | None
+    seconds: float
+    outcome: str
+
+    def __str__(self) -> str:
+        texts = {f.name: getattr(self, f.name) for f in fields(self)}
+        texts["seconds"] = f"{self.seconds:.2f}"
+        texts["device_executions"] = "none" if self.device_executions is None else self.device_executions
+        return "\n".join(f"{name.replace('_', ' '):<22} {text}" for name, text in texts.items())
+
+
+def count_gates(circuit: Circuit) -> dict[str, int]:
+    """The entries of a summary that the circuit decides.
+
+    >>> count_gates(kg.Circuit([kg.ry(kg.w[0], 0), kg.cz(0, 1)]))["num_entangling_gates"]
+    1
+    """
+    return {
+        "num_qubits": circuit.num_qubits,
+        "num_weights": circuit.num_weights,
+        "num_gates": len(circuit.ops),
+        "num_entangling_gates": sum(len(op.qubits) + len(op.controls) > 1 for op in circuit.ops),
+        "depth": circuit.depth,
+    }
+
+
+def class_rows(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Rows, np.ndarray]:
+    """Rows whose targets are class numbers, and the classes in sorted order.
+
+    Classes of which every row has weight zero do not count. Raises `KetgradValueError` for fewer than two classes.
+    """
+    table = check_table(estimator, X, fitting=True)
+    labels = check_classes(estimator, y, len(table))
+    weights = check_sample_weight(sample_weight, len(table))
+    classes, codes = np.unique(labels[weights > 0], return_inverse=True)
+    if len(classes) < 2:
+        raise KetgradValueError(
+            f"A classifier needs >= 2 classes, but the rows that count hold 1 class only: {classes[0]!r}."
+        )
+    all_codes = np.zeros(len(table), dtype=np.int64)
+    all_codes[weights > 0] = codes
+    if estimator.class_weight is not None:
+        try:
+            weights = weights * compute_sample_weight(estimator.class_weight, labels)
+        except (TypeError, ValueError) as error:
+            raise KetgradValueError(f"`class_weight` cannot be used: {error}") from error
+    rows = _rows(estimator, table, all_codes, weights)
+    return Rows(rows.table, rows.targets.astype(np.int64), rows.weights), classes
+
+
+def number_rows(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, *, columns: bool
+) -> tuple[Rows, np.ndarray, np.ndarray]:
+    """Rows whose targets are scaled to mean 0 and deviation 1, with that mean and deviation per output."""
+    table = check_table(estimator, X, fitting=True)
+    targets = check_numbers(estimator, y, len(table), columns=columns)
+    weights = check_sample_weight(sample_weight, len(table))
+    rows = _rows(estimator, table, targets, weights)
+    flat = rows.targets.reshape(len(rows.targets), -1)
+    center, spread = weighted_moments(flat, rows.weights)
+    if not (np.isfinite(center) & np.isfinite(spread)).all():
+        raise KetgradValueError(
+            f"y cannot be scaled: its spread overflows float64 (values up to {np.abs(flat).max():.3g}). Rescale it."
+        )
+    width = np.where(spread > 0, spread, 1.0)
+    scaled = ((flat - center) / width).reshape(rows.targets.shape)
+    return Rows(rows.table, scaled, rows.weights), center, width
+
+
+def _rows(estimator: Any, table: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Rows:
+    rows = Rows(*merge_rows(table, targets, weights))
+    warn_of_constant_columns(rows.table, getattr(estimator, "feature_names_in_", None))
+    return rows

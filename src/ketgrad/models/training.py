@@ -1,0 +1,231 @@
+"""Training of a variational model: outputs = <observables> @ readout + bias, fitted together with the circuit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ketgrad import gradients
+from ketgrad.circuit import Circuit
+from ketgrad.errors import KetgradTypeError, KetgradValueError
+from ketgrad.function import Function, expectation
+from ketgrad.losses import Loss, loss_named
+from ketgrad.models.base import Rows, Summary, count_gates
+from ketgrad.optimize import COBYLA, LBFGSB, SPSA, Adam, Fit, minimise
+from ketgrad.patterns import check_count
+from ketgrad.paulis import Pauli, PauliSum
+from ketgrad.streams import check_seed, stream
+
+START = 0.1  # standard deviation of the first weights: near the identity, where gradients are not flat
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """A function of weights and inputs with a linear readout; all its parameters lie in one flat array."""
+
+    function: Function
+    num_outputs: int
+
+    @property
+    def num_readout(self) -> int:
+        """Readout weights, biases not counted."""
+        return self.function.num_outputs * self.num_outputs
+
+    @property
+    def num_parameters(self) -> int:
+        """Circuit weights, readout weights and biases."""
+        return self.function.num_weights + self.num_readout + self.num_outputs
+
+    def split(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(circuit weights, readout (num_observables, num_outputs), bias): views."""
+        weights, readout, bias = np.split(parameters, np.cumsum([self.function.num_weights, self.num_readout]))
+        return weights, readout.reshape(-1, self.num_outputs), bias
+
+    def outputs(self, parameters: np.ndarray, angles: np.ndarray) -> np.ndarray:
+        """(n, num_outputs) for the rows of `angles`."""
+        weights, readout, bias = self.split(parameters)
+        return self.function(weights, angles) @ readout + bias
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """Weighted mean loss + regularisation / n * |parameters|^2, where n is the number of rows.
+
+    Biases are not penalised. A weight of zero is a gate that does nothing, so the penalty pulls towards the model
+    that does not react to the data; its share vanishes as the data grow.
+    """
+
+    head: Head
+    loss: Loss
+    regularisation: float
+    total: float
+
+    def value(self, parameters: np.ndarray, angles: np.ndarray, rows: Rows) -> float:
+        """The objective alone, for optimisers without gradients."""
+        outputs = self.head.outputs(parameters, angles)
+        return float(self.loss(outputs, rows.targets, rows.weights)[0]) + self._penalty(parameters)[0]
+
+    def value_and_gradient(
+        self, parameters: np.ndarray, angles: np.ndarray, rows: Rows
+    ) -> tuple[float, np.ndarray]:
+        """The objective and its derivative by all parameters: one forward and one adjoint pass more."""
+        weights, readout, bias = self.head.split(parameters)
+        values = self.head.function(weights, angles)
+        loss, slope = self.loss(values @ readout + bias, rows.targets, rows.weights)
+        penalty, pull = self._penalty(parameters)
+        by_weights = self.head.function.vjp(weights, angles, slope @ readout.T)[1]
+        gradient = np.concatenate([by_weights, (values.T @ slope).ravel(), slope.sum(axis=0)])
+        return float(loss) + penalty, gradient + pull
+
+    def _penalty(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        pulled = parameters.copy()
+        pulled[len(pulled) - self.head.num_outputs :] = 0.0
+        strength = self.regularisation / self.total
+        return strength * float(pulled @ pulled), 2 * strength * pulled
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The parameters of an estimator that decide its training; see the estimators for their meaning."""
+
+    observables: Any
+    loss: Any
+    optimizer: Any
+    max_steps: int
+    batch_size: int | None
+    tolerance: float
+    regularisation: float
+    executor: Any
+    gradient: Any
+    threads: int | None
+    random_state: Any
+    verbose: Any
+
+    def head(self, circuit: Circuit, num_outputs: int) -> Head:
+        """The model before training."""
+        observables = default_observables(circuit.num_qubits) if self.observables is None else self.observables
+        f = expectation(
+            circuit, observables, executor=self.executor, gradient=self.gradient, threads=self.threads
+        )
+        return Head(f, num_outputs)
+
+    def train(self, head: Head, angles: np.ndarray, rows: Rows) -> Fit:
+        """Fit all parameters; Ctrl-C keeps the best so far."""
+        objective = Objective(head, loss_named(self.loss), self._strength(), rows.total)
+        seed = check_seed(self.random_state)
+        start = stream(seed, 0).normal(0.0, START, head.num_parameters)
+        start[head.num_parameters - head.num_outputs :] = 0.0
+        batches = self._batches(angles, rows, seed)
+        optimizer = self._optimizer(stochastic=batches is not None)
+        measure: Callable[..., Any] = objective.value_and_gradient
+        if isinstance(optimizer, SPSA | COBYLA):
+            measure = objective.value
+
+        def loss(parameters: np.ndarray) -> Any:
+            return measure(parameters, *((angles, rows) if batches is None else next(batches)))
+
+        return minimise(
+            loss,
+            start,
+            optimizer,
+            max_steps=check_count(self.max_steps, "max_steps"),
+            tolerance=self.tolerance,
+            stochastic=batches is not None,
+            progress=self.verbose,
+            seed=np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, 2)),
+        )
+
+    def summary(self, model: str, head: Head, rows: Rows, fit: Fit) -> Summary:
+        """The account of a finished fit."""
+        f = head.function
+        size = len(rows.weights) if self.batch_size is None else min(self.batch_size, len(rows.weights))
+        runs = fit.evaluations * size
+        gradient_free = isinstance(self.optimizer, SPSA | COBYLA)
+        shift = gradients.ParameterShift()
+        if gradient_free:
+            per_step, on_device = 1, 1
+        else:
+            cost = (gradients.choose(f.executor, f.program) if self.gradient is None else self.gradient).cost(f.program)
+            per_step = 1 + cost.executions + 2 * cost.backward  # a backward pass takes two more, and the loss comes first
+            by_device = shift.objection(f.executor, f.program) is None
+            on_device = shift.cost(f.program).executions if by_device else None
+        return Summary(
+            model=model,
+            num_readout_weights=head.num_readout + head.num_outputs,
+            num_rows=len(rows.weights),
+            circuit_executions=runs * per_step,
+            device_executions=None if on_device is None else runs * on_device,
+            seconds=fit.seconds,
+            outcome=fit.reason,
+            **count_gates(f.circuit),
+        )
+
+    def _strength(self) -> float:
+        strength = self.regularisation
+        if isinstance(strength, bool) or not isinstance(strength, int | float | np.number) or not 0 <= strength < np.inf:
+            raise KetgradValueError(f"`regularisation` must be a number >= 0, but is {strength!r}.")
+        return float(strength)
+
+    def _optimizer(self, *, stochastic: bool) -> Any:
+        if self.optimizer is None:
+            return Adam() if stochastic else LBFGSB()
+        if not hasattr(self.optimizer, "run"):
+            raise KetgradTypeError(
+                f"`optimizer` must be an optimiser such as kg.Adam(0.05) or None, but is {self.optimizer!r}."
+            )
+        if stochastic and isinstance(self.optimizer, LBFGSB | COBYLA):
+            name = type(self.optimizer).__name__
+            raise KetgradValueError(
+                f"`optimizer` {name} needs the same loss at every step, but batch_size={self.batch_size} gives another "
+                "one each time. Leave batch_size out, or use kg.Adam()."
+            )
+        return self.optimizer
+
+    def _batches(self, angles: np.ndarray, rows: Rows, seed: np.random.SeedSequence) -> Any:
+        """Endless batches of rows, each row once per epoch in an order of its own; None for all rows at once."""
+        if self.batch_size is None:
+            return None
+        size, count = check_count(self.batch_size, "batch_size"), len(rows.weights)
+        if size >= count:
+            return None
+
+        def endless():
+            epoch = 0
+            while True:
+                order = stream(seed, 1, epoch).permutation(count)
+                for first in range(0, count - size + 1, size):
+                    chosen = order[first : first + size]
+                    yield angles[chosen], Rows(rows.table[chosen], rows.targets[chosen], rows.weights[chosen])
+                epoch += 1
+
+        return endless()
+
+
+def default_observables(num_qubits: int) -> tuple[PauliSum, ...]:
+    """Z and X on each qubit: X reacts linearly to small rotations by RY, Z quadratically.
+
+    >>> default_observables(1)
+    (Pauli("Z0"), Pauli("X0"))
+    """
+    return tuple(Pauli(f"{letter}{q}") for q in range(num_qubits) for letter in "ZX")
+
+
+def warn_if_interrupted(fit: Fit) -> None:
+    """Say that Ctrl-C ended the training and that the model holds its best weights."""
+    if fit.interrupted:
+        import warnings
+
+        warnings.warn(
+            f"Training was interrupted after {fit.steps} step(s); the model keeps the best weights so far.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def check_known(name: str, value: Any, known: Iterable[str]) -> None:
+    """Raise unless `value` is one of the names in `known`, or a function."""
+    if not callable(value) and value not in (names := tuple(known)):
+        raise KetgradValueError(f"`{name}` must be one of {', '.join(map(repr, names))} or a function, but is {value!r}.")
