@@ -1,0 +1,255 @@
+"""`compare`: a table in, a `Comparison` out."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ketgrad.errors import KetgradTypeError, KetgradValueError, near_matches
+from ketgrad.memory import reserve
+from ketgrad.referee import columns, preparation, tables, tasks
+from ketgrad.referee.baselines import Contestant
+from ketgrad.referee.conclusion import Question, conclude, environment
+from ketgrad.referee.contest import Rules
+from ketgrad.referee.metrics import metrics_of
+from ketgrad.referee.progress import ProgressCallback
+from ketgrad.referee.results import Comparison, Protocol, Timings
+from ketgrad.referee.schedule import run_all
+from ketgrad.referee.twins import CONTESTANTS
+
+REDUCTION = (
+    "A quantum model sees at most {qubits} numbers per row, one per qubit: the leading principal components, or the"
+    " columns with the largest F statistic; tuning chooses, inside each fold, on its training rows only."
+)
+TUNING = (
+    "Every model may try {candidates} settings (written in the list of models, the default first) on each training"
+    " part, scored by {inner}-fold cross-validation inside it; the best is fitted again on the whole training part."
+)
+
+
+def compare(
+    table: Any,
+    target: str,
+    *,
+    task: str | None = None,
+    models: Sequence[str] | None = None,
+    metric: str | None = None,
+    folds: int = 5,
+    repeats: int | None = None,
+    qubits: int = 6,
+    candidates: int = 4,
+    inner_folds: int = 3,
+    rows: int | None = None,
+    drop: Iterable[str] = (),
+    text: Iterable[str] = (),
+    missing: str = "median",
+    separator: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+    threads: int | None = None,
+    seed: int = 0,
+    progress: ProgressCallback | None = None,
+) -> Comparison:
+    """Do quantum models beat tuned classical ones on this table? Asked fairly, answered with error bars.
+
+    table: path of a CSV, TSV or Parquet file, or a pandas DataFrame. target: the column to predict. task:
+    "classification" or "regression", None to infer it. models: names from `CONTESTANTS` (twins come with
+    their quantum model, the dummy always), None for all. metric: what decides, None for accuracy or R².
+    repeats: of the `folds`-fold cross-validation, None for 2 (1 above 2000 rows). qubits: the most a quantum
+    model may use. candidates, inner_folds: the tuning budget, the same for every model. rows: use a random
+    sample of the table. drop: columns to leave out. text: columns of codes that are words. missing: "median",
+    "drop" (the rows) or "error". threads: processes with one thread each, None for all cores; results do not
+    depend on it. seed: fixes splits and models. progress: called with a `Progress` event whenever something
+    starts or ends.
+
+    Returns a `Comparison`; after Ctrl-C one of what is done, with `interrupted` true. Cost: two minutes for
+    500 rows on two cores. Raises `KetgradError` before any work if the table cannot be used.
+
+    >>> import ketgrad.datasets
+    >>> result = compare(ketgrad.datasets.path("breast_cancer"), "diagnosis", models=["linear"], folds=3,
+    repeats=1, ...                  candidates=1, threads=1) >>>
+    result.model("linear").summary["accuracy"].mean > 0.9 True
+    """
+    clock, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
+    chosen = choose_models(models)
+    number = _check_numbers(seed, threads, qubits=qubits, candidates=candidates, inner_folds=inner_folds)
+    raw = tables.read_table(table, rows=rows, seed=seed, separator=separator, encoding=encoding)
+    question = _ask(raw, target, task, missing, drop, text, decimal)
+    read_seconds = time.perf_counter() - clock
+    if repeats is None:
+        repeats = 2 if len(question.task.y) <= 2000 else 1
+    splits = tasks.make_splits(question.task, folds, repeats, seed)
+    protocol = _protocol(
+        question, splits, metric, chosen, (folds, repeats, seed, qubits, candidates, inner_folds)
+    )
+    _reserve_for_models(chosen, protocol, number)
+    prepared = preparation.prepare(question.understood, question.task, splits, inner_folds, seed)
+    rules = Rules(
+        question.task.kind, len(question.task.classes), protocol.metrics[0], qubits, candidates, seed
+    )
+    outcomes, interrupted = run_all(chosen, prepared, rules, number, progress, clock)
+    finished = time.perf_counter() - clock
+    timings = Timings(
+        started.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        read_seconds,
+        finished - read_seconds,
+        finished,
+    )
+    return conclude(question, protocol, chosen, outcomes, interrupted, environment(number, seed), timings)
+
+
+# ------------------------------------------------------------------------------------------------- the question
+
+
+def choose_models(names: Sequence[str] | None) -> tuple[Contestant, ...]:
+    """The contestants called `names` with their twins and the dummy, in the order of the table; None for all.
+
+    >>> [contestant.name for contestant in choose_models(["linear"])]
+    ['dummy', 'linear']
+    """
+    if names is None:
+        return CONTESTANTS
+    if isinstance(names, str):
+        raise KetgradTypeError(
+            f"`models` must be a list of names, but is the text {names!r}: models=[{names!r}]."
+        )
+    known = [contestant.name for contestant in CONTESTANTS]
+    for name in names:
+        if name not in known:
+            raise KetgradValueError(f"there is no model {name!r}. {near_matches(str(name), known)}")
+    return tuple(
+        contestant
+        for contestant in CONTESTANTS
+        if contestant.family == "dummy" or contestant.name in names or contestant.twin_of in names
+    )
+
+
+def _check_numbers(seed: int, threads: int | None, **counts: int) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise KetgradValueError(
+            f"`seed` must be a whole number >= 0, so that a run can be repeated, but is {seed!r}."
+        )
+    for name, value in counts.items():
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise KetgradValueError(f"`{name}` must be a whole number >= 1, but is {value!r}.")
+    if threads is None:
+        return available_threads()
+    if isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1:
+        raise KetgradValueError(f"`threads` must be a whole number >= 1 or None, but is {threads!r}.")
+    return int(threads)
+
+
+def available_threads() -> int:
+    """Cores that this process may use: affinity, control group and OMP_NUM_THREADS respected."""
+    import joblib
+
+    cores = joblib.cpu_count()
+    wish = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(cores, int(wish))) if wish.isdigit() and int(wish) > 0 else cores
+
+
+def _ask(
+    raw: tables.RawTable,
+    target: str,
+    task: str | None,
+    missing: str,
+    drop: Iterable[str],
+    text: Iterable[str],
+    decimal: str | None,
+) -> Question:
+    choices = ("median", "drop", "error")
+    if missing not in choices:
+        raise KetgradValueError(
+            f"there is no way {missing!r} to treat missing values. {near_matches(missing, choices)}"
+        )
+    drop, text = tuple(drop), tuple(text)
+    columns.check_column(raw, target)
+    if missing == "drop":
+        raw = _without_missing(raw, target, drop, text, decimal)
+    found = tasks.find_task(raw, target, task)
+    understood = columns.understand(raw, target, drop=drop, text=text, decimal=decimal)
+    if missing == "error":
+        _refuse_missing(raw, understood)
+    tasks.refuse_leaks(understood, found)
+    if len(found.y) > 1 and not understood.frame.duplicated().eq(False).iloc[1:].any():
+        raise tables.BadTable("all rows are equal in every column: no information to predict from.")
+    return Question(raw, understood, found, target)
+
+
+def _without_missing(
+    raw: tables.RawTable, target: str, drop: Iterable[str], text: Iterable[str], decimal: str | None
+) -> tables.RawTable:
+    """The rows without a missing value; which words mean "missing" is decided on the whole table."""
+    answers = columns.understand_column(raw.frame[target], target, raw.places).values
+    values = columns.understand(raw, target, drop=drop, text=text, decimal=decimal).frame
+    absent = (values.isna() | values.eq("")).any(axis=1) | answers.isna() | answers.eq("")
+    keep = np.flatnonzero(~absent.to_numpy())
+    if len(keep) == len(raw.frame):
+        return raw
+    if not len(keep):
+        raise tables.BadTable("every row has a missing value, so dropping those rows leaves none.")
+    note = f"{len(raw.frame) - len(keep)} of {len(raw.frame)} rows have a missing value and were left out."
+    places = tuple(raw.places[i] for i in keep)
+    frame = raw.frame.iloc[keep].reset_index(drop=True)
+    return replace(raw, frame=frame, places=places, warnings=(*raw.warnings, note))
+
+
+def _refuse_missing(raw: tables.RawTable, understood: columns.Understood) -> None:
+    for name in understood.frame.columns:
+        values = understood.frame[name]
+        absent = np.flatnonzero((values.isna() | values.eq("")).to_numpy())
+        if len(absent):
+            raise tables.BadTable(
+                f"the column {name!r} has no value in {raw.places[absent[0]]} ({len(absent)} missing). Say what to do:"
+                " missing='median' or missing='drop' (--missing median, --missing drop)."
+            )
+
+
+def _protocol(
+    question: Question,
+    splits: tuple[tasks.SplitRows, ...],
+    metric: str | None,
+    chosen: tuple[Contestant, ...],
+    numbers: tuple[int, int, int, int, int, int],
+) -> Protocol:
+    folds, repeats, seed, qubits, candidates, inner_folds = numbers
+    metrics = metrics_of(question.task.kind, metric)
+    # one point, or one hundredth of the target's deviation
+    rope = 0.01 if metrics[0].name not in ("rmse", "mae") else 0.01 * float(question.task.y.std())
+    return Protocol(
+        metrics[0].name,
+        metrics,
+        folds,
+        repeats,
+        seed,
+        tuple(item.split for item in splits),
+        tasks.split_hash(splits),
+        qubits,
+        REDUCTION.format(qubits=qubits),
+        preparation.SENTENCE,
+        TUNING.format(candidates=candidates, inner=inner_folds),
+        candidates,
+        inner_folds,
+        rope,
+        0.95,
+        tuple(contestant.name for contestant in chosen),
+    )
+
+
+def _reserve_for_models(chosen: Iterable[Contestant], protocol: Protocol, threads: int) -> None:
+    """Refuse before any work what the largest split does not leave memory for."""
+    n_train = max(split.n_train for split in protocol.splits)
+    n_test = max(split.n_test for split in protocol.splits)
+    for contestant in chosen:
+        others = [item.name for item in CONTESTANTS if contestant.name not in (item.name, item.twin_of)]
+        way_out = (
+            f"Use a part of the table: rows=2000 (--rows 2000); or other models: {', '.join(others[:8])}."
+        )
+        need = contestant.memory(n_train, n_test) * threads
+        reserve(need, f"the model {contestant.name!r} on {n_train} training rows", way_out)
