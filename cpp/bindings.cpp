@@ -4,7 +4,9 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <chrono>
 #include <stdexcept>
+#include <thread>
 
 #include "buffer.hpp"
 #include "engine.hpp"
@@ -119,9 +121,29 @@ nb::object owned(Buffer<Value>& buffer, std::size_t rows, std::size_t columns) {
     return nb::cast(nb::ndarray<nb::numpy, Value, nb::ndim<2>>(values, {rows, columns}, owner));
 }
 
+// Until 3.13, a thread that asks for the GIL while the interpreter ends is unwound by pthread_exit, through frames
+// that must not be unwound. Such a thread (only a daemon thread can be one) sleeps instead, as Python 3.14 lets it.
+template <class Take>
+auto take_gil(Take take) {
+    try {
+        return take();
+    } catch (...) {
+        for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+    }
+}
+
+struct GilReleased {
+    PyThreadState* state = PyEval_SaveThread();
+    ~GilReleased() {
+        take_gil([this] { PyEval_RestoreThread(state); });
+    }
+};
+
 bool poll_python() {
-    const nb::gil_scoped_acquire gil;
-    return PyErr_CheckSignals() != 0;
+    const PyGILState_STATE state = take_gil([] { return PyGILState_Ensure(); });
+    const bool interrupted = PyErr_CheckSignals() != 0;
+    PyGILState_Release(state);
+    return interrupted;
 }
 
 std::int64_t num_outputs(const Plan& plan) {
@@ -135,7 +157,7 @@ void run_released(const Plan& plan, const Kernels<Real>& kernels, const Arrays<R
     interrupt.poll = poll_python;
     bool finished;
     {
-        const nb::gil_scoped_release release;
+        const GilReleased released;
         finished = execute(plan, kernels, arrays, threads, interrupt);
     }
     if (!finished) throw nb::python_error();
