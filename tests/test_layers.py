@@ -17,7 +17,7 @@ LAYERS = [
     ["errors", "memory", "files", "streams", "arguments"],
     ["paulis", "angles", "gates", "circuit", "custom", "ops", "program", "draw", "decompositions",
      "qasm", "qasm_expressions", "qasm_gates", "qasm_reader"],
-    ["_native", "executors", "arguments", "rows", "questions", "shifts", "gradients", "plan", "function"],
+    ["_native", "executors", "arguments", "rows", "questions", "shifts", "gradients", "plan", "function", "gradient_check"],
     ["patterns", "encodings", "ansatz", "hamiltonians", "losses", "patterns", "search", "optimize", "kernels", "analysis"],
     ["models"],
     ["bridges"],

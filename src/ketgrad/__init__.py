@@ -36,7 +36,7 @@ _LAZY = {
     "Adjoint": "gradients",
     "ParameterShift": "gradients",
     "FiniteDifference": "gradients",
-    "check_gradients": "gradients",
+    "check_gradients": "gradient_check",
     "encodings": "",
     "ansatz": "",
     "hamiltonians": "",

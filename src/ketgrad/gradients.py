@@ -213,7 +213,7 @@ class FiniteDifference:
         if self.order not in (2, 4):
             raise KetgradValueError(f"`order` must be 2 or 4, but is {self.order!r}.")
         if self.step is not None:
-            _check_positive(self.step, "step")
+            check_positive(self.step, "step")
 
     @property
     def step_size(self) -> float:
@@ -278,7 +278,7 @@ class SPSAGradient:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        _check_positive(self.step, "step")
+        check_positive(self.step, "step")
         if not isinstance(self.num_samples, int | np.integer) or self.num_samples < 1:
             raise KetgradValueError(f"`num_samples` must be a positive integer, but is {self.num_samples!r}.")
         check_seed(self.seed)
@@ -386,7 +386,8 @@ def has_variable_amplitudes(program: Program) -> bool:
     return bool((program.kind == STATE_PREPARATION).any() and (program.amplitude_slot > 0).any())
 
 
-def _check_positive(value: Any, name: str) -> None:
+def check_positive(value: Any, name: str) -> None:
+    """Raise `KetgradValueError` unless this is a finite number above zero."""
     if (
         not isinstance(value, int | float | np.floating | np.integer)
         or not math.isfinite(value)

@@ -48,10 +48,10 @@ class Plan:
             ("circuit", ", ".join(_count(*size) for size in sizes)),
             ("gates", f"{self.gates} written, {_count(self.instructions, 'instruction')} after compilation"),
             ("outputs", f"{self.num_outputs} per sample, {self.precision}"),
-            ("executor", f"{self.executor}: {self.engine}, {_threads(self.threads)}"),
-            ("shots", "none: exact values" if self.shots is None else f"{self.shots} in each execution"),
+            ("engine", f"{self.engine}, {_threads(self.threads)}"),
+            ("shots", "none: values are exact" if self.shots is None else f"{self.shots} in each execution"),
             ("gradient", f"{self.rule}: {self.reason}"),
-            ("executions", self._executions()),
+            ("cost", self._executions()),
             ("memory", f"{readable(self.memory)} of states per sample"),
             ("not faster", self.not_faster),
         ]
@@ -61,7 +61,8 @@ class Plan:
         if self.executions is None:
             return "no gradient"
         passes = f" and {_count(self.backward, 'backward pass', 'es')}" if self.backward else ""
-        return f"{self.executions}{passes} per sample for a value with its gradient"
+        runs = _count(self.executions, "circuit execution")
+        return f"{runs}{passes} per sample for a value with its gradient"
 
 
 def make_plan(function: Any) -> Plan:
@@ -87,8 +88,8 @@ def make_plan(function: Any) -> Plan:
         num_outputs=function.num_outputs,
         gates=len(function.circuit.ops),
         instructions=program.num_instructions,
-        executor=f"sampled from {exact.name}" if sampled else executor.name,
-        engine=exact.describe(program) if hasattr(exact, "describe") else "NumPy",
+        executor=executor.name,
+        engine=exact.engine(program) if hasattr(exact, "engine") else exact.name,
         threads=function.threads,
         precision=function.dtype.name,
         shots=executor.shots if sampled else None,
