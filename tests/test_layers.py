@@ -15,7 +15,7 @@ PACKAGE = pathlib.Path(ketgrad.__path__[0])
 # ARCHITECTURE.md, top to bottom: a module may import from its own row and from the rows above it.
 LAYERS = [
     ["errors", "memory", "files", "streams", "arguments"],
-    ["paulis", "angles", "gates", "circuit", "custom", "ops", "program", "draw", "decompositions",
+    ["paulis", "angles", "gates", "circuit", "custom", "ops", "program", "draw", "pictures", "decompositions",
      "qasm", "qasm_expressions", "qasm_gates", "qasm_reader"],
     ["_native", "executors", "arguments", "rows", "questions", "shifts", "gradients", "plan", "function", "gradient_check"],
     ["patterns", "encodings", "ansatz", "hamiltonians", "losses", "patterns", "search", "optimize", "kernels", "analysis"],
