@@ -37,10 +37,12 @@ from ketgrad.questions import (
 from ketgrad.rows import Rows, align, chain_inputs, check_amplitudes, expand, quick_rows, unbroadcast
 from ketgrad.streams import stream
 
+FLOAT64 = np.dtype(np.float64)
 FLOAT32 = np.dtype(np.float32)
 COMPLEX128 = np.dtype(np.complex128)
 COMPLEX64 = np.dtype(np.complex64)
-REAL_OF = {COMPLEX128: np.dtype(np.float64), COMPLEX64: FLOAT32}
+REAL_OF = {COMPLEX128: FLOAT64, COMPLEX64: FLOAT32}
+COMPLEX_OF = {FLOAT64: COMPLEX128, FLOAT32: COMPLEX64}
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,7 @@ class Function:
             gradients.check_usable(self.gradient, self.executor, program)
         adjoint = gradients.Adjoint()
         plain = (
-            self.dtype == COMPLEX128
-            and program.input_map is None
+            program.input_map is None
             and not gradients.has_variable_amplitudes(program)
             and "shots" not in self.executor.abilities
         )
@@ -114,14 +115,14 @@ class Function:
         rows = self._quick(weights, inputs)
         if rows is not None:
             values = self.executor.run(
-                self.program, rows.weights, rows.inputs, dtype=COMPLEX128, threads=self.threads
+                self.program, rows.weights, rows.inputs, dtype=rows.dtype, threads=self.threads
             )
             return values if rows.lead else values[0]
-        rows, dtype = self._rows(weights, inputs)
+        rows = self._rows(weights, inputs)
         if math.prod(rows.lead) == 0:
-            values = self._nothing(rows, dtype)
+            values = self._nothing(rows)
         else:
-            values = self._point(rows, dtype).run(rows.weights, rows.inputs)
+            values = self._point(rows).run(rows.weights, rows.inputs)
             values = values.reshape(*rows.lead, self.num_outputs)
         unpack = isinstance(self.question, Samples) and not self.packed
         return _bits(values, self.circuit.num_qubits) if unpack else values
@@ -142,13 +143,12 @@ class Function:
         (array([0.]), array([-1.]))
         """
         rule = self._rule()
-        rows, dtype = self._quick(weights, inputs), COMPLEX128
-        if rows is None:
-            rows, dtype = self._rows(weights, inputs)
-        direction = self._cotangent(cotangent, rows.lead, dtype)
-        if math.prod(rows.lead) == 0:
-            return self._nothing(rows, dtype), np.zeros(rows.weights_shape), np.zeros(rows.inputs_shape)
-        point = self._point(rows, dtype)
+        rows = self._quick(weights, inputs) or self._rows(weights, inputs)
+        direction = self._cotangent(cotangent, rows)
+        real = REAL_OF[rows.dtype]
+        if not len(direction):
+            return self._nothing(rows), np.zeros(rows.weights_shape, real), np.zeros(rows.inputs_shape, real)
+        point = self._point(rows)
         values, dweights, dinputs = rule.vjp(point, direction)
         if self.program.input_map is not None:
             dinputs = chain_inputs(
@@ -159,8 +159,8 @@ class Function:
             )
         return (
             values.reshape(*rows.lead, self.num_outputs),
-            unbroadcast(dweights, rows.lead, rows.weights_shape).astype(REAL_OF[dtype], copy=False),
-            unbroadcast(dinputs, rows.lead, rows.inputs_shape).astype(REAL_OF[dtype], copy=False),
+            unbroadcast(dweights, rows.lead, rows.weights_shape).astype(real, copy=False),
+            unbroadcast(dinputs, rows.lead, rows.inputs_shape).astype(real, copy=False),
         )
 
     def jacobian(self, weights: Any = None, inputs: Any = None) -> tuple[np.ndarray, np.ndarray]:
@@ -176,8 +176,8 @@ class Function:
                [1.]])
         """
         rule = self._rule()
-        rows, dtype = self._rows(weights, inputs)
-        kind = dtype if isinstance(self.question, State) else REAL_OF[dtype]
+        rows = self._rows(weights, inputs)
+        kind = rows.dtype if isinstance(self.question, State) else REAL_OF[rows.dtype]
         batch, variables = math.prod(rows.lead), self.num_weights + self.program.num_inputs
         reserve(
             2 * kind.itemsize * batch * self.num_outputs * variables,
@@ -187,7 +187,7 @@ class Function:
         shape = (*rows.lead, self.num_outputs)
         if batch == 0:
             return np.zeros((*shape, self.num_weights), kind), np.zeros((*shape, self.num_inputs), kind)
-        point = self._point(rows, dtype)
+        point = self._point(rows)
         by_weights, by_inputs = rule.jacobian(point)
         if self.program.input_map is not None:
             by_inputs = chain_inputs(
@@ -213,11 +213,12 @@ class Function:
         return make_plan(self)
 
     def _quick(self, weights: Any, inputs: Any) -> Rows | None:
-        """Rows without any copy, where both arguments are plain float64 arrays of one or two axes; else None."""
+        """Rows without any copy, where both arguments are plain arrays of one type and one or two axes; else None."""
         limit = self._quick_rows
-        if not limit:
+        kind = getattr(inputs if weights is None else weights, "dtype", FLOAT64)
+        if not limit or kind not in COMPLEX_OF or (kind is FLOAT64 and self.dtype is COMPLEX64):
             return None
-        w, x = quick_rows(weights, self.num_weights), quick_rows(inputs, self.num_inputs)
+        w, x = quick_rows(weights, self.num_weights, kind), quick_rows(inputs, self.num_inputs, kind)
         if w is None or x is None:
             return None
         count, other = len(w), len(x)
@@ -229,24 +230,30 @@ class Function:
             return None
         w_shape = (0,) if weights is None else weights.shape
         x_shape = (0,) if inputs is None else inputs.shape
-        return Rows(w, x, () if len(w_shape) == 1 == len(x_shape) else (count,), w_shape, x_shape)
+        lead = () if len(w_shape) == 1 == len(x_shape) else (count,)
+        return Rows(w, x, lead, w_shape, x_shape, COMPLEX_OF[kind])
 
-    def _rows(self, weights: Any, inputs: Any) -> tuple[Rows, np.dtype]:
-        """Rows from anything that may be passed, checked; and the complex type to compute in."""
+    def _rows(self, weights: Any, inputs: Any) -> Rows:
+        """Rows from anything that may be passed, checked."""
         w = None if weights is None else real_array(weights, "weights")
         x = None if inputs is None else real_array(inputs, "inputs")
         given = [a.dtype for a in (w, x) if a is not None and a.size]
         single = self.dtype == COMPLEX64 or (bool(given) and all(kind == FLOAT32 for kind in given))
-        dtype = COMPLEX64 if single else COMPLEX128
-        w = self._checked(w, "weights", "w", self.num_weights)
-        x = self._checked(x, "inputs", "x", self.num_inputs)
+        real = FLOAT32 if single else FLOAT64
+        w, x = (None if a is None else np.ascontiguousarray(a, real).reshape(a.shape) for a in (w, x))
+        return self._quick(w, x) or self._any_rows(w, x, COMPLEX_OF[real])
+
+    def _any_rows(self, weights: np.ndarray | None, inputs: np.ndarray | None, dtype: np.dtype) -> Rows:
+        """The general case of `_rows`: any number of axes, input functions, amplitudes, and every refusal."""
+        w = self._checked(weights, "weights", "w", self.num_weights)
+        x = self._checked(inputs, "inputs", "x", self.num_inputs)
         self._preflight(math.prod(_common(w.shape[:-1], x.shape[:-1])), dtype)
-        rows = align(w, x, REAL_OF[dtype])
+        rows = align(w, x, REAL_OF[dtype], dtype)
         if self.program.input_map is not None:
             rows = rows._replace(inputs=expand(self.program, rows.inputs))
         if gradients.has_variable_amplitudes(self.program) and math.prod(rows.lead):
             check_amplitudes(self.program, rows)
-        return rows, dtype
+        return rows
 
     def _checked(self, array: np.ndarray | None, name: str, letter: str, width: int) -> np.ndarray:
         if array is None and width == 0:
@@ -277,22 +284,31 @@ class Function:
     def _rule(self) -> Any:
         return self._chosen or gradients.choose(self.executor, self.program)
 
-    def _point(self, rows: Rows, dtype: np.dtype) -> gradients.Point:
+    def _point(self, rows: Rows) -> gradients.Point:
         rng = stream(self.seed) if "shots" in self.executor.abilities else None
         return gradients.Point(
-            self.executor, self.program, rows.weights, rows.inputs, dtype, self.threads, rng
+            self.executor, self.program, rows.weights, rows.inputs, rows.dtype, self.threads, rng
         )
 
-    def _nothing(self, rows: Rows, dtype: np.dtype) -> np.ndarray:
+    def _nothing(self, rows: Rows) -> np.ndarray:
         """The values of no samples."""
-        kinds = {State: dtype, Samples: np.dtype(np.uint64)}
-        kind = kinds.get(type(self.question), REAL_OF[dtype])
+        kinds = {State: rows.dtype, Samples: np.dtype(np.uint64)}
+        kind = kinds.get(type(self.question), REAL_OF[rows.dtype])
         return np.zeros((*rows.lead, self.num_outputs), dtype=kind)
 
-    def _cotangent(self, cotangent: Any, lead: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    def _cotangent(self, cotangent: Any, rows: Rows) -> np.ndarray:
+        """The cotangent in rows, checked."""
         complex_valued = isinstance(self.question, State)
-        kind = dtype if complex_valued else REAL_OF[dtype]
-        shape = (*lead, self.num_outputs)
+        kind = rows.dtype if complex_valued else REAL_OF[rows.dtype]
+        shape = (*rows.lead, self.num_outputs)
+        if (
+            type(cotangent) is np.ndarray
+            and cotangent.dtype is kind
+            and cotangent.shape == shape
+            and cotangent.flags.c_contiguous
+            and math.isfinite(abs(np.vdot(cotangent, cotangent)))
+        ):
+            return cotangent if rows.lead and len(rows.lead) == 1 else cotangent.reshape(-1, shape[-1])
         array = as_cotangent(cotangent, shape, complex_valued)
         return np.ascontiguousarray(array, dtype=kind).reshape(-1, self.num_outputs)
 

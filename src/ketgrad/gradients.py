@@ -202,8 +202,8 @@ class FiniteDifference:
     variable; None takes the step at which truncation and rounding of float64 balance, 6e-6 or 7e-4.
     Always runs in complex128. Refused on an executor with shots unless step >= 0.01: noise is divided by it.
 
-    >>> FiniteDifference(order=4).step_size
-    0.0007400959797414051
+    >>> round(FiniteDifference(order=4).step_size, 8)
+    0.0007401
     """
 
     step: float | None = None

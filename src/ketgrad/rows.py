@@ -20,38 +20,39 @@ from ketgrad.program import STATE_PREPARATION, Program
 
 FLOAT64 = np.dtype(np.float64)
 FLOAT32 = np.dtype(np.float32)
-QUICK_BOUND = 2.0**52  # a sum of squares below this holds no NaN, no infinity and no angle above 2^26
+# A sum of squares below this holds no NaN, no infinity, and no angle of which too few digits are left.
+QUICK_BOUND = {FLOAT64: 2.0**52, FLOAT32: 2.0**32}
 NORM_TOLERANCE = {FLOAT64: 1e-8, FLOAT32: 1e-4}
 INWARDS = {FLOAT64: 1e-10, FLOAT32: 1e-4}  # how far from the edge of its interval an input function is smooth
 
 
 class Rows(NamedTuple):
-    """Weights and inputs in rows, and the leading axes that they had."""
+    """Weights and inputs in rows, the leading axes and shapes that they had, and the complex type to compute in."""
 
     weights: np.ndarray
     inputs: np.ndarray
     lead: tuple[int, ...]
     weights_shape: tuple[int, ...]
     inputs_shape: tuple[int, ...]
+    dtype: np.dtype
 
 
-def quick_rows(array: Any, width: int) -> np.ndarray | None:
-    """The rows of a plain float64 array of one or two axes that needs no conversion and no warning; else None."""
-    if type(array) is np.ndarray and array.dtype is FLOAT64 and array.flags.c_contiguous:
+def quick_rows(array: Any, width: int, kind: np.dtype) -> np.ndarray | None:
+    """The rows of a plain array of one or two axes that needs no copy, no warning and no refusal; else None."""
+    if type(array) is np.ndarray and array.dtype is kind and array.flags.c_contiguous:
         if array.ndim == 1:
-            if len(array) == width and array.dot(array) < QUICK_BOUND:
-                return array.reshape(1, width)
-        elif array.ndim == 2 and array.shape[1] == width and np.vdot(array, array) < QUICK_BOUND:
+            if len(array) == width and array.dot(array) < QUICK_BOUND[kind]:
+                return array[None]
+        elif array.ndim == 2 and array.shape[1] == width and np.vdot(array, array) < QUICK_BOUND[kind]:
             return array
         return None
-    return _NO_COLUMNS if array is None and width == 0 else None
+    return _NO_COLUMNS[kind] if array is None and width == 0 else None
 
 
-_NO_COLUMNS = np.zeros((1, 0))
-_NO_COLUMNS.flags.writeable = False
+_NO_COLUMNS = {kind: np.zeros((1, 0), kind) for kind in (FLOAT64, FLOAT32)}
 
 
-def align(weights: np.ndarray, inputs: np.ndarray, dtype: np.dtype) -> Rows:
+def align(weights: np.ndarray, inputs: np.ndarray, real: np.dtype, dtype: np.dtype) -> Rows:
     """Broadcast the leading axes as a NumPy generalised ufunc does, and lay both arrays out in contiguous rows.
 
     Only an array whose rows really repeat along some axes (neither shared by all samples nor one per sample)
@@ -65,11 +66,12 @@ def align(weights: np.ndarray, inputs: np.ndarray, dtype: np.dtype) -> Rows:
             f"{inputs.shape}: {weights.shape[:-1]} does not fit {inputs.shape[:-1]}."
         ) from None
     return Rows(
-        _rows(weights, lead, dtype, "weights"),
-        _rows(inputs, lead, dtype, "inputs"),
+        _rows(weights, lead, real, "weights"),
+        _rows(inputs, lead, real, "inputs"),
         lead,
         weights.shape,
         inputs.shape,
+        dtype,
     )
 
 
