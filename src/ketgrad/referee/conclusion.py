@@ -57,7 +57,7 @@ def conclude(
         if len(model.splits) < len(planned)
     )
     judged = verdict.judge(models, pairs, protocol)
-    data = _data(question)
+    data = _data(question, protocol.qubits)
     return Comparison(data, protocol, models, pairs, judged, surroundings, timings, interrupted, missing)
 
 
@@ -109,13 +109,18 @@ def _cost(mine: Sequence[Outcome]) -> Cost:
     )
 
 
-def _data(question: Question) -> Data:
+def _data(question: Question, qubits: int) -> Data:
     raw, understood, task = question.raw, question.understood, question.task
     doubled = int(raw.frame.astype(str).duplicated().sum())
     warnings = [*raw.warnings, *task.warnings, *understood.warnings]
     if doubled:
         warnings.append(
             f"{doubled} rows are copies of earlier rows; a copy in both training and test part makes scores too good."
+        )
+    width = len(understood.columns)
+    if width > 1000:
+        warnings.append(
+            f"The table has {width} columns, of which a quantum model sees {qubits} combinations."
         )
     if len(task.y) < 100:
         warnings.append(f"{len(task.y)} rows are few: expect wide intervals and an undecided verdict.")

@@ -79,12 +79,14 @@ def compare(
     clock, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
     chosen = choose_models(models)
     number = _check_numbers(seed, threads, qubits=qubits, candidates=candidates, inner_folds=inner_folds)
+    seed, qubits, candidates, inner_folds = int(seed), int(qubits), int(candidates), int(inner_folds)
     raw = tables.read_table(table, rows=rows, seed=seed, separator=separator, encoding=encoding)
     question = _ask(raw, target, task, missing, drop, text, decimal)
     read_seconds = time.perf_counter() - clock
     if repeats is None:
         repeats = 2 if len(question.task.y) <= 2000 else 1
     splits = tasks.make_splits(question.task, folds, repeats, seed)
+    folds, repeats = int(folds), int(repeats)
     protocol = _protocol(
         question, splits, metric, chosen, (folds, repeats, seed, qubits, candidates, inner_folds)
     )

@@ -444,7 +444,7 @@ def _check_names(names: list[str]) -> None:
     if doubled:
         shown = ", ".join(repr(name[:60]) for name in doubled[:10])
         raise BadTable(
-            f"column names must differ - a column is chosen by its name - but {shown} occur twice or more."
+            f"column names must differ - a column is chosen by its name - but {shown} occurs more than once."
         )
 
 

@@ -123,7 +123,7 @@ def _label(value: Any) -> str:
 
 def refuse_leaks(understood: Understood, task: Task) -> None:
     """Raise if a column gives the target away: equal to it, or each of its values standing for one answer."""
-    for name in understood.frame.columns:
+    for name in understood.frame.columns if len(task.y) >= 8 else ():  # fewer rows agree by chance
         values = understood.frame[name]
         if values.isna().any():
             continue
