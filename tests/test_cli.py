@@ -18,7 +18,9 @@ def run(*arguments: str, cwd: Path | None = None, **environment: str) -> subproc
     """`python -m ketgrad` in a process of its own."""
     settings = {**os.environ, "PYTHONPATH": str(SOURCE), **environment}
     command = [sys.executable, "-m", "ketgrad", *arguments]
-    return subprocess.run(command, cwd=cwd, env=settings, capture_output=True, text=True, encoding="utf-8", timeout=300)
+    return subprocess.run(
+        command, cwd=cwd, env=settings, capture_output=True, text=True, encoding="utf-8", timeout=300
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,11 @@ def test_version_and_help_exit_0(capsys):
 def test_help_loads_nothing_heavy():
     code = "import sys; from ketgrad.cli import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(SOURCE)}, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     loaded = set(done.stderr.split())
     assert not loaded & {"scipy", "sklearn", "pandas", "matplotlib", "jinja2", "rich", "torch", "skrub"}

@@ -24,7 +24,17 @@ from ketgrad.report.names import redact, slug, visible, without_secrets
 if TYPE_CHECKING:
     from ketgrad.referee.results import Comparison
 
-OK, USAGE, BAD_DATA, NO_INPUT, FAULT, CANNOT_CREATE, INPUT_OUTPUT, TRY_AGAIN, FORBIDDEN = 0, 2, 65, 66, 70, 73, 74, 75, 77
+OK, USAGE, BAD_DATA, NO_INPUT, FAULT, CANNOT_CREATE, INPUT_OUTPUT, TRY_AGAIN, FORBIDDEN = (
+    0,
+    2,
+    65,
+    66,
+    70,
+    73,
+    74,
+    75,
+    77,
+)
 INTERRUPTED, PIPE_CLOSED = 130, 141
 CREATE_ERRORS = frozenset(
     {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
@@ -32,11 +42,6 @@ CREATE_ERRORS = frozenset(
 FORBIDDEN_ERRORS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 OUTPUT_FILES = ("report.html", "results.json", "scores.csv")
 COMPARE_PACKAGES = ("pandas", "skrub", "jinja2", "rich")
-EXTRAS = {
-    "compare": ("jinja2", "matplotlib", "pandas", "pyarrow", "rich", "skrub"),
-    "draw": ("matplotlib",),
-}
-CORE_PACKAGES = ("numpy", "scipy", "scikit-learn")
 
 
 class UsageError(Exception):
@@ -140,53 +145,107 @@ def build_parser() -> argparse.ArgumentParser:
     from ketgrad import __version__
 
     parser = argparse.ArgumentParser(
-        prog="ketgrad", allow_abbrev=False,
-        description="Quantum machine learning with a referee inside: do quantum models beat tuned classical ones on your data?",
-    )  # fmt: skip
+        prog="ketgrad",
+        allow_abbrev=False,
+        description="Quantum machine learning with a referee inside: "
+        "do quantum models beat tuned classical ones on your data?",
+    )
     parser.add_argument("--version", action="version", version=f"ketgrad {__version__}")
     parser.add_argument("--debug", action="store_true", help="show where in the program an error arose")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_compare(commands)
     info = commands.add_parser(
-        "info", allow_abbrev=False, help="versions, instruction set, threads and extras", description="Show what is installed and used."
+        "info",
+        allow_abbrev=False,
+        help="versions, instruction set, threads and extras",
+        description="Show what is installed and used.",
     )
     draw = commands.add_parser(
-        "draw", allow_abbrev=False, help="draw the circuit of an OpenQASM file", description="Draw the circuit of an OpenQASM file."
+        "draw",
+        allow_abbrev=False,
+        help="draw the circuit of an OpenQASM file",
+        description="Draw the circuit of an OpenQASM file.",
     )
     draw.add_argument("file", metavar="FILE.qasm", help="an OpenQASM 2 or 3 file")
     draw.add_argument("--svg", metavar="FILE", help="write a picture instead of text")
     draw.add_argument("--overwrite", action="store_true", help="replace the picture if it exists")
     for command in (info, draw):
-        command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        command.add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
     return parser
 
 
 def _add_compare(commands: Any) -> None:
     compare = commands.add_parser(
-        "compare", allow_abbrev=False, help="compare quantum with classical models on a table",
-        description="Compare quantum with tuned classical models on a table and write report.html, results.json and scores.csv.",
-    )  # fmt: skip
+        "compare",
+        allow_abbrev=False,
+        help="compare quantum with classical models on a table",
+        description="Compare quantum with tuned classical models on a table. "
+        "Writes report.html, results.json and scores.csv.",
+    )
     compare.add_argument("table", metavar="TABLE", nargs="?", help="a CSV, TSV or Parquet file with a header")
     compare.add_argument("--target", metavar="COLUMN", help="the column to predict (required)")
     add = compare.add_argument_group("what is compared").add_argument
-    add("--task", type=_one_of("classification", "regression"), metavar="TASK", help="classification or regression; found out if left out")
+    add(
+        "--task",
+        type=_one_of("classification", "regression"),
+        metavar="TASK",
+        help="classification or regression; found out if left out",
+    )
+    add(
+        "--metric",
+        metavar="NAME",
+        help="the score that decides, such as accuracy, balanced_accuracy, roc_auc, r2, rmse",
+    )
     add("--models", metavar="A,B", help="only these models, separated by commas")
+    add("--drop", action="append", metavar="COLUMN", help="leave this column out; may be given several times")
+    add("--candidates", type=_whole(1, 100), metavar="N", help="settings that each model may try")
     add("--folds", type=_whole(2, 100), metavar="N", help="parts that the rows are cut into")
     add("--repeats", type=_whole(1, 100), metavar="N", help="how often they are cut anew")
     add("--qubits", type=_whole(1, 30), metavar="N", help="most qubits that a quantum model may use")
     add("--seed", type=_whole(0, 2**63 - 1), default=0, metavar="N", help="decides every random choice (0)")
     add = compare.add_argument_group("how the table is read").add_argument
     add("--rows", type=_whole(1, 10**9), metavar="N", help="use this many rows, drawn at random")
-    add("--missing", type=_one_of("median", "drop"), metavar="RULE", help="missing numbers: median of the training part, or drop the row")
-    add("--encoding", type=_encoding, metavar="NAME", help="of a text file that is not UTF-8, such as latin-1")
+    add(
+        "--missing",
+        type=_one_of("median", "drop"),
+        metavar="RULE",
+        help="missing numbers: median of the training part, or drop the rows",
+    )
+    add(
+        "--text",
+        action="append",
+        metavar="COLUMN",
+        help="a column whose numbers are names; may be given several times",
+    )
+    add(
+        "--separator",
+        type=_separator,
+        metavar="CHAR",
+        help="between the cells of a text file: one character, or tab",
+    )
+    add("--decimal", type=_one_of(".", ","), metavar="CHAR", help="the decimal sign of a text file")
+    add(
+        "--encoding", type=_encoding, metavar="NAME", help="of a text file that is not UTF-8, such as latin-1"
+    )
     add = compare.add_argument_group("where the results go").add_argument
     add("--out", metavar="DIR", help="folder for the results (ketgrad-TABLE-COLUMN)")
     add("--overwrite", action="store_true", help="replace results that are already there")
-    add("--raw-csv", action="store_true", help="leave cells of scores.csv as they are, even if they begin like a formula")
+    add(
+        "--raw-csv",
+        action="store_true",
+        help="leave cells of scores.csv as they are, even if they begin like a formula",
+    )
     add = compare.add_argument_group("how it runs").add_argument
     add("--threads", type=_whole(1, 1024), metavar="N", help="threads for the circuits")
     add("--quiet", action="store_true", help="no progress display")
-    add("--debug", action="store_true", default=argparse.SUPPRESS, help="show where in the program an error arose")
+    add(
+        "--debug",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="show where in the program an error arose",
+    )
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
@@ -207,6 +266,13 @@ def _one_of(*words: str) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+def _separator(text: str) -> str:
+    words = {"tab": "\t", "comma": ",", "semicolon": ";", "space": " "}
+    if text not in words and len(text) != 1:
+        raise argparse.ArgumentTypeError(f"{_quoted(text)} is not one character. {near_matches(text, words)}")
+    return words.get(text, text)
 
 
 def _encoding(text: str) -> str:
@@ -268,7 +334,9 @@ def run_compare(options: argparse.Namespace) -> int:
     command = shlex.join(["ketgrad", *map(redact, options.arguments)])
     output = terminal.console(sys.stdout)
     try:
-        written = write_results(comparison, folder, command, overwrite=options.overwrite, raw_csv=options.raw_csv)
+        written = write_results(
+            comparison, folder, command, overwrite=options.overwrite, raw_csv=options.raw_csv
+        )
     except KetgradOSError:
         terminal.show(comparison, output)  # minutes of work: the answer is shown even if it cannot be written
         raise
@@ -279,11 +347,38 @@ def run_compare(options: argparse.Namespace) -> int:
 
 def _choices(options: argparse.Namespace) -> dict[str, Any]:
     """The options that were given, as arguments of `referee.compare`; the others keep its defaults."""
-    names = ("task", "folds", "repeats", "seed", "rows", "missing", "encoding", "threads", "qubits")
+    names = (
+        "task",
+        "metric",
+        "folds",
+        "repeats",
+        "candidates",
+        "seed",
+        "qubits",
+        "drop",
+        "text",
+        "rows",
+        "missing",
+        "separator",
+        "decimal",
+        "encoding",
+        "threads",
+    )
     choices = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if options.metric is not None:
+        choices["metric"] = _known_metric(options.metric)
     if options.models is not None:
         choices["models"] = known_models(options.models)
     return choices
+
+
+def _known_metric(name: str) -> str:
+    from ketgrad.referee.metrics import DECIDING
+
+    known = [metric for metrics in DECIDING.values() for metric in metrics]
+    if name not in known:
+        raise UsageError(f"there is no metric {_quoted(name)}. {near_matches(name, known)}")
+    return name
 
 
 def known_models(text: str) -> tuple[str, ...]:
@@ -314,13 +409,19 @@ def _check_folder(folder: Path, *, overwrite: bool) -> None:
     """Refuse before any work what could not be written after it."""
     for name in OUTPUT_FILES:
         if (folder / name).exists() and not overwrite:
-            way_out = "the results of an earlier run are there; add --overwrite, or choose a folder with --out"
+            way_out = (
+                "the results of an earlier run are there; add --overwrite, or choose a folder with --out"
+            )
             raise KetgradOSError(errno.EEXIST, way_out, str(folder / name))
     existing = next(parent for parent in (folder, *folder.absolute().parents) if os.path.lexists(parent))
     if not existing.is_dir():
-        raise KetgradOSError(errno.ENOTDIR, "the results need a folder, but there is a file in its place", str(existing))
+        raise KetgradOSError(
+            errno.ENOTDIR, "the results need a folder, but there is a file in its place", str(existing)
+        )
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise KetgradOSError(errno.EACCES, "nothing may be written in this folder; choose another with --out", str(existing))
+        raise KetgradOSError(
+            errno.EACCES, "nothing may be written in this folder; choose another with --out", str(existing)
+        )
 
 
 def write_results(
@@ -345,47 +446,10 @@ def write_results(
 
 def run_info(options: argparse.Namespace) -> int:
     """`ketgrad info`: what is installed, and what would be used."""
+    from ketgrad.report.system import info_text
+
     print(info_text())
     return OK
-
-
-def info_text() -> str:
-    """Versions, instruction set, threads and extras as lines of text."""
-    import platform
-
-    from ketgrad import __version__
-
-    lines = [f"ketgrad {__version__}", f"Python {platform.python_version()} on {platform.platform()}"]
-    lines += [f"instruction set: {_instruction_set()}", f"threads: {_usable_threads()} usable"]
-    lines += ["", *(_package_line(name) for name in CORE_PACKAGES)]
-    for extra, packages in EXTRAS.items():
-        found = [_package_line(name) for name in packages]
-        complete = all("not installed" not in line for line in found)
-        lines += ["", f"extra [{extra}]: " + ("complete" if complete else f"pip install 'ketgrad[{extra}]'"), *found]
-    return "\n".join(lines)
-
-
-def _instruction_set() -> str:
-    """What the compiled core uses on this processor, the best first."""
-    try:
-        from ketgrad import _native
-    except ImportError as error:
-        return f"none: the compiled core cannot be loaded ({error}); install ketgrad again with: pip install ketgrad"
-    best, *others = _native.instruction_sets()
-    return best + (f" (also usable: {', '.join(others)})" if others else "")
-
-
-def _usable_threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _package_line(name: str) -> str:
-    from importlib import metadata
-
-    try:
-        return f"  {name:<14}{metadata.version(name)}"
-    except metadata.PackageNotFoundError:
-        return f"  {name:<14}not installed"
 
 
 def run_draw(options: argparse.Namespace) -> int:

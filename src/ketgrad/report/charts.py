@@ -74,7 +74,8 @@ def element(name: str, *content: str, text: object = None, **attributes: object)
     '<text x="3.14" class="tick">&lt;b&gt;</text>'
     """
     written = "".join(
-        f" {key.rstrip('_').replace('_', '-')}={quoteattr(_number(value))}" for key, value in attributes.items()
+        f" {key.rstrip('_').replace('_', '-')}={quoteattr(_number(value))}"
+        for key, value in attributes.items()
     )
     inside = "".join(content) + ("" if text is None else escape(visible(text, 400)))
     return f"<{name}{written}>{inside}</{name}>" if inside else f"<{name}{written}/>"
@@ -98,8 +99,10 @@ def round_ticks(low: float, high: float, count: int = 6) -> tuple[float, ...]:
     return tuple(float(f"{index * step:.10g}") for index in range(first, last + 1))
 
 
-def fit_scale(values: Iterable[float], left: float, right: float, bounds: tuple[float, float] | None = None) -> Scale:
-    """A scale that shows all finite `values` with a margin, not reaching beyond `bounds` (say, accuracies in [0, 1])."""
+def fit_scale(
+    values: Iterable[float], left: float, right: float, bounds: tuple[float, float] | None = None
+) -> Scale:
+    """A scale that shows all finite `values` with a margin, not reaching beyond `bounds` (0 to 100 for a share)."""
     finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
     low, high = min(finite), max(finite)
     margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
@@ -110,18 +113,23 @@ def fit_scale(values: Iterable[float], left: float, right: float, bounds: tuple[
 
 
 def focus(rows: Sequence[Row]) -> Sequence[Row]:
-    """The rows that decide the scale: without those that learn nothing where these would squeeze all others together."""
-    learned = [row for row in rows if row.family != "dummy" and math.isfinite(row.value)]
-    if not learned or len(learned) == len(rows):
-        return rows
-    low, high = _range(learned)
-    everything = _range([row for row in rows if math.isfinite(row.value)])
-    return learned if high - low < 0.6 * (everything[1] - everything[0]) else rows
+    """The rows that decide the scale, of rows in order of merit: without those that squeeze all others together.
+
+    Left out are models at the end that are far behind, and a model that learns nothing where it is far away.
+    """
+    shown = [row for row in rows if math.isfinite(row.value)]
+    kept = [row for row in shown if row.family != "dummy"]
+    if len(kept) < 2:
+        return shown
+    while len(kept) > 3 and _width(kept[:-1]) < 0.4 * _width(kept):
+        kept = kept[:-1]
+    idle = [row for row in shown if row.family == "dummy"]
+    return kept + idle if _width(kept) >= 0.6 * _width(kept + idle) else kept
 
 
-def _range(rows: Sequence[Row]) -> tuple[float, float]:
+def _width(rows: Sequence[Row]) -> float:
     values = [value for row in rows for value in (row.low, row.high, *row.points) if math.isfinite(value)]
-    return min(values), max(values)
+    return max(values) - min(values)
 
 
 def _figure(name: str, title: str, description: str, height: float, *content: str) -> str:
@@ -147,12 +155,18 @@ def mark(family: str, x: float, y: float, radius: float = 6.0) -> str:
     return element("circle", cx=float(x), cy=float(y), r=radius, class_=f"mark {family}")
 
 
-def _axis(scale: Scale, top: float, bottom: float, label: str, left_hint: str = "", right_hint: str = "") -> str:
+def _axis(
+    scale: Scale, top: float, bottom: float, label: str, left_hint: str = "", right_hint: str = ""
+) -> str:
     parts = []
     for tick in scale.ticks:
         x = scale(tick)
         parts.append(element("line", x1=x, x2=x, y1=float(top), y2=float(bottom), class_="grid"))
-        parts.append(element("text", x=x, y=bottom + 17.0, class_="tick", text_anchor="middle", text=_tick(tick, scale)))
+        parts.append(
+            element(
+                "text", x=x, y=bottom + 17.0, class_="tick", text_anchor="middle", text=_tick(tick, scale)
+            )
+        )
     middle = (scale.left + scale.right) / 2
     parts.append(element("text", x=middle, y=bottom + 40.0, class_="axis", text_anchor="middle", text=label))
     y = top - 7.0 if left_hint and right_hint else bottom + 40.0
@@ -178,27 +192,45 @@ def _guides(guides: Sequence[Guide], scale: Scale, top: float, bottom: float) ->
             continue
         anchor = "end" if x > scale.right - 50 else "start" if x < scale.left + 50 else "middle"
         parts.append(element("line", x1=x, x2=x, y1=float(top), y2=float(bottom), class_=guide.style))
-        parts.append(element("text", x=x, y=top - 7.0, class_="guide-label", text_anchor=anchor, text=guide.label))
+        parts.append(
+            element("text", x=x, y=top - 7.0, class_="guide-label", text_anchor=anchor, text=guide.label)
+        )
     return "".join(parts)
 
 
 def _row_frame(row: Row, y: float, first: bool) -> str:
-    line = "" if first else element("line", x1=0, x2=WIDTH, y1=y - ROW_HEIGHT / 2, y2=y - ROW_HEIGHT / 2, class_="row")
+    line = (
+        ""
+        if first
+        else element("line", x1=0, x2=WIDTH, y1=y - ROW_HEIGHT / 2, y2=y - ROW_HEIGHT / 2, class_="row")
+    )
     label = shorten(row.label, LABEL_LENGTH)
-    parts = [line, mark(row.family, 10, y, 4.0), element("text", x=24, y=y + 4.5, class_=f"label {row.family}", text=label)]
+    parts = [
+        line,
+        mark(row.family, 10, y, 4.0),
+        element("text", x=24, y=y + 4.5, class_=f"label {row.family}", text=label),
+    ]
     if row.text:
         parts.append(element("text", x=WIDTH, y=y + 4.5, class_="value", text_anchor="end", text=row.text))
     return "".join(parts)
 
 
 def _rows_chart(
-    name: str, title: str, description: str, rows: Sequence[Row], scale: Scale, guides: Sequence[Guide],
-    axis: tuple[str, str, str], draw_row,
-) -> str:  # fmt: skip
+    name: str,
+    title: str,
+    description: str,
+    rows: Sequence[Row],
+    scale: Scale,
+    guides: Sequence[Guide],
+    axis: tuple[str, str, str],
+    draw_row,
+) -> str:
     top = TOP + (14 if guides else 0)
     bottom = top + ROW_HEIGHT * len(rows)
     parts = [_axis(scale, top, bottom, *axis)]
-    parts.extend(_row_frame(row, top + ROW_HEIGHT * (place + 0.5), place == 0) for place, row in enumerate(rows))
+    parts.extend(
+        _row_frame(row, top + ROW_HEIGHT * (place + 0.5), place == 0) for place, row in enumerate(rows)
+    )
     parts.append(_guides(guides, scale, top, bottom))
     parts.extend(draw_row(row, top + ROW_HEIGHT * (place + 0.5), scale) for place, row in enumerate(rows))
     return _figure(name, title, description, bottom + AXIS_HEIGHT, *parts)
@@ -207,7 +239,9 @@ def _rows_chart(
 def _outside(row: Row, y: float, scale: Scale) -> str:
     """A row whose value the scale leaves out: an arrow towards it, and the value."""
     if row.value < scale.low:
-        return element("text", x=scale.left + 4, y=y + 4.5, class_="hint", text=f"← far below, at {row.value:.3g}")
+        return element(
+            "text", x=scale.left + 4, y=y + 4.5, class_="hint", text=f"← far below, at {row.value:.3g}"
+        )
     words = f"far above, at {row.value:.3g} →"
     return element("text", x=scale.right - 4, y=y + 4.5, class_="hint", text_anchor="end", text=words)
 
@@ -220,7 +254,10 @@ def _interval_row(row: Row, y: float, scale: Scale) -> str:
     parts = [
         tooltip,
         element("line", x1=low, x2=high, y1=y, y2=y, class_=f"interval {row.family}"),
-        *(element("line", x1=x, x2=x, y1=y - 4.5, y2=y + 4.5, class_=f"cap {row.family}") for x in (low, high)),
+        *(
+            element("line", x1=x, x2=x, y1=y - 4.5, y2=y + 4.5, class_=f"cap {row.family}")
+            for x in (low, high)
+        ),
         mark(row.family, scale(row.value), y),
     ]
     return element("g", *parts)
@@ -235,31 +272,46 @@ def _strip_row(row: Row, y: float, scale: Scale) -> str:
         if scale.holds(point):
             # A fixed sequence that fills [-1, 1] evenly keeps equal scores apart without a random number.
             offset = ((place + 1) * 0.6180339887) % 1.0 * 2.0 - 1.0
-            parts.append(element("circle", cx=scale(point), cy=y + 8.0 * offset, r=3.2, class_=f"dot {row.family}"))
+            parts.append(
+                element("circle", cx=scale(point), cy=y + 8.0 * offset, r=3.2, class_=f"dot {row.family}")
+            )
     x = scale(row.value)
     parts.append(element("line", x1=x, x2=x, y1=y - 12, y2=y + 12, class_=f"mean {row.family}"))
     return element("g", *parts)
 
 
 def interval_chart(
-    name: str, title: str, rows: Sequence[Row], *, axis: tuple[str, str, str], guides: Sequence[Guide] = (),
+    name: str,
+    title: str,
+    rows: Sequence[Row],
+    *,
+    axis: tuple[str, str, str],
+    guides: Sequence[Guide] = (),
     bounds: tuple[float, float] | None = None,
-) -> str:  # fmt: skip
+) -> str:
     """Mean and 95 % interval of each row. `axis`: the label below, and a word at its left and its right end."""
-    values = [number for row in focus(rows) for number in (row.low, row.high)]
+    values = [number for row in focus(rows) for number in (row.low, row.value, row.high)]
     values += [guide.value for guide in guides if guide.style != "chance"]
     scale = fit_scale(values, LABEL_WIDTH, WIDTH - VALUE_WIDTH, bounds)
     return _rows_chart(name, title, _spoken(rows, axis[0]), rows, scale, guides, axis, _interval_row)
 
 
 def strip_chart(
-    name: str, title: str, rows: Sequence[Row], *, axis: tuple[str, str, str], guides: Sequence[Guide] = (),
+    name: str,
+    title: str,
+    rows: Sequence[Row],
+    *,
+    axis: tuple[str, str, str],
+    guides: Sequence[Guide] = (),
     bounds: tuple[float, float] | None = None,
-) -> str:  # fmt: skip
+) -> str:
     """Every single fold of each row as a dot, the mean as a stroke."""
     values = [point for row in focus(rows) for point in row.points]
     scale = fit_scale(values, LABEL_WIDTH, WIDTH - 24, bounds)
-    description = f"Each dot is the {axis[0]} on one part of the data that the model had not seen. " + _spoken(rows, axis[0])
+    description = (
+        f"Each dot is the {axis[0]} on one part of the data that the model had not seen. "
+        + _spoken(rows, axis[0])
+    )
     return _rows_chart(name, title, description, rows, scale, guides, axis, _strip_row)
 
 
@@ -269,9 +321,14 @@ def _spoken(rows: Sequence[Row], label: str) -> str:
 
 
 def cost_chart(
-    name: str, title: str, rows: Sequence[Row], seconds: Sequence[float], *, axis: tuple[str, str, str],
+    name: str,
+    title: str,
+    rows: Sequence[Row],
+    seconds: Sequence[float],
+    *,
+    axis: tuple[str, str, str],
     bounds: tuple[float, float] | None = None,
-) -> str:  # fmt: skip
+) -> str:
     """Score against seconds (logarithmic, to the right dearer), each model with its name beside its mark."""
     chosen = focus(rows)
     shown = [(row, time) for row, time in zip(rows, seconds, strict=True) if row in chosen and time > 0]
@@ -283,30 +340,52 @@ def cost_chart(
     parts = []
     for tick in up.ticks:
         parts.append(element("line", x1=left, x2=right, y1=up(tick), y2=up(tick), class_="grid"))
-        parts.append(element("text", x=left - 8, y=up(tick) + 4, class_="tick", text_anchor="end", text=_tick(tick, up)))
+        parts.append(
+            element(
+                "text", x=left - 8, y=up(tick) + 4, class_="tick", text_anchor="end", text=_tick(tick, up)
+            )
+        )
     for tick in across.ticks:
         parts.append(element("line", x1=across(tick), x2=across(tick), y1=top, y2=bottom, class_="grid"))
         parts.append(
-            element("text", x=across(tick), y=bottom + 17, class_="tick", text_anchor="middle", text=_seconds(10**tick, 1e4))
+            element(
+                "text",
+                x=across(tick),
+                y=bottom + 17,
+                class_="tick",
+                text_anchor="middle",
+                text=_seconds(10**tick, 1e4),
+            )
         )
-    parts.append(element("text", x=(left + right) / 2, y=bottom + 40, class_="axis", text_anchor="middle", text=axis[0]))
+    parts.append(
+        element(
+            "text", x=(left + right) / 2, y=bottom + 40, class_="axis", text_anchor="middle", text=axis[0]
+        )
+    )
     parts.append(element("text", x=0, y=top - 14, class_="axis", text=axis[1]))
     parts.append(element("text", x=left, y=bottom + 40, class_="hint", text="← cheaper"))
     parts.append(element("text", x=right, y=bottom + 40, class_="hint", text_anchor="end", text="dearer →"))
     parts.extend(_named_marks(shown, across, up, right))
-    description = " ".join(f"{visible(row.label)}: {row.text}, {_seconds(time)} per fit." for row, time in shown)
+    description = " ".join(
+        f"{visible(row.label)}: {row.text}, {_seconds(time)} per fit." for row, time in shown
+    )
     return _figure(name, title, description, bottom + AXIS_HEIGHT, *parts)
 
 
 def _seconds(time: float, most: float = 90.0) -> str:
     if time < 0.9995:
         return f"{time * 1000:.3g} ms"
-    return f"{time:.3g} s" if time <= most else f"{time / 60:.3g} min" if time < 5400 else f"{time / 3600:.3g} h"
+    return (
+        f"{time:.3g} s" if time <= most else f"{time / 60:.3g} min" if time < 5400 else f"{time / 3600:.3g} h"
+    )
 
 
 def _named_marks(shown: Sequence[tuple[Row, float]], across: Scale, up: Scale, right: float) -> list[str]:
     """Marks with their names; a name moves to the other side, then up or down, until it covers nothing."""
-    boxes = [(across(math.log10(t)) - 8, up(row.value) - 8, across(math.log10(t)) + 8, up(row.value) + 8) for row, t in shown]
+    boxes = [
+        (across(math.log10(t)) - 8, up(row.value) - 8, across(math.log10(t)) + 8, up(row.value) + 8)
+        for row, t in shown
+    ]
     parts = []
     for row, time in sorted(shown, key=lambda pair: -pair[0].value):
         x, y = across(math.log10(time)), up(row.value)
@@ -323,10 +402,21 @@ def _named_marks(shown: Sequence[tuple[Row, float]], across: Scale, up: Scale, r
         if abs(b - y) > 14:
             parts.append(element("line", x1=x, x2=a if a > x else a + width, y1=y, y2=b, class_="leader"))
         tooltip = element("title", text=f"{row.label}: {row.text}, {_seconds(time)} per fit")
-        parts.append(element("g", tooltip, mark(row.family, x, y), element("text", x=a, y=b + 4.5, class_=f"label {row.family}", text=label)))
+        parts.append(
+            element(
+                "g",
+                tooltip,
+                mark(row.family, x, y),
+                element("text", x=a, y=b + 4.5, class_=f"label {row.family}", text=label),
+            )
+        )
     return parts
 
 
-def _covered(place: tuple[float, float], width: float, boxes: Sequence[tuple[float, float, float, float]]) -> bool:
+def _covered(
+    place: tuple[float, float], width: float, boxes: Sequence[tuple[float, float, float, float]]
+) -> bool:
     a, b = place
-    return any(a < right and a + width > left and b - 7 < low and b + 7 > high for left, high, right, low in boxes)
+    return any(
+        a < right and a + width > left and b - 7 < low and b + 7 > high for left, high, right, low in boxes
+    )

@@ -15,7 +15,9 @@ Value = TypeVar("Value")
 BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 INVISIBLE_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp", "Cn"})
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
-SECRET_NAME = re.compile(r"(^|_)(TOKENS?|SECRETS?|PASSWORDS?|PASSWD|APIKEY|KEY|CREDENTIALS?)($|_)", re.IGNORECASE)
+SECRET_NAME = re.compile(
+    r"(^|_)(TOKENS?|SECRETS?|PASSWORDS?|PASSWD|APIKEY|KEY|CREDENTIALS?)($|_)", re.IGNORECASE
+)
 URL_LOGIN = re.compile(r"(?<=://)[^/\s@]*@")
 URL_QUERY = re.compile(r"(://[^\s?#]*)[?#]\S*")
 HIDDEN = "(hidden)"
@@ -62,7 +64,9 @@ def slug(text: object, limit: int = 48) -> str:
     >>> slug("///")
     'unnamed'
     """
-    ascii_text = unicodedata.normalize("NFKD", str(text)[: 8 * limit]).encode("ascii", "ignore").decode("ascii")
+    ascii_text = (
+        unicodedata.normalize("NFKD", str(text)[: 8 * limit]).encode("ascii", "ignore").decode("ascii")
+    )
     words = re.sub(r"[^a-z0-9]+", "-", ascii_text.lower()).strip("-")
     return words[:limit].strip("-") or "unnamed"
 

@@ -39,9 +39,12 @@ def render(comparison: Comparison, command: str = "") -> str:
     from markupsafe import Markup
 
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
         loader=jinja2.FunctionLoader(_packaged),
-    )  # fmt: skip
+    )
     environment.filters["visible"] = visible
     style = _packaged("page.css")
     return environment.get_template("page.html.jinja").render(
@@ -57,7 +60,9 @@ def render(comparison: Comparison, command: str = "") -> str:
 def content_policy(style: str) -> str:
     """The content security policy of a page whose one style sheet is `style`."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+    )
 
 
 def _packaged(name: str) -> str:
@@ -71,15 +76,20 @@ def _legend_mark(family: str) -> str:
 def page_values(comparison: Comparison) -> dict[str, Any]:
     """Everything that the template shows, computed; the template holds words and layout only."""
     numbers = wording.numbers_of(comparison)
-    best = {name: _model(comparison, getattr(comparison.verdict, f"best_{name}")) for name in ("quantum", "classical")}
+    best = {
+        name: _model(comparison, getattr(comparison.verdict, f"best_{name}"))
+        for name in ("quantum", "classical")
+    }
     return {
         "comparison": comparison,
         "headline": wording.headline(comparison),
-        "kind": comparison.verdict.kind,
+        "tone": wording.tone(comparison),
         "tags": wording.KIND_TAGS,
         "numbers": numbers,
         "lines": wording.table_lines(comparison),
-        "families": [name for name in wording.FAMILY_TITLES if any(name == each.family for each in comparison.models)],
+        "families": [
+            name for name in wording.FAMILY_TITLES if any(name == each.family for each in comparison.models)
+        ],
         "family_titles": wording.FAMILY_TITLES,
         "verdicts": ordered_verdicts(comparison),
         "title_of": {model.name: model.title for model in comparison.models},
@@ -98,6 +108,7 @@ def page_values(comparison: Comparison) -> dict[str, Any]:
         "warnings": _part(comparison.data.warnings),
         "missing": comparison.missing,
         "digest": comparison.digest(),
+        "sentence": wording.sentence,
         "duration": wording.duration,
         "count": wording.count,
         "shots": SHOTS,
@@ -111,7 +122,11 @@ def _model(comparison: Comparison, name: str | None) -> Model | None:
 def _part(items: Iterable[Any]) -> dict[str, Any]:
     """The first lines of a long list and how many are left out."""
     everything = list(items)
-    return {"shown": everything[:MOST_ROWS], "hidden": max(0, len(everything) - MOST_ROWS), "total": len(everything)}
+    return {
+        "shown": everything[:MOST_ROWS],
+        "hidden": max(0, len(everything) - MOST_ROWS),
+        "total": len(everything),
+    }
 
 
 def ordered_verdicts(comparison: Comparison) -> list[ModelVerdict]:
@@ -127,7 +142,9 @@ def _slower(quantum: Model | None, classical: Model | None) -> str | None:
     if 0.67 < ratio < 1.5:
         return "about as long as"
     factor = ratio if ratio > 1 else 1 / ratio
-    written = wording.count(round(factor, 1 - len(str(int(factor))))) if factor >= 10 else f"{factor:.1f}"
+    written = (
+        wording.count(int(round(factor, 1 - len(str(int(factor)))))) if factor >= 10 else f"{factor:.1f}"
+    )
     return f"{written.removesuffix('.0')} times {'as long as' if ratio > 1 else 'less time than'}"
 
 
@@ -136,13 +153,18 @@ def _twin(comparison: Comparison, numbers: Numbers, twin: Model) -> dict[str, An
     metric = comparison.protocol.metric
     original = next((model for model in comparison.models if model.name == twin.twin_of), None)
     verdict = next((each for each in comparison.verdict.models if each.model == twin.twin_of), None)
-    scores = [numbers.score(model.summary[metric].mean if model and metric in model.summary else None) for model in (original, twin)]
+    scores = [
+        numbers.score(model.summary[metric].mean if model and metric in model.summary else None)
+        for model in (original, twin)
+    ]
     return {
         "title": original.title if original else twin.title,
         "with": scores[0],
         "without": scores[1],
         "difference": numbers.difference(found.mean) if found else wording.DASH,
-        "interval": f"{numbers.difference(found.low)} to {numbers.difference(found.high)}" if found and found.low is not None else "",
+        "interval": f"{numbers.difference(found.low)} to {numbers.difference(found.high)}"
+        if found and found.low is not None
+        else "",
         "sentence": verdict.entanglement if verdict else "",
     }
 
@@ -151,8 +173,14 @@ def _cost(line: wording.Line) -> dict[str, Any]:
     cost = line.model.cost
     device = None
     if cost.circuit_executions is not None and cost.depth is not None:
-        device = cost.circuit_executions * SHOTS * (RESET_SECONDS + READOUT_SECONDS + cost.depth * LAYER_SECONDS)
-    return {"line": line, "cost": cost, "device": wording.duration(device) if device is not None else wording.DASH}
+        device = (
+            cost.circuit_executions * SHOTS * (RESET_SECONDS + READOUT_SECONDS + cost.depth * LAYER_SECONDS)
+        )
+    return {
+        "line": line,
+        "cost": cost,
+        "device": wording.duration(device) if device is not None else wording.DASH,
+    }
 
 
 def _other_metrics(comparison: Comparison) -> list[dict[str, Any]]:
@@ -160,7 +188,9 @@ def _other_metrics(comparison: Comparison) -> list[dict[str, Any]]:
     for metric in comparison.protocol.metrics[1:]:
         numbers = wording.numbers_of(comparison, metric.name)
         cells = {
-            model.name: numbers.score(model.summary[metric.name].mean) if metric.name in model.summary else wording.DASH
+            model.name: numbers.score(model.summary[metric.name].mean)
+            if metric.name in model.summary
+            else wording.DASH
             for model in comparison.models
         }
         if any(cell != wording.DASH for cell in cells.values()):
@@ -184,10 +214,18 @@ def _notes(comparison: Comparison) -> list[dict[str, Any]]:
         for score in model.splits:
             for note in dict.fromkeys(score.notes):
                 counts[note] = counts.get(note, 0) + 1
-        found.extend({"title": model.title, "note": note, "splits": splits} for note, splits in counts.items())
+        found.extend(
+            {"title": model.title, "note": note, "splits": splits} for note, splits in counts.items()
+        )
         failed = sum(score.failed_candidates for score in model.splits)
         if failed:
-            found.append({"title": model.title, "note": f"{failed} settings failed during tuning", "splits": len(model.splits)})
+            found.append(
+                {
+                    "title": model.title,
+                    "note": f"{failed} settings failed during tuning",
+                    "splits": len(model.splits),
+                }
+            )
     return found
 
 
@@ -201,23 +239,41 @@ def draw_charts(comparison: Comparison) -> dict[str, str]:
     rows = [_chart_row(line, numbers, metric) for line in scored]
     bare = [dataclasses.replace(row, text="") for row in rows]
     guides = _guides(comparison, numbers)
-    title = comparison.protocol.metrics[0].title
+    title = numbers.title
     times = [line.model.cost.fit_seconds or 0.0 for line in scored]
     found = {
         "scores": charts.interval_chart(
-            "scores", f"{title} of every model, with 95 % intervals", rows, axis=numbers.axis, guides=guides, bounds=numbers.bounds),
+            "scores",
+            f"{title} of every model, with 95 % intervals",
+            rows,
+            axis=numbers.axis,
+            guides=guides,
+            bounds=numbers.bounds,
+        ),
         "folds": charts.strip_chart(
-            "folds", f"{title} of every model on each part of the data", bare, axis=numbers.axis, guides=guides, bounds=numbers.bounds),
-    }  # fmt: skip
+            "folds",
+            f"{title} of every model on each part of the data",
+            bare,
+            axis=numbers.axis,
+            guides=guides,
+            bounds=numbers.bounds,
+        ),
+    }
     if any(time > 0 for time in times):
         axis = ("Time to train once (logarithmic)", *numbers.axis[:1], "")
-        found["cost"] = charts.cost_chart("cost", f"{title} against training time", rows, times, axis=axis, bounds=numbers.bounds)
+        found["cost"] = charts.cost_chart(
+            "cost", f"{title} against training time", rows, times, axis=axis, bounds=numbers.bounds
+        )
     twins = _twin_rows(comparison, numbers)
     if twins:
         unit = " (points)" if numbers.percent else ""
         found["twins"] = charts.interval_chart(
-            "twins", "What the entanglers add to each quantum model", twins, guides=(charts.Guide(0.0, "no effect", "zero"),),
-            axis=(f"Difference made by entanglement{unit}", "← entanglers hurt", "entanglers help →"))  # fmt: skip
+            "twins",
+            "What the entanglers add to each quantum model",
+            twins,
+            guides=(charts.Guide(0.0, "no effect", "zero"),),
+            axis=(f"Difference made by entanglement{unit}", "← entanglers hurt", "entanglers help →"),
+        )
     return found
 
 

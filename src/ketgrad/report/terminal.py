@@ -17,7 +17,12 @@ from ketgrad.report.names import visible
 
 LEAST_WIDTH = 72
 STYLES = {"quantum": "bold magenta", "twin": "magenta", "classical": "cyan", "dummy": "bright_black"}
-VERDICT_STYLES = {"worse": "bold red", "undecided": "bold yellow", "equivalent": "bold blue", "better": "bold green"}
+VERDICT_STYLES = {
+    "worse": "bold red",
+    "undecided": "bold yellow",
+    "equivalent": "bold blue",
+    "better": "bold green",
+}
 SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -41,7 +46,7 @@ def show(comparison: Comparison, output: Any) -> None:
 
     verdict = comparison.verdict
     output.print()
-    output.print(Text(wording.headline(comparison), style=VERDICT_STYLES.get(verdict.kind, "bold")))
+    output.print(Text(wording.headline(comparison), style=VERDICT_STYLES[wording.tone(comparison)]))
     output.print(Text(visible(verdict.sentence, 800)))
     output.print()
     output.print(Text(caption(comparison), style="dim"))
@@ -51,11 +56,17 @@ def show(comparison: Comparison, output: Any) -> None:
         output.print(Text(visible(verdict.entanglement, 800)))
     if verdict.minimal_detectable_difference is not None:
         size = wording.numbers_of(comparison).size(verdict.minimal_detectable_difference)
-        output.print(Text(f"Differences below {size} would often be missed with this many rows.", style="dim"))
+        output.print(
+            Text(f"Differences below {size} would often be missed with this many rows.", style="dim")
+        )
     failures = sum(len(model.failures) for model in comparison.models)
     if failures:
         words = "1 fit failed and was" if failures == 1 else f"{failures} fits failed and were"
-        output.print(Text(f"{words} given the score of a model that learns nothing; the report says why.", style="bold"))
+        output.print(
+            Text(
+                f"{words} given the score of a model that learns nothing; the report says why.", style="bold"
+            )
+        )
     if comparison.interrupted:
         output.print(Text("Stopped before the end: the numbers use what was finished.", style="bold yellow"))
     output.print()
@@ -88,7 +99,7 @@ def caption(comparison: Comparison) -> str:
     """What the columns of the final table hold, as one line."""
     numbers = wording.numbers_of(comparison)
     unit = " in points" if numbers.percent else " (positive is better)"
-    return f"{numbers.metric.title}; difference to the best classical model{unit}"
+    return f"{numbers.title}; difference to the best classical model{unit}"
 
 
 class ProgressDisplay:
@@ -105,6 +116,7 @@ class ProgressDisplay:
         self._scores: dict[str, list[float]] = {}
         self._done: dict[str, int] = {}
         self._failed: dict[str, int] = {}
+        self._running: dict[str, int] = {}
         self._last: Progress | None = None
         self._last_line = -SECONDS_BETWEEN_LINES
 
@@ -112,7 +124,9 @@ class ProgressDisplay:
         if self._console.is_terminal and not self._quiet:
             from rich.live import Live
 
-            self._live = Live(console=self._console, get_renderable=self.picture, refresh_per_second=4, transient=True)
+            self._live = Live(
+                console=self._console, get_renderable=self.picture, refresh_per_second=4, transient=True
+            )
             self._live.__enter__()
         return self
 
@@ -129,6 +143,7 @@ class ProgressDisplay:
         if event.model:
             name = visible(event.title or event.model, 40)
             done = event.kind in ("done", "failed")
+            self._running[name] = max(0, self._running.get(name, 0) + (event.kind == "started") - done)
             self._done[name] = self._done.get(name, 0) + done
             self._failed[name] = self._failed.get(name, 0) + (event.kind == "failed")
             if done and event.score is not None:
@@ -144,7 +159,9 @@ class ProgressDisplay:
 
     def line(self, event: Progress) -> str:
         """One event as one line of plain text."""
-        left = f"; about {wording.duration(event.seconds_left)} left" if event.seconds_left is not None else ""
+        left = (
+            f"; about {wording.duration(event.seconds_left)} left" if (event.seconds_left or 0) >= 1 else ""
+        )
         return f"[{event.done}/{event.total}] {visible(event.message, 300)}{left}"
 
     def picture(self) -> Any:
@@ -162,10 +179,18 @@ class ProgressDisplay:
             scores = self._scores.get(name, [])
             mean = f"{sum(scores) / len(scores):.3f}" if scores else ""
             failed = f"{self._failed[name]} failed" if self._failed[name] else ""
-            running = name == visible(event.title, 40) and event.kind == "started"
             bar = ProgressBar(total=max(event.splits, 1), completed=done, width=20)
-            table.add_row(Text("›" if running else " "), Text(name), bar, Text(f"{done}/{event.splits}"), Text(mean), Text(failed, "red"))
-        left = f", about {wording.duration(event.seconds_left)} left" if event.seconds_left is not None else ""
+            table.add_row(
+                Text("›" if self._running[name] else " "),
+                Text(name),
+                bar,
+                Text(f"{done}/{event.splits}"),
+                Text(mean),
+                Text(failed, "red"),
+            )
+        left = (
+            f", about {wording.duration(event.seconds_left)} left" if (event.seconds_left or 0) >= 1 else ""
+        )
         status = f"{event.done} of {event.total} fits, {wording.duration(event.elapsed_seconds)}{left}"
         overall = Table.grid(padding=(0, 2))
         overall.add_row(ProgressBar(total=max(event.total, 1), completed=event.done, width=24), Text(status))

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ketgrad.referee.results import Comparison, Interval, Metric, Model, PairedDifference
+from ketgrad.referee.verdict import pair as paired
 
 FAMILY_TITLES = {
     "quantum": "quantum",
@@ -29,6 +30,7 @@ class Numbers:
 
     metric: Metric
     largest: float = 1.0
+    smallest: float = 0.0
 
     @property
     def percent(self) -> bool:
@@ -42,13 +44,19 @@ class Numbers:
 
     @property
     def bounds(self) -> tuple[float, float] | None:
-        """The range of possible shown values, None where there is none."""
-        return (0.0, 100.0) if self.percent else None
+        """The range of possible shown values, None where there is none; the variance explained can be negative."""
+        lowest = -math.inf if self.metric.name == "r2" or self.smallest < 0 else 0.0
+        return (lowest, 100.0) if self.percent else None
+
+    @property
+    def title(self) -> str:
+        """The name of the metric as the beginning of a sentence."""
+        return sentence(self.metric.title).removesuffix(".")
 
     @property
     def axis(self) -> tuple[str, str, str]:
         """The label of a chart's axis and the hints at its two ends."""
-        label = f"{self.metric.title} (%)" if self.percent else self.metric.title
+        label = f"{self.title} (%)" if self.percent else self.title
         return (label, "", "better →") if self.metric.higher_is_better else (label, "← better", "")
 
     def _plain(self, value: float) -> str:
@@ -68,8 +76,8 @@ class Numbers:
         if interval.low is None or interval.high is None:
             return "one score only"
         low, high = interval.low, interval.high
-        if self.percent:
-            low, high = max(low, 0.0), min(high, 1.0)
+        if self.bounds is not None:
+            low, high = max(low, self.bounds[0] / 100), min(high, self.bounds[1] / 100)
         return f"{self._plain(low)} to {self._plain(high)}".replace("-", MINUS)
 
     def size(self, value: float | None) -> str:
@@ -106,16 +114,23 @@ def numbers_of(comparison: Comparison, name: str | None = None) -> Numbers:
     """How the values of a metric (the deciding one by default) are written in this comparison."""
     metrics = {metric.name: metric for metric in comparison.protocol.metrics}
     metric = metrics[name or comparison.protocol.metric]
-    means = [abs(model.summary[metric.name].mean) for model in comparison.models if metric.name in model.summary]
-    return Numbers(metric, max(means, default=1.0))
+    means = [model.summary[metric.name].mean for model in comparison.models if metric.name in model.summary]
+    return Numbers(metric, max(map(abs, means), default=1.0), min(means, default=0.0))
 
 
 def pair(comparison: Comparison, first: str, second: str | None) -> PairedDifference | None:
-    """The paired difference `first` minus `second` under the deciding metric, None if it was not made."""
+    """The paired difference `first` minus `second` under the deciding metric, with its corrected interval.
+
+    One that the referee made is taken as it is; another (of two classical models, say) is made here by the same rule.
+    None if one of the two has no score.
+    """
     for found in comparison.comparisons:
         if (found.first, found.second, found.metric) == (first, second, comparison.protocol.metric):
             return found
-    return None
+    models = {model.name: model for model in comparison.models if comparison.protocol.metric in model.summary}
+    if first == second or first not in models or second not in models:
+        return None
+    return paired(models[first], models[second], "table", comparison.protocol)
 
 
 def table_lines(comparison: Comparison) -> tuple[Line, ...]:
@@ -124,7 +139,10 @@ def table_lines(comparison: Comparison) -> tuple[Line, ...]:
     metric = comparison.protocol.metric
     ranking = comparison.ranking()
     means = [model.summary[metric].mean for model in ranking]
-    lines = [_line(comparison, numbers, model, 1 + means.index(mean)) for model, mean in zip(ranking, means, strict=True)]
+    lines = [
+        _line(comparison, numbers, model, 1 + means.index(mean))
+        for model, mean in zip(ranking, means, strict=True)
+    ]
     unscored = [model for model in comparison.models if metric not in model.summary]
     return tuple(lines + [_line(comparison, numbers, model, None) for model in unscored])
 
@@ -143,10 +161,21 @@ def _line(comparison: Comparison, numbers: Numbers, model: Model, rank: int | No
         score=numbers.score(interval.mean if interval else None),
         interval=numbers.interval(interval) if interval else DASH,
         difference=numbers.difference(found.mean) if found and found.mean is not None else DASH,
-        difference_interval=f"{numbers.difference(found.low)} to {numbers.difference(found.high)}" if found and known else "",
+        difference_interval=f"{numbers.difference(found.low)} to {numbers.difference(found.high)}"
+        if found and known
+        else "",
         splits=f"{len(model.splits)} of {planned}" if len(model.splits) < planned else str(planned),
         is_reference=model.name == reference,
     )
+
+
+def sentence(text: str) -> str:
+    """`text` with a capital and a full stop.
+
+    >>> sentence("share of rows predicted right")
+    'Share of rows predicted right.'
+    """
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".") if text else ""
 
 
 def headline(comparison: Comparison) -> str:
@@ -157,17 +186,23 @@ def headline(comparison: Comparison) -> str:
     if verdict.best_classical is None:
         return "No classical model was scored, so there is nothing to compare with."
     return {
-        "worse": "No. On this table the quantum models do worse than classical ones.",
-        "equivalent": "No. On this table the quantum models are as good as classical ones, not better.",
-        "undecided": "Not shown. This table cannot tell the quantum models from the classical ones.",
+        "worse": "No. Classical models do better here.",
+        "equivalent": "No. Quantum models do as well as classical ones here, not better.",
+        "undecided": "Not shown. The data do not decide between quantum and classical models.",
         "better": _better_headline(verdict.entanglement_kind),
     }[verdict.kind]
 
 
+def tone(comparison: Comparison) -> str:
+    """The kind whose colour the answer gets: a win that entanglement does not explain is no clear yes."""
+    verdict = comparison.verdict
+    return "undecided" if verdict.kind == "better" and verdict.entanglement_kind != "helps" else verdict.kind
+
+
 def _better_headline(entanglement_kind: str) -> str:
     if entanglement_kind == "helps":
-        return "Yes. On this table a quantum model does better than the classical ones, and entanglement helps it."
-    return "Yes, but. On this table a quantum model does better than the classical ones; entanglement is not shown to be why."
+        return "Yes. A quantum model does better here, and entanglement helps it."
+    return "Yes, but. A quantum model does better here; that it is for a quantum reason is not shown."
 
 
 def duration(seconds: float | None) -> str:
