@@ -251,7 +251,7 @@ def test_D25_no_column_one_column_and_very_many_columns(tmp_path):
     refused(write(tmp_path, wide + "\n"), "30000 columns", "20000")
     frame = pandas.DataFrame(np.random.default_rng(0).normal(size=(20, 1200)))
     many = compare(frame.assign(y=["n", "y"] * 10), "y", **QUICK, qubits=5)
-    assert any("1200 columns" in warning and "sees 5" in warning for warning in many.data.warnings)
+    assert any("1200 columns" in warning and "on 5 qubits" in warning for warning in many.data.warnings)
 
 
 def test_D27_targets_of_words_booleans_and_numbers_are_understood(tmp_path):

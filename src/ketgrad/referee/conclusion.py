@@ -120,7 +120,7 @@ def _data(question: Question, qubits: int) -> Data:
     width = len(understood.columns)
     if width > 1000:
         warnings.append(
-            f"The table has {width} columns, of which a quantum model sees {qubits} combinations."
+            f"The table has {width} columns; a quantum model on {qubits} qubits sees {qubits} combinations."
         )
     if len(task.y) < 100:
         warnings.append(f"{len(task.y)} rows are few: expect wide intervals and an undecided verdict.")

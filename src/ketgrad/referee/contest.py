@@ -192,18 +192,32 @@ def _dummy_scores(part: Part, rules: Rules) -> tuple[dict[str, float | None], in
 
 
 def _size(estimator: Any) -> Circuit:
-    """The number of fitted parameters of what scikit-learn and ketgrad estimators keep."""
+    """The size of a fitted model: ketgrad's estimators say it, for scikit-learn's the fitted numbers are counted."""
     model = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
     model = getattr(model, "regressor_", model)
-    arrays: list[Any] = []
-    for name in ("coef_", "intercept_", "dual_coef_", "weights_"):
-        value = getattr(model, name, None) if not (name == "coef_" and hasattr(model, "dual_coef_")) else None
-        arrays += [] if value is None else [np.asarray(value)]
-    if hasattr(model, "coefs_"):
-        arrays = [*model.coefs_, *model.intercepts_]
-    if hasattr(model, "estimators_"):
-        return Circuit(parameters=int(sum(tree.tree_.node_count for tree in model.estimators_)))
-    return Circuit(parameters=sum(int(array.size) for array in arrays) if arrays else None)
+    summary = getattr(model, "summary_", None)
+    if summary is not None:
+        return Circuit(
+            summary.num_weights + summary.num_readout_weights,
+            summary.num_qubits,
+            summary.num_gates,
+            summary.num_entangling_gates,
+            summary.depth,
+            summary.device_executions,
+        )
+    return Circuit(parameters=_fitted_numbers(model))
+
+
+def _fitted_numbers(model: Any) -> int | None:
+    if hasattr(model, "coefs_"):  # layers of a neural network
+        return sum(int(array.size) for array in (*model.coefs_, *model.intercepts_))
+    if hasattr(model, "estimators_"):  # trees
+        return sum(int(tree.tree_.node_count) for tree in model.estimators_)
+    if hasattr(model, "dual_coef_"):  # weights of the support vectors
+        return int(model.dual_coef_.size + model.intercept_.size)
+    if hasattr(model, "coef_"):
+        return int(np.size(model.coef_) + np.size(model.intercept_))
+    return None
 
 
 def _first_line(message: Any) -> str:

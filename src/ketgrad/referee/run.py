@@ -21,11 +21,13 @@ from ketgrad.referee.metrics import metrics_of
 from ketgrad.referee.progress import ProgressCallback
 from ketgrad.referee.results import Comparison, Protocol, Timings
 from ketgrad.referee.schedule import run_all
-from ketgrad.referee.twins import CONTESTANTS
+from ketgrad.referee.twins import CONTESTANTS, MOST_COLUMNS_PER_QUBIT
 
 REDUCTION = (
-    "A quantum model sees at most {qubits} numbers per row, one per qubit: the leading principal components, or the"
-    " columns with the largest F statistic; tuning chooses, inside each fold, on its training rows only."
+    "A quantum model uses at most {qubits} qubits. Either its qubits take all columns in turn, or the columns are"
+    " first reduced to one number per qubit: the leading principal components, or the columns with the largest F"
+    " statistic. Tuning chooses, inside each fold, on its training rows only. Tables with more than {most} columns"
+    " are always reduced."
 )
 TUNING = (
     "Every model may try {candidates} settings (written in the list of models, the default first) on each training"
@@ -44,7 +46,7 @@ def compare(
     repeats: int | None = None,
     qubits: int = 6,
     candidates: int = 4,
-    inner_folds: int = 3,
+    inner_folds: int = 2,
     rows: int | None = None,
     drop: Iterable[str] = (),
     text: Iterable[str] = (),
@@ -233,7 +235,7 @@ def _protocol(
         tuple(item.split for item in splits),
         tasks.split_hash(splits),
         qubits,
-        REDUCTION.format(qubits=qubits),
+        REDUCTION.format(qubits=qubits, most=MOST_COLUMNS_PER_QUBIT * qubits),
         preparation.SENTENCE,
         TUNING.format(candidates=candidates, inner=inner_folds),
         candidates,
