@@ -2,12 +2,14 @@
 
 import contextlib
 import doctest
+import inspect
 import io
 import pathlib
 import re
 import shlex
 import subprocess
 import sys
+import types
 from dataclasses import dataclass
 
 import pytest
@@ -130,7 +132,27 @@ def test_the_index_names_every_page_of_the_documentation():
     assert missing == ["index.md"]
 
 
-@pytest.mark.parametrize("public", sorted(set(kg.__all__) - {"w", "x", "__version__"}))
-def test_every_public_name_has_a_docstring_with_an_example(public):
-    documentation = getattr(kg, public).__doc__ or ""
-    assert ">>>" in documentation, f"kg.{public} has no example in its docstring"
+def public_callables() -> dict[str, object]:
+    """Functions and classes by the names that a user writes: kg.rx, and kg.encodings.angle."""
+    named = {f"kg.{name}": getattr(kg, name) for name in kg.__all__}
+    modules = {name: value for name, value in named.items() if isinstance(value, types.ModuleType)}
+    for prefix, module in modules.items():
+        for name, value in vars(module).items():
+            if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__:
+                named[f"{prefix}.{name}"] = value
+    errors = {
+        name for name, value in named.items() if isinstance(value, type) and issubclass(value, Exception)
+    }
+    return {
+        name: value
+        for name, value in named.items()
+        if inspect.isroutine(value) or inspect.isclass(value)
+        if name not in errors
+    }
+
+
+@pytest.mark.parametrize(
+    "public", [pytest.param(value, id=name) for name, value in public_callables().items()]
+)
+def test_every_public_function_and_class_has_a_docstring_with_an_example(public):
+    assert ">>>" in (public.__doc__ or ""), f"{public.__module__}.{public.__qualname__} shows no example"
