@@ -123,7 +123,7 @@ def check_gradients(
 def _two_rules(function: Function) -> tuple[Any, Any]:
     executor, program = function.executor, function.program
     own = function.gradient or gradients.choose(executor, program)
-    if "shots" in executor.abilities or isinstance(own, gradients.SPSAGradient):
+    if "shots" in executor.abilities or isinstance(own, gradients.SPSA):
         raise KetgradValueError(
             "check_gradients compares exact derivatives, but this function is random - check it without shots and SPSA."
         )

@@ -261,7 +261,7 @@ class FiniteDifference:
 
 
 @dataclass(frozen=True)
-class SPSAGradient:
+class SPSA:
     """Simultaneous perturbation: two runs per direction estimate the whole gradient, without bias up to step**2.
 
     Each of `num_samples` random sign vectors shifts all weights and inputs at once. The directions are fixed by
@@ -269,8 +269,8 @@ class SPSAGradient:
 
     Spall 1992, doi:10.1109/9.119632.
 
-    >>> SPSAGradient(num_samples=8, seed=1)
-    SPSAGradient(step=0.01, num_samples=8, seed=1)
+    >>> kg.gradients.SPSA(num_samples=8, seed=1)  # kg.SPSA is the optimiser
+    SPSA(step=0.01, num_samples=8, seed=1)
     """
 
     step: float = 0.01
@@ -351,7 +351,8 @@ def check_usable(rule: Any, executor: Any, program: Program) -> None:
     Traceback (most recent call last):
     ketgrad.errors.KetgradValueError: ParameterShift() cannot be used here: it differentiates expectation ...
     """
-    if not all(callable(getattr(rule, method, None)) for method in ("objection", "cost", "vjp", "jacobian")):
+    methods = ("objection", "cost", "vjp", "jacobian")
+    if isinstance(rule, type) or not all(callable(getattr(rule, method, None)) for method in methods):
         raise KetgradTypeError(
             f"`gradient` must be None or a rule such as kg.Adjoint() or kg.ParameterShift(), but is {rule!r}."
         )
@@ -362,13 +363,13 @@ def check_usable(rule: Any, executor: Any, program: Program) -> None:
 
 def _ways_out(executor: Any, program: Program) -> str:
     usable = [
-        f"kg.{rule!r}"
+        f"kg.{'gradients.' * isinstance(rule, SPSA)}{rule!r}"
         for rule in (
             Adjoint(),
             ParameterShift(),
             FiniteDifference(),
             FiniteDifference(step=0.1),
-            SPSAGradient(),
+            SPSA(),
         )
         if rule.objection(executor, program) is None
     ]

@@ -89,10 +89,6 @@ class Sampled:
                 values += _by_chunks(draw.estimates, group.program, weights, inputs, dtype, threads)
         return values.astype(real)
 
-    def vjp(self, *arguments: Any, **options: Any) -> Any:
-        """Refused: there is no adjoint pass through measurements."""
-        raise KetgradValueError("finite shots have no adjoint pass - use gradient=kg.ParameterShift().")
-
     def executions(self, program: Program) -> int:
         """Circuits that are run for one value: one for each group of words."""
         if not isinstance(program.question, Expect):
