@@ -9,7 +9,6 @@ import re
 import shlex
 import subprocess
 import sys
-import types
 from dataclasses import dataclass
 
 import pytest
@@ -21,7 +20,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchma
 SAME_OUTPUT = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
-def name(page: pathlib.Path) -> str:
+def page_name(page: pathlib.Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
@@ -48,7 +47,7 @@ def blocks(page: pathlib.Path) -> list[Block]:
             text = "\n".join(lines[start : number - 1]) + "\n"
             found.append(Block(language, text, start, number))
             language = None
-    assert language is None, f"{name(page)}: the block that opens in line {start} is not closed"
+    assert language is None, f"{page_name(page)}: the block that opens in line {start} is not closed"
     return found
 
 
@@ -62,7 +61,7 @@ def shown_output(block: Block, following: Block | None) -> str | None:
 with_python = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
 
 
-@pytest.mark.parametrize("page", with_python, ids=name)
+@pytest.mark.parametrize("page", with_python, ids=page_name)
 def test_the_python_blocks_of_a_page_run_and_print_what_it_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "__main__"}
@@ -80,7 +79,7 @@ def test_the_python_blocks_of_a_page_run_and_print_what_it_shows(page, tmp_path,
             shown, printed.getvalue(), SAME_OUTPUT
         ):
             pytest.fail(
-                f"{name(page)}:{block.line} prints\n{printed.getvalue()}\nbut the page shows\n{shown}"
+                f"{page_name(page)}:{block.line} prints\n{printed.getvalue()}\nbut the page shows\n{shown}"
             )
 
 
@@ -95,7 +94,9 @@ def commands(page: pathlib.Path):
 
 
 shell_commands = [
-    pytest.param(words, id=f"{name(page)}: {' '.join(words)}") for page in PAGES for words in commands(page)
+    pytest.param(words, id=f"{page_name(page)}: {' '.join(words)}")
+    for page in PAGES
+    for words in commands(page)
 ]
 
 
@@ -122,7 +123,7 @@ def test_links_between_pages_lead_somewhere():
                 and not target.startswith("mailto:")
                 and not (page.parent / target).exists()
             ):
-                broken.append(f"{name(page)} -> {target}")
+                broken.append(f"{page_name(page)} -> {target}")
     assert not broken
 
 
@@ -132,27 +133,27 @@ def test_the_index_names_every_page_of_the_documentation():
     assert missing == ["index.md"]
 
 
+PARTS = ("encodings", "ansatz", "hamiltonians", "losses", "datasets")
+
+
 def public_callables() -> dict[str, object]:
-    """Functions and classes by the names that a user writes: kg.rx, and kg.encodings.angle."""
-    named = {f"kg.{name}": getattr(kg, name) for name in kg.__all__}
-    modules = {name: value for name, value in named.items() if isinstance(value, types.ModuleType)}
-    for prefix, module in modules.items():
-        for name, value in vars(module).items():
-            if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__:
-                named[f"{prefix}.{name}"] = value
-    errors = {
-        name for name, value in named.items() if isinstance(value, type) and issubclass(value, Exception)
+    """What a user calls, by name: functions and classes of kg, and the functions of the parts."""
+    called = {
+        f"kg.{name}": value
+        for name, value in ((name, getattr(kg, name)) for name in kg.__all__)
+        if inspect.isroutine(value) or (inspect.isclass(value) and not issubclass(value, Exception))
     }
-    return {
-        name: value
-        for name, value in named.items()
-        if inspect.isroutine(value) or inspect.isclass(value)
-        if name not in errors
-    }
+    for part in PARTS:
+        module = getattr(kg, part)
+        for name, value in inspect.getmembers(module, inspect.isfunction):
+            if value.__module__ == module.__name__ and not name.startswith("_"):
+                called[f"kg.{part}.{name}"] = value
+    return called
 
 
-@pytest.mark.parametrize(
-    "public", [pytest.param(value, id=name) for name, value in public_callables().items()]
-)
-def test_every_public_function_and_class_has_a_docstring_with_an_example(public):
-    assert ">>>" in (public.__doc__ or ""), f"{public.__module__}.{public.__qualname__} shows no example"
+CALLED = public_callables()
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_every_public_function_and_class_has_a_docstring_with_an_example(name):
+    assert ">>>" in (CALLED[name].__doc__ or ""), f"the docstring of {name} shows no example"
