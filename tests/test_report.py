@@ -232,7 +232,7 @@ def test_the_display_shows_models_means_and_time_left():
     with display:
         display(Progress("plan", "", "", 0, 2, 0, 4, 0.0, None, None, "2 models, 2 splits"))
         display(Progress("started", "svm", "SVM", 0, 2, 0, 4, 1.0, None, None, "svm: split 1"))
-        display(Progress("done", "svm", "SVM", 0, 2, 1, 4, 11.0, 33.0, 0.75, "svm: split 1: 0.750"))
+        display(Progress("done", "svm", "SVM", 0, 2, 1, 4, 3.0, 33.0, 0.75, "svm: split 1: 0.750"))
         display(Progress("done", "svm", "SVM", 1, 2, 2, 4, 12.0, 12.0, 0.25, "svm: split 2: 0.250"))
         display(Progress("failed", "mlp", "MLP", 0, 2, 3, 4, 13.0, 5.0, 0.5, "mlp: it broke"))
     lines = output.getvalue().splitlines()

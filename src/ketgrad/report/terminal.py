@@ -149,7 +149,8 @@ class ProgressDisplay:
             if done and event.score is not None:
                 self._scores.setdefault(name, []).append(event.score)
         if self._live is None and not self._quiet and self._speaks(event):
-            self._last_line = event.elapsed_seconds
+            if event.kind != "plan":
+                self._last_line = event.elapsed_seconds
             self._console.print(self.line(event), soft_wrap=True)
 
     def _speaks(self, event: Progress) -> bool:
