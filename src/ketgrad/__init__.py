@@ -42,6 +42,8 @@ _LAZY = {
     "hamiltonians": "",
     "losses": "",
     "datasets": "",
+    "draw": "",
+    "qasm": "",
     "executors": "",
     "gradients": "",
     "kernels": "",

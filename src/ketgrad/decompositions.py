@@ -8,6 +8,7 @@ from __future__ import annotations
 import cmath
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,8 @@ def _shannon(matrix: np.ndarray, qubits: tuple[int, ...]) -> tuple[list[Step], f
     from scipy.linalg import cossin  # loads in tens of milliseconds, and only who exports matrices needs it
 
     half = len(matrix) // 2
-    (u0, u1), angles, (v0, v1) = cossin(matrix, p=half, q=half, separate=True)
+    parts: Any = cossin(matrix, p=half, q=half, separate=True)
+    (u0, u1), angles, (v0, v1) = parts
     before, phase_before = _two_blocks(v0, v1, qubits)
     after, phase_after = _two_blocks(u0, u1, qubits)
     middle = _multiplexed("ry", 2 * angles, qubits[0], qubits[1:])
@@ -76,7 +78,8 @@ def _two_blocks(a: np.ndarray, b: np.ndarray, qubits: tuple[int, ...]) -> tuple[
     """a where the first qubit is 0, b where it is 1: a = V D W and b = V D* W, from a b* = V D^2 V*."""
     from scipy.linalg import schur
 
-    triangle, v = schur(a @ b.conj().T, output="complex")  # of a normal matrix: diagonal up to rounding
+    schur_form: Any = schur(a @ b.conj().T, output="complex")  # of a normal matrix: diagonal up to rounding
+    triangle, v = schur_form
     halves = np.angle(np.diag(triangle)) / 2
     w = np.exp(1j * halves)[:, None] * v.conj().T @ b
     before, phase_before = _shannon(w, qubits[1:])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from ketgrad.gates import CONTROLLED, GATES, Gate
-from ketgrad.qasm_expressions import Expression, Source, evaluate
+from ketgrad.qasm_expressions import Expression, Item, Source, evaluate
 
 # Gates of qelib1.inc that are no row of the gate table; the others are found by their names.
 QELIB1_DEFINITIONS = """
@@ -85,15 +86,25 @@ def standard(name: str, row_name: str, num_controls: int) -> Definition:
 Task = tuple[Definition, tuple[Any, ...], tuple[int, ...], tuple[int, ...], int]
 
 
-def settled(call: Call, qubits: tuple[int, ...], values: Mapping[str, Any], source: Source) -> Call:
-    """The call with its qubit slots; angles that hold no parameter are computed now, once."""
+def settled(call: Call, qubits: tuple[int, ...], known: ChainMap[str, Any], source: Source) -> Call:
+    """The call with its qubit slots; constants are put in, and angles without parameters are computed now, once.
+
+    known: the parameters of the gate in front of the constants of the text.
+    """
+    parameters, constants = known.maps
     angles = []
     for angle in call.angles:
-        fixed = all(item.kind != "name" or item.value in values for item in angle)
-        angles.append(
-            (angle[0]._replace(kind="number", value=evaluate(angle, values, source)),) if fixed else angle
-        )
+        items = tuple(_with_constant(item, parameters, constants) for item in angle)
+        if len(items) > 1 and all(item.kind != "name" for item in items):
+            items = (Item("number", evaluate(items, {}, source), items[0].position),)
+        angles.append(items)
     return Call(call.gate, tuple(angles), call.polarity, call.power, call.position, qubits)
+
+
+def _with_constant(item: Item, parameters: Mapping[str, Any], constants: Mapping[str, Any]) -> Item:
+    if item.kind != "name" or item.value in parameters:
+        return item
+    return Item("number", constants[item.value], item.position)
 
 
 def push(stack: list[Task], call: Call, angles: tuple[Any, ...], places: tuple[int, ...],

@@ -6,10 +6,11 @@ when its definition has been read, so a definition that doubles sixty times is r
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from ketgrad.angles import Angle, as_angle, w, x
@@ -108,7 +109,10 @@ class _Reader:
     version: int = 3
     declared: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, Angle] = field(default_factory=dict)
-    values: dict[str, Any] = field(default_factory=dict)  # of constants and parameters
+    constants: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)  # of constants and of parameters
+    taken: set[tuple[str, int]] = field(default_factory=set)  # weights and inputs that have a name
+    next_weight: int = 0
     sizes: dict[str, int] = field(default_factory=lambda: {"qubit": 0, "bit": 0})
     names: list[str] = field(default_factory=list)
     ops: list[Op] = field(default_factory=list)
@@ -248,8 +252,21 @@ class _Reader:
             self._designator()
         position, name = tokens.position, tokens.name("an input")
         self._declare(name, "input", position)
-        self.parameters[name] = self.values[name] = _parameter(name, self.parameters)
+        self.parameters[name] = self.values[name] = self._parameter(name)
         tokens.expect(";", f"after the declaration of {name}")
+
+    def _parameter(self, name: str) -> Angle:
+        """w_3 is w[3] and x_3 is x[3], as our writer names them; another name is the next free weight."""
+        kind, _, digits = name.partition("_")
+        chosen = None
+        if kind in ("w", "x") and digits.isascii() and digits.isdigit() and str(int(digits[:8])) == digits:
+            chosen = (kind, int(digits))
+        if chosen is None or chosen in self.taken:
+            chosen = ("w", self.next_weight)
+        self.taken.add(chosen)
+        if chosen[0] == "w":
+            self.next_weight = max(self.next_weight, chosen[1] + 1)
+        return (w if chosen[0] == "w" else x)[chosen[1]]
 
     def _constant(self) -> None:
         tokens = self.tokens
@@ -267,7 +284,8 @@ class _Reader:
         if isinstance(value, Angle) or (kind in ("int", "uint") and int(value) != value):
             raise self.source.fault(position, f"the constant {name} must have a fixed value of type {kind}.")
         self._declare(name, "constant", position)
-        self.values[name] = int(value) if kind in ("int", "uint") else float(value)
+        self.constants[name] = int(value) if kind in ("int", "uint") else float(value)
+        self.values[name] = self.constants[name]
         tokens.expect(";", f"after the declaration of {name}")
 
     def _value(self) -> Any:
@@ -296,7 +314,7 @@ class _Reader:
         parameters = self._names_in_brackets() if tokens.accept("(") else ()
         qubits = self._name_list("a qubit", "{")
         self._refuse_repeats((*parameters, *qubits), position)
-        known = dict.fromkeys(parameters) | {n: v for n, v in self.values.items() if not isinstance(v, Angle)}
+        known = ChainMap[str, Any](dict.fromkeys(parameters), self.constants)
         slots = {qubit: k for k, qubit in enumerate(qubits)}
         tokens.expect("{", f"before the body of {name}")
         body: list[Call] = []
@@ -323,7 +341,7 @@ class _Reader:
         return Definition(name, gate.angle_names, gate.num_qubits, 1, gate)
 
     def _body_statement(
-        self, gate: str, known: dict[str, Any], slots: dict[str, int], body: list[Call]
+        self, gate: str, known: ChainMap[str, Any], slots: dict[str, int], body: list[Call]
     ) -> None:
         tokens = self.tokens
         if tokens.accept(";"):
@@ -345,8 +363,7 @@ class _Reader:
         if not is_barrier:
             self._refuse_repeats(operands, call.position)
             self._check_number_of_qubits(call, len(operands))
-            values = {name: value for name, value in known.items() if value is not None}
-            body.append(settled(call, tuple(slots[q] for q in operands), values, self.source))
+            body.append(settled(call, tuple(slots[q] for q in operands), known, self.source))
         tokens.expect(";", f"in the body of {gate}")
 
     def _names_in_brackets(self) -> tuple[str, ...]:
@@ -395,9 +412,7 @@ class _Reader:
         """Modifiers, name and angles of a call."""
         tokens = self.tokens
         start = tokens.position
-        power, polarity = (
-            self._modifiers(known) if self.version == 3 and tokens.word in _MODIFIERS else (1, ())
-        )
+        power, polarity = self._modifiers() if self.version == 3 and tokens.word in _MODIFIERS else (1, ())
         position, name = tokens.position, tokens.word
         gate = self.declared.get(name)
         if not isinstance(gate, Definition):
@@ -425,16 +440,15 @@ class _Reader:
         tokens.expect(")", "after the angles")
         return tuple(angles)
 
-    def _modifiers(self, known: Mapping[str, Any]) -> tuple[int, tuple[bool, ...]]:
+    def _modifiers(self) -> tuple[int, tuple[bool, ...]]:
         """ctrl @, negctrl(2) @, inv @, pow(3) @ in any order; they commute, so two numbers hold them all."""
         tokens, power, polarity = self.tokens, 1, []
-        constants = {name: value for name, value in known.items() if value is not None}
         while tokens.word in _MODIFIERS:
             position, word = tokens.position, tokens.take()
             number = 1
             if word != "inv" and (word == "pow" or tokens.word == "("):
                 tokens.expect("(", f"after {word}")
-                value = evaluate(parse_expression(tokens, 3, constants), constants, self.source)
+                value = evaluate(parse_expression(tokens, 3, self.constants), self.constants, self.source)
                 if isinstance(value, Angle) or value != int(value):
                     raise self.source.fault(
                         position, f"the number of '{word}' must be an integer, but is {value}."
@@ -462,7 +476,7 @@ class _Reader:
             )
 
     def _unknown_gate(self, name: str, position: int) -> Exception:
-        gates = [known for known, what in self.declared.items() if isinstance(what, Definition)]
+        gates = [known for known, what in islice(self.declared.items(), 500) if isinstance(what, Definition)]
         library = "stdgates.inc" if self.version == 3 else "qelib1.inc"
         hint = near_matches(name, gates) if len(gates) > 2 else ""
         if name in LIBRARIES[library] and name not in gates:
@@ -510,9 +524,7 @@ class _Reader:
                 op = Op(gate.row, qubits[middle:], tuple(map(as_angle, values)), controls + qubits[:middle])
                 self.ops.append(op.inverse() if power < 0 else op)
             else:
-                named = (
-                    self.values | dict(zip(gate.parameters, values, strict=True)) if values else self.values
-                )
+                named = dict(zip(gate.parameters, values, strict=True))
                 for inner in gate.body if power < 0 else reversed(gate.body):
                     numbers = tuple(evaluate(angle, named, self.source) for angle in inner.angles)
                     push(stack, inner, numbers, tuple(qubits[k] for k in inner.qubits), controls, power)
@@ -539,9 +551,8 @@ class _Reader:
         tokens.name(f"a {kind}")
         register = self.declared.get(name)
         if not isinstance(register, Register) or register.kind != kind:
-            known = [
-                n for n, what in self.declared.items() if isinstance(what, Register) and what.kind == kind
-            ]
+            declared = islice(self.declared.items(), 500)
+            known = [n for n, what in declared if isinstance(what, Register) and what.kind == kind]
             hint = near_matches(name, known) if known else ""
             raise self.source.fault(
                 position, f"{shortened(name)} is not a declared {kind} or register. {hint}".rstrip()
@@ -651,16 +662,6 @@ _STATEMENTS: Mapping[int, _Statements] = {
         "const": _Reader._constant,
     },
 }
-
-
-def _parameter(name: str, taken: Mapping[str, Angle]) -> Angle:
-    """w_3 is w[3] and x_3 is x[3], as our writer names them; another name is the next free weight."""
-    kind, _, index = name.partition("_")
-    if kind in ("w", "x") and index.isascii() and index.isdigit() and str(int(index[:8])) == index:
-        wanted = (w if kind == "w" else x)[int(index)]
-        if wanted not in taken.values():
-            return wanted
-    return w[max((angle.count("w") for angle in taken.values()), default=0)]
 
 
 @lru_cache(maxsize=1)
