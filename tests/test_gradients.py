@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from ketgrad.gates import GATES
 from ketgrad.gradients import choose
 from ketgrad.shifts import angle_terms, shift_rule, with_offsets
 
+NATIVE: Any = get("native")
 ADJOINT, SHIFT, DIFFERENCE = kg.Adjoint(), kg.ParameterShift(), kg.FiniteDifference(order=4)
 TOLERANCE = {ADJOINT: 0.0, SHIFT: 1e-10, kg.FiniteDifference(): 1e-7, DIFFERENCE: 1e-9}
 OBSERVABLES = {n: [random_observable(n, 5, seed) for seed in (1, 2)] for n in range(1, 6)}
@@ -178,7 +180,7 @@ def test_any_spectrum_has_a_shift_rule(frequencies):
 class Counting:
     """An executor that counts the circuits it runs."""
 
-    inner: object = field(default_factory=lambda: get("native"))
+    inner: Any = field(default_factory=lambda: get("native"))
     executions: int = 0
     name: str = "counting"
 
@@ -347,13 +349,13 @@ class WrongDerivative:
     abilities: frozenset = frozenset({"exact", "adjoint"})
 
     def run(self, *arguments, **options):
-        return get("native").run(*arguments, **options)
+        return NATIVE.run(*arguments, **options)
 
     def vjp(self, program, weights, inputs, cotangent, **options):
-        values, dweights, dinputs = get("native").vjp(program, weights, inputs, cotangent, **options)
+        values, dweights, dinputs = NATIVE.vjp(program, weights, inputs, cotangent, **options)
         zeros = np.zeros((len(inputs), len(program.occurrences)))
         wide = np.concatenate([inputs, zeros], axis=1)
-        extra = get("native").vjp(with_offsets(program), weights, wide, cotangent, **options)[2]
+        extra = NATIVE.vjp(with_offsets(program), weights, wide, cotangent, **options)[2]
         extra = extra[:, program.num_inputs + self.occurrence]
         terms, slots = (
             angle_terms(program),

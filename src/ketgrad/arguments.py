@@ -112,15 +112,16 @@ def check_finite(array: np.ndarray, name: str, reader: Callable[[int], str] | No
 def warn_of_large_angles(array: np.ndarray, name: str, columns: np.ndarray) -> None:
     """Warn when an angle is so large that neighbouring floating-point numbers differ visibly modulo 2 pi."""
     limit = LARGEST_ANGLE[array.dtype]
-    if array.size == 0 or columns.size == 0 or np.abs(array[..., columns]).max() <= limit:
+    if array.size == 0 or columns.size == 0 or max(array.max(), -array.min()) <= limit:
         return
-    large = np.abs(array[..., columns]) > limit
-    index = np.unravel_index(int(np.argmax(large)), large.shape)
+    sizes = np.abs(array[..., columns])
+    index = np.unravel_index(int(np.argmax(sizes > limit)), sizes.shape)
+    if sizes[index] <= limit:
+        return
     index = (*index[:-1], columns[index[-1]])
-    value = float(array[index])
     warnings.warn(
-        f"{position(name, index)} is {value:g}: angles count modulo 2 pi, and {array.dtype} numbers of this size "
-        f"are {np.spacing(array[index]):.1g} apart. Reduce the angle before the call if its digits matter.",
+        f"{position(name, index)} is {float(array[index]):g}: angles count modulo 2 pi, and {array.dtype} numbers of "
+        f"this size are {np.spacing(np.abs(array[index])):.1g} apart. Reduce the angle if its digits matter.",
         stacklevel=5,
     )
 
@@ -135,6 +136,8 @@ def check_width(array: np.ndarray | None, name: str, letter: str, width: int) ->
     """
     if array is not None and array.ndim and array.shape[-1] == width:
         return array
+    if array is None and width == 0:
+        return np.zeros(0)
     why = f"the circuit reads no {name}"
     if width:
         why = f"the circuit reads {letter}[0]" + (f" to {letter}[{width - 1}]" if width > 1 else "")

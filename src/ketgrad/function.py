@@ -11,7 +11,6 @@ import numpy as np
 
 from ketgrad import executors, gradients
 from ketgrad.arguments import (
-    LARGEST_ANGLE,
     as_cotangent,
     check_finite,
     check_width,
@@ -34,7 +33,16 @@ from ketgrad.questions import (
     shot_count,
     thread_count,
 )
-from ketgrad.rows import Rows, align, chain_inputs, check_amplitudes, expand, quick_rows, unbroadcast
+from ketgrad.rows import (
+    Rows,
+    align,
+    chain_inputs,
+    check_amplitudes,
+    common_lead,
+    expand,
+    quick_rows,
+    unbroadcast,
+)
 from ketgrad.streams import stream
 
 FLOAT64 = np.dtype(np.float64)
@@ -234,47 +242,40 @@ class Function:
         return Rows(w, x, lead, w_shape, x_shape, COMPLEX_OF[kind])
 
     def _rows(self, weights: Any, inputs: Any) -> Rows:
-        """Rows from anything that may be passed, checked."""
+        """Rows from anything that may be passed, checked: shapes and memory first, then the numbers."""
         w = None if weights is None else real_array(weights, "weights")
         x = None if inputs is None else real_array(inputs, "inputs")
         given = [a.dtype for a in (w, x) if a is not None and a.size]
         single = self.dtype == COMPLEX64 or (bool(given) and all(kind == FLOAT32 for kind in given))
         real = FLOAT32 if single else FLOAT64
-        w, x = (None if a is None else np.ascontiguousarray(a, real).reshape(a.shape) for a in (w, x))
+        w = check_width(w, "weights", "w", self.num_weights)
+        x = check_width(x, "inputs", "x", self.num_inputs)
+        self._preflight(common_lead(w.shape, x.shape), COMPLEX_OF[real])
+        w, x = (np.ascontiguousarray(a, real).reshape(a.shape) for a in (w, x))
         return self._quick(w, x) or self._any_rows(w, x, COMPLEX_OF[real])
 
-    def _any_rows(self, weights: np.ndarray | None, inputs: np.ndarray | None, dtype: np.dtype) -> Rows:
+    def _any_rows(self, weights: np.ndarray, inputs: np.ndarray, dtype: np.dtype) -> Rows:
         """The general case of `_rows`: any number of axes, input functions, amplitudes, and every refusal."""
-        w = self._checked(weights, "weights", "w", self.num_weights)
-        x = self._checked(inputs, "inputs", "x", self.num_inputs)
-        self._preflight(math.prod(_common(w.shape[:-1], x.shape[:-1])), dtype)
-        rows = align(w, x, REAL_OF[dtype], dtype)
+        slots = np.unique(np.concatenate([self.program.term_a, self.program.term_b])) - 1
+        for array, name, first in ((weights, "weights", 0), (inputs, "inputs", self.num_weights)):
+            check_finite(array, name, lambda column, name=name: _reader(self.circuit, name, column))
+            angles = slots[(slots >= first) & (slots < first + array.shape[-1])] - first
+            warn_of_large_angles(array, name, angles)
+        rows = align(weights, inputs, REAL_OF[dtype], dtype)
         if self.program.input_map is not None:
             rows = rows._replace(inputs=expand(self.program, rows.inputs))
         if gradients.has_variable_amplitudes(self.program) and math.prod(rows.lead):
             check_amplitudes(self.program, rows)
         return rows
 
-    def _checked(self, array: np.ndarray | None, name: str, letter: str, width: int) -> np.ndarray:
-        if array is None and width == 0:
-            return np.zeros(0)
-        array = check_width(array, name, letter, width)
-        check_finite(array, name, lambda column: _reader(self.circuit, letter, column))
-        if array.size and np.vdot(array, array) > LARGEST_ANGLE[array.dtype] ** 2:
-            slots = np.unique(np.concatenate([self.program.term_a, self.program.term_b]))
-            columns = slots - (1 if letter == "w" else 1 + self.num_weights)
-            warn_of_large_angles(array, name, columns[(columns >= 0) & (columns < width)])
-        return array
-
-    def _preflight(self, batch: int, dtype: np.dtype) -> None:
-        qubits, outputs = self.circuit.num_qubits, self.num_outputs
+    def _preflight(self, lead: tuple[int, ...], dtype: np.dtype) -> None:
+        """Refuse, before any copy, a batch whose rows and results do not fit."""
+        batch, qubits, outputs = math.prod(lead), self.circuit.num_qubits, self.num_outputs
         if isinstance(self.question, Samples):
             size, kind = (8 if self.packed else 8 + qubits), f"samples of {qubits} qubits"
         else:
-            size, kind = (
-                (dtype.itemsize if isinstance(self.question, State) else dtype.itemsize // 2),
-                "outputs",
-            )
+            size = dtype.itemsize if isinstance(self.question, State) else dtype.itemsize // 2
+            kind = "outputs"
         reserve(
             batch * outputs * size + state_bytes(qubits, 1, dtype.itemsize),
             f"the result of {batch} rows with {outputs} {kind} each",
@@ -313,14 +314,6 @@ class Function:
         return np.ascontiguousarray(array, dtype=kind).reshape(-1, self.num_outputs)
 
 
-def _common(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
-    """The broadcast leading axes, or the longer ones where they do not fit, which `align` refuses."""
-    try:
-        return np.broadcast_shapes(first, second)
-    except ValueError:
-        return ()
-
-
 def _bits(outcomes: np.ndarray, num_qubits: int) -> np.ndarray:
     """One byte per qubit from outcome indices, qubit 0 (the most significant bit) first."""
     bits = np.empty((*outcomes.shape, num_qubits), dtype=np.uint8)
@@ -329,11 +322,11 @@ def _bits(outcomes: np.ndarray, num_qubits: int) -> np.ndarray:
     return bits
 
 
-def _reader(circuit: Circuit, letter: str, column: int) -> str:
-    """The gate that reads a weight or input, for messages: 'the angle of rx on qubit 2 (op 0) reads it'."""
+def _reader(circuit: Circuit, name: str, column: int) -> str:
+    """The gate that reads one of the "weights" or "inputs", for messages: 'rx on qubit 2 (op 0) reads it'."""
     for index, op in enumerate(circuit.ops):
-        read = {(name == "w", j) for angle in op.angles for name, j in angle.variables()}
-        if (letter == "w", column) in read:
+        read = {(kind == "w", j) for angle in op.angles for kind, j in angle.variables()}
+        if (name == "weights", column) in read:
             places = (*op.controls, *op.qubits)
             where = f"qubit{'s' * (len(places) != 1)} {', '.join(str(q) for q in places)}"
             return f"{op.gate.name} on {where} (op {index}) reads it"
@@ -440,9 +433,9 @@ def samples(
     >>> kg.samples(kg.Circuit([kg.x(1)], num_qubits=2), shots=3)().tolist()
     [[0, 1], [0, 1], [0, 1]]
     """
-    return _function(
-        circuit, Samples(shot_count(shots)), executor, None, shots, dtype, threads, seed, bool(packed)
-    )
+    check_circuit(circuit, complex_type(dtype).itemsize)
+    question = Samples(shot_count(shots))
+    return _function(circuit, question, executor, None, shots, dtype, threads, seed, bool(packed))
 
 
 def _function(

@@ -69,7 +69,6 @@ def make_plan(function: Any) -> Plan:
     """The plan of a function; nothing is simulated."""
     program, executor = function.program, function.executor
     sampled = isinstance(executor, Sampled)
-    exact = executor.executor if sampled else executor
     memory = state_bytes(program.num_qubits, 1, function.dtype.itemsize)
     rule, cost = "none", None
     try:
@@ -89,7 +88,7 @@ def make_plan(function: Any) -> Plan:
         gates=len(function.circuit.ops),
         instructions=program.num_instructions,
         executor=executor.name,
-        engine=exact.engine(program) if hasattr(exact, "engine") else exact.name,
+        engine=executor.engine(program) if hasattr(executor, "engine") else executor.name,
         threads=function.threads,
         precision=function.dtype.name,
         shots=executor.shots if sampled else None,

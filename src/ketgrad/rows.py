@@ -39,9 +39,10 @@ class Rows(NamedTuple):
 
 def quick_rows(array: Any, width: int, kind: np.dtype) -> np.ndarray | None:
     """The rows of a plain array of one or two axes that needs no copy, no warning and no refusal; else None."""
+    # vdot, because dot reports an overflow as a warning
     if type(array) is np.ndarray and array.dtype is kind and array.flags.c_contiguous:
         if array.ndim == 1:
-            if len(array) == width and array.dot(array) < QUICK_BOUND[kind]:
+            if len(array) == width and np.vdot(array, array) < QUICK_BOUND[kind]:
                 return array[None]
         elif array.ndim == 2 and array.shape[1] == width and np.vdot(array, array) < QUICK_BOUND[kind]:
             return array
@@ -52,27 +53,26 @@ def quick_rows(array: Any, width: int, kind: np.dtype) -> np.ndarray | None:
 _NO_COLUMNS = {kind: np.zeros((1, 0), kind) for kind in (FLOAT64, FLOAT32)}
 
 
+def common_lead(weights_shape: tuple[int, ...], inputs_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The leading axes of the result: those of both arguments, broadcast as in a NumPy generalised ufunc."""
+    try:
+        return np.broadcast_shapes(weights_shape[:-1], inputs_shape[:-1])
+    except ValueError:
+        raise KetgradValueError(
+            f"the leading axes of `weights` and `inputs` must broadcast, but the shapes are {weights_shape} and "
+            f"{inputs_shape}: {weights_shape[:-1]} does not fit {inputs_shape[:-1]}."
+        ) from None
+
+
 def align(weights: np.ndarray, inputs: np.ndarray, real: np.dtype, dtype: np.dtype) -> Rows:
-    """Broadcast the leading axes as a NumPy generalised ufunc does, and lay both arrays out in contiguous rows.
+    """Broadcast the leading axes, and lay both arrays out in contiguous rows.
 
     Only an array whose rows really repeat along some axes (neither shared by all samples nor one per sample)
     is copied out to the full batch.
     """
-    try:
-        lead = np.broadcast_shapes(weights.shape[:-1], inputs.shape[:-1])
-    except ValueError:
-        raise KetgradValueError(
-            f"the leading axes of `weights` and `inputs` must broadcast, but the shapes are {weights.shape} and "
-            f"{inputs.shape}: {weights.shape[:-1]} does not fit {inputs.shape[:-1]}."
-        ) from None
-    return Rows(
-        _rows(weights, lead, real, "weights"),
-        _rows(inputs, lead, real, "inputs"),
-        lead,
-        weights.shape,
-        inputs.shape,
-        dtype,
-    )
+    lead = common_lead(weights.shape, inputs.shape)
+    rows = _rows(weights, lead, real, "weights"), _rows(inputs, lead, real, "inputs")
+    return Rows(*rows, lead, weights.shape, inputs.shape, dtype)
 
 
 def _rows(array: np.ndarray, lead: tuple[int, ...], dtype: np.dtype, name: str) -> np.ndarray:
