@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from itertools import product
+from itertools import cycle, product
 from types import MappingProxyType
 
 from ketgrad import ops
@@ -165,17 +165,18 @@ def z_feature_map(num_inputs: int, reps: int = 2, alpha: float = 2.0) -> Circuit
 def reuploading(
     num_inputs: int, num_qubits: int = 1, layers: int = 3, entanglement: Entanglement = "ring"
 ) -> Circuit:
-    """The whole input in every layer, with trained scales: ROT(w + w' x_0, w + w' x_1, w + w' x_2) per qubit.
+    """The whole input in every layer, with trained scales: RY(w + w' x_0), RZ(w + w' x_1), RY(w + w' x_2) per qubit.
 
-    Three inputs enter per rotation; more inputs take more rotations in a row. CZ gates on the pairs of
-    `entanglement` stand between the layers. Weights: two per input (offset, scale), one for each angle that reads
-    no input; per rotation the order is that of the angles, per layer that of the qubits.
-    Cost: layers * num_qubits * ceil(num_inputs / 3) rotations. Raises `KetgradValueError` for counts below 1.
+    Three inputs enter per RY RZ RY, any rotation of a qubit, in an order in which neither |0> nor a measurement of
+    Z wastes an angle; more inputs take more of them in a row. CZ gates on the pairs of `entanglement` stand between
+    the layers. Weights: two per input (offset, scale), one for each angle that reads no input; in the order of the
+    gates. Cost: 3 layers * num_qubits * ceil(num_inputs / 3) rotations.
+    Raises `KetgradValueError` for counts below 1 and unknown patterns.
 
     Perez-Salinas et al. 2020, arXiv:1907.02085.
 
     >>> reuploading(2, layers=1)
-    Circuit([rot(w[0] + w[1] x[0], w[2] + w[3] x[1], w[4], 0)], num_qubits=1)
+    Circuit([ry(w[0] + w[1] x[0], 0), rz(w[2] + w[3] x[1], 0), ry(w[4], 0)], num_qubits=1)
     """
     length, size = check_count(num_inputs, "num_inputs"), check_count(num_qubits, "num_qubits")
     depth = check_count(layers, "layers")
@@ -285,7 +286,9 @@ def _upload(num_inputs: int, qubit: int, first: int) -> list[Op]:
     """All inputs into one qubit, with weights from w[first] on."""
     angles = [w[first + 2 * j] + w[first + 2 * j + 1] * x[j] for j in range(num_inputs)]
     angles += w[first + 2 * num_inputs : first + num_inputs + 3 * math.ceil(num_inputs / 3)]
-    return [ops.rot(*angles[k : k + 3], qubit) for k in range(0, len(angles), 3)]
+    return [
+        rotation(turn, qubit) for rotation, turn in zip(cycle((ops.ry, ops.rz, ops.ry)), angles, strict=False)
+    ]
 
 
 def _evolutions(word: str, chosen: Iterable[tuple[int, ...]], alpha: float) -> list[Op]:

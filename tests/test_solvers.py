@@ -1,0 +1,207 @@
+"""vqe and qaoa reach the answers that are known, and state them beside their own."""
+
+import networkx as nx
+import numpy as np
+import pytest
+
+import ketgrad as kg
+from ketgrad import hamiltonians
+from ketgrad.ansatz import qaoa_ansatz
+from ketgrad.errors import KetgradError
+from ketgrad.models import solvers
+from ketgrad.optimize import COBYLA, SPSA, Adam
+
+
+@pytest.mark.parametrize("bond_length", [0.735, 0.7, 2.5])
+def test_vqe_finds_the_ground_state_of_hydrogen_with_its_defaults(bond_length):
+    result = kg.vqe(hamiltonians.molecule("H2", bond_length))
+    assert result.energy == pytest.approx(
+        hamiltonians.molecule_data("H2", bond_length).exact_energy, abs=1e-6
+    )
+    assert -1e-9 < result.error < 1e-6
+    assert result.exact == pytest.approx(result.energy - result.error)
+
+
+@pytest.mark.parametrize("n", [4, 6])
+def test_vqe_is_exact_for_the_ising_ring_with_half_as_many_layers_as_qubits(n):
+    """Ho and Hsieh 2019, arXiv:1803.00026: depth n / 2 of the alternating circuit reaches the critical ground state."""
+    bonds = hamiltonians.ising(n, field=0.0, periodic=True)
+    result = kg.vqe(hamiltonians.ising(n, periodic=True), qaoa_ansatz(bonds, n // 2))
+    assert result.error == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "hamiltonian", [hamiltonians.ising(5), hamiltonians.heisenberg(4), hamiltonians.xy(4, field=0.3)]
+)
+def test_vqe_comes_within_a_percent_of_other_chains_with_its_defaults(hamiltonian):
+    result = kg.vqe(hamiltonian, num_starts=4, max_steps=300)
+    assert -1e-9 < result.error < 0.01 * abs(result.exact)
+
+
+def test_vqe_treats_hamiltonians_with_complex_matrices():
+    result = kg.vqe(kg.Pauli("X0 Y1 + 0.5 Y0 Z1 + 0.3 Z0"))
+    assert -1e-9 < result.error < 1e-6
+
+
+@pytest.mark.parametrize("optimizer", [Adam(0.1), COBYLA(), SPSA()])
+def test_vqe_takes_any_optimiser_and_ansatz_by_name(optimizer):
+    result = kg.vqe(
+        hamiltonians.ising(2), "tree", optimizer, num_starts=2, max_steps=400, tolerance=1e-6, seed=1
+    )
+    best = kg.vqe(hamiltonians.ising(2), "tree").energy
+    assert result.energy == pytest.approx(best, abs=2e-3)
+
+
+@pytest.mark.parametrize("options", [
+    {"executor": "reference"}, {"gradient": kg.ParameterShift()}, {"threads": 1},
+])  # fmt: skip
+def test_vqe_gives_the_same_energy_by_every_route(options):
+    start = np.linspace(-1, 1, 5)
+    results = [kg.vqe(hamiltonians.ising(3), "tree", start=start, **more) for more in ({}, options)]
+    assert results[0].energy == pytest.approx(results[1].energy, abs=1e-8)
+
+
+def test_the_same_seed_gives_the_same_bits():
+    one, two, other = (kg.vqe(hamiltonians.ising(3), "tree", num_starts=2, seed=s) for s in (4, 4, 5))
+    assert one.weights.tobytes() == two.weights.tobytes() != other.weights.tobytes()
+
+
+def test_the_result_of_vqe_holds_what_happened():
+    result = kg.vqe(hamiltonians.ising(3), "tree", num_starts=3)
+    assert len(result.energies) == 3
+    assert result.energy == pytest.approx(min(result.energies))
+    assert result.history[-1] == pytest.approx(result.energy)
+    energy = kg.expectation(result.circuit, hamiltonians.ising(3))(result.weights)[0]
+    assert energy == pytest.approx(result.energy, abs=1e-12)
+    text = str(result)
+    assert "best of 3 starts" in text
+    assert f"{result.energy:.10f}" in text
+    assert f"{result.exact:.10f}" in text
+
+
+def test_vqe_says_when_the_exact_energy_is_not_computed():
+    result = kg.vqe(hamiltonians.ising(13), "tree", num_starts=1, max_steps=2)
+    assert (result.exact, result.error) == (None, None)
+    assert "not computed beyond 12 qubits" in str(result)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_qaoa_cuts_the_known_share_of_a_ring(depth):
+    """(2p + 1) / (2p + 2) of an even ring longer than 2p; Farhi et al. 2014, arXiv:1411.4028."""
+    n = 2 * depth + 2
+    result = kg.qaoa(nx.cycle_graph(n), depth)
+    assert result.expected / n == pytest.approx((2 * depth + 1) / (2 * depth + 2), abs=1e-6)
+    assert (result.optimum, result.best_value) == (n, n)
+    assert result.approximation_ratio == pytest.approx(result.expected / n)
+
+
+def test_qaoa_finds_the_fixed_angles_of_cubic_graphs():
+    result = kg.qaoa(nx.complete_bipartite_graph(3, 3))
+    assert abs(result.weights) == pytest.approx([np.arctan(np.sqrt(0.5)), np.pi / 8], abs=1e-6)
+
+
+def brute_force(matrix):
+    n = len(matrix)
+    bits = np.array([[b >> (n - 1 - q) & 1 for q in range(n)] for b in range(2**n)])
+    costs = np.einsum("bi,ij,bj->b", bits, matrix, bits)
+    return costs.min(), "".join(map(str, bits[costs.argmin()])), costs
+
+
+def test_qaoa_minimises_a_qubo():
+    matrix = np.random.default_rng(1).normal(size=(5, 5))
+    least, bits, costs = brute_force(matrix)
+    result = kg.qaoa(matrix, depth=3)
+    assert result.sense == "cost"
+    assert (result.optimum, result.optimum_bits) == (pytest.approx(least), bits)
+    assert result.best_value == pytest.approx(costs[int(result.best_bits, 2)])
+    assert least - 1e-9 <= result.expected < costs.mean()
+    assert result.approximation_ratio == pytest.approx(
+        (costs.max() - result.expected) / (costs.max() - least)
+    )
+
+
+def test_qaoa_takes_the_same_problem_in_every_form():
+    edges = [(0, 1, 1.0), (1, 2, 2.0), (0, 2, 1.5)]
+    graph = nx.Graph()
+    graph.add_weighted_edges_from(edges)
+    cut = kg.qaoa(edges, seed=3)
+    assert cut.sense == "cut"
+    assert kg.qaoa(graph, seed=3).expected == cut.expected
+    energy = kg.qaoa(hamiltonians.maxcut(edges), seed=3)
+    assert (energy.sense, energy.expected) == ("energy", -cut.expected)
+    assert energy.weights.tobytes() == cut.weights.tobytes()
+    matrix = {(0, 1): 4.0, (0, 0): -1.0, (1, 1): -1.0}
+    assert kg.qaoa(matrix).expected == pytest.approx(kg.qaoa(np.array([[-1.0, 4.0], [0.0, -1.0]])).expected)
+
+
+def test_qaoa_keeps_nodes_without_edges():
+    graph = nx.Graph([(0, 1)])
+    graph.add_node(2)
+    result = kg.qaoa(graph)
+    assert len(result.best_bits) == 3
+    assert result.optimum == 1
+
+
+def test_the_result_of_qaoa_reads_well():
+    text = str(kg.qaoa(nx.cycle_graph(4), 1, num_starts=2))
+    assert text.splitlines()[0] == "Largest cut of 4 bits by QAOA, depth 1"
+    assert "optimum  4 at 0101   approximation ratio 0.75" in text
+
+
+def interrupting(monkeypatch, after):
+    """Let the energy raise KeyboardInterrupt after that many evaluations."""
+    calls = []
+    original = solvers._loss
+
+    def loss(function):
+        energy = original(function)
+
+        def counted(weights):
+            calls.append(1)
+            if len(calls) > after:
+                raise KeyboardInterrupt
+            return energy(weights)
+
+        return counted
+
+    monkeypatch.setattr(solvers, "_loss", loss)
+
+
+@pytest.mark.parametrize("after", [3, 30])
+def test_an_interrupt_returns_the_best_of_all_starts_so_far(monkeypatch, after):
+    interrupting(monkeypatch, after)
+    result = kg.vqe(hamiltonians.ising(3), "tree", num_starts=20)
+    assert result.interrupted
+    assert result.energy == pytest.approx(min(result.energies))
+    assert str(result).splitlines()[-1].startswith("interrupted, ")
+
+
+def test_an_interrupt_before_the_first_energy_passes_through(monkeypatch):
+    interrupting(monkeypatch, 0)
+    with pytest.raises(KeyboardInterrupt):
+        kg.vqe(hamiltonians.ising(3), "tree")
+
+
+REFUSED = [
+    (lambda: kg.vqe(kg.Pauli("1j Z0")), "`hamiltonian` must be Hermitian"),
+    (lambda: kg.vqe("Z0"), "`hamiltonian` must be a PauliSum"),
+    (lambda: kg.vqe(kg.Pauli("Z0"), "trees"), "There is no ansatz 'trees'"),
+    (lambda: kg.vqe(kg.Pauli("Z0"), 3), "`ansatz` must be a kg.Circuit, a name or None"),
+    (lambda: kg.vqe(kg.Pauli("Z0"), kg.encodings.angle(1)), r"`ansatz` must have no inputs .* x\[0\]"),
+    (lambda: kg.vqe(kg.Pauli("Z0"), kg.Circuit([kg.h(0)])), "`ansatz` must have weights"),
+    (lambda: kg.vqe(kg.Pauli("Z2"), kg.Circuit([kg.ry(kg.w[0], 0)])), "`ansatz` must have at least 3 qubits"),
+    (lambda: kg.vqe(kg.Pauli("Z0"), start=[0.0]), r"`start` must have shape \(4,\) or \(starts, 4\)"),
+    (lambda: kg.vqe(kg.Pauli("Z0"), num_starts=0), "`num_starts` must be at least 1"),
+    (lambda: kg.vqe(kg.Pauli("Z0 + Z45")), "needs"),
+    (lambda: kg.qaoa([(0, 1)], 0), "`depth` must be at least 1"),
+    (lambda: kg.qaoa(kg.Pauli("X0")), "real sum of words of Z"),
+    (lambda: kg.qaoa(3), "`graph` must be a networkx graph"),
+    (lambda: kg.qaoa([(0, 1)], shots=0), "`shots`"),
+    (lambda: kg.qaoa([(0, 1)], seed=-1), "`seed` must not be negative"),
+]
+
+
+@pytest.mark.parametrize("call, message", REFUSED)
+def test_bad_arguments_are_named(call, message):
+    with pytest.raises(KetgradError, match=message):
+        call()
