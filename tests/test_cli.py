@@ -191,9 +191,9 @@ def test_every_option_reaches_the_referee(pears, monkeypatch):
 
     monkeypatch.setattr("ketgrad.referee.compare", answer)
     text = (
-        "compare pears.csv --target kind --task regression --metric rmse --models svm,linear --folds 3 --repeats 4 --seed 9"
-        " --candidates 2 --qubits 5 --rows 30 --missing drop --encoding latin-1 --separator tab --decimal , --drop size"
-        " --drop colour --text weight --threads 2"
+        "compare pears.csv --target kind --task regression --metric rmse --models svm,linear --folds 3"
+        " --repeats 4 --seed 9 --candidates 2 --qubits 5 --rows 30 --missing drop --encoding latin-1"
+        " --separator tab --decimal , --drop size --drop colour --text weight --threads 2"
     )
     assert cli.main(text.split()) == 0
     del given["progress"]

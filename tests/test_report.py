@@ -215,7 +215,7 @@ def test_scores_are_percent_or_three_digits():
         "−1.2",
         "0.0",
     )
-    error = wording.Numbers(samples.RMSE, largest=56.0)
+    error = wording.Numbers(samples.RMSE, typical=56.0)
     assert (error.score(55.96), error.difference(1.234), error.size(0.5)) == ("56.0", "+1.2", "0.5")
 
 

@@ -359,7 +359,7 @@ def test_r12_ten_thousand_columns_make_a_small_page():
     page = render(dataclasses.replace(sample, data=table), " ".join(long[:10]))
     assert len(page.encode()) < 1_000_000
     assert max(map(len, re.findall(r"[^<>]+", page))) < 10_000
-    assert "9\u202f960 more columns" in page
+    assert page.count("9\u202f960 more") == 3
 
 
 def test_p12_a_missing_package_is_one_line_with_the_install_command(instant, monkeypatch, capsys):

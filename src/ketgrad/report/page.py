@@ -15,7 +15,7 @@ from importlib import resources
 from typing import Any
 
 from ketgrad.errors import missing_extra
-from ketgrad.referee.results import Comparison, Model, ModelVerdict
+from ketgrad.referee.results import Column, Comparison, Model, ModelVerdict
 from ketgrad.report import charts, wording
 from ketgrad.report.names import visible
 from ketgrad.report.wording import Numbers
@@ -101,7 +101,7 @@ def page_values(comparison: Comparison) -> dict[str, Any]:
         "twins": [_twin(comparison, numbers, model) for model in comparison.models if model.family == "twin"],
         "costs": [_cost(line) for line in wording.table_lines(comparison)],
         "other_metrics": _other_metrics(comparison),
-        "used": _part(column for column in comparison.data.columns if column.used),
+        "used": _part(_column_groups(comparison)),
         "unused": _part(comparison.data.dropped),
         "failures": _part(_failures(comparison)),
         "notes": _part(_notes(comparison)),
@@ -127,6 +127,23 @@ def _part(items: Iterable[Any]) -> dict[str, Any]:
         "hidden": max(0, len(everything) - MOST_ROWS),
         "total": len(everything),
     }
+
+
+def _column_groups(comparison: Comparison) -> list[dict[str, Any]]:
+    """The columns that are used, those of one kind that were treated alike in one line."""
+    groups: dict[tuple[str, str], list[Column]] = {}
+    for column in comparison.data.columns:
+        if column.used:
+            groups.setdefault((column.kind, column.handling), []).append(column)
+    return [
+        {
+            "kind": kind,
+            "handling": handling,
+            "columns": columns[:MOST_ROWS],
+            "hidden": max(0, len(columns) - MOST_ROWS),
+        }
+        for (kind, handling), columns in groups.items()
+    ]
 
 
 def ordered_verdicts(comparison: Comparison) -> list[ModelVerdict]:
@@ -179,7 +196,7 @@ def _cost(line: wording.Line) -> dict[str, Any]:
     return {
         "line": line,
         "cost": cost,
-        "device": wording.duration(device) if device is not None else wording.DASH,
+        "device": wording.rough_duration(device),
     }
 
 

@@ -180,7 +180,7 @@ class ProgressDisplay:
             scores = self._scores.get(name, [])
             mean = f"{sum(scores) / len(scores):.3f}" if scores else ""
             failed = f"{self._failed[name]} failed" if self._failed[name] else ""
-            bar = ProgressBar(total=max(event.splits, 1), completed=done, width=20)
+            bar = ProgressBar(total=max(event.splits, 1), completed=done, width=20, complete_style="magenta")
             table.add_row(
                 Text("›" if self._running[name] else " "),
                 Text(name),
@@ -194,5 +194,8 @@ class ProgressDisplay:
         )
         status = f"{event.done} of {event.total} fits, {wording.duration(event.elapsed_seconds)}{left}"
         overall = Table.grid(padding=(0, 2))
-        overall.add_row(ProgressBar(total=max(event.total, 1), completed=event.done, width=24), Text(status))
+        overall.add_row(
+            ProgressBar(total=max(event.total, 1), completed=event.done, width=24, complete_style="magenta"),
+            Text(status),
+        )
         return Group(table, Text(), overall, Text("Ctrl-C stops and writes what is done.", style="dim"))

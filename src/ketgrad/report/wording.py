@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass
 
 from ketgrad.referee.results import Comparison, Interval, Metric, Model, PairedDifference
@@ -29,7 +30,7 @@ class Numbers:
     """How the values of one metric are written: shares as percent, everything else with three digits."""
 
     metric: Metric
-    largest: float = 1.0
+    typical: float = 1.0
     smallest: float = 0.0
 
     @property
@@ -62,8 +63,8 @@ class Numbers:
     def _plain(self, value: float) -> str:
         if self.percent:
             return f"{100 * value:.1f}"
-        decimals = max(0, min(6, 2 - math.floor(math.log10(self.largest)))) if self.largest > 0 else 3
-        return f"{value:.{decimals}f}" if self.largest < 1e7 else f"{value:.3g}"
+        decimals = max(0, min(6, 2 - math.floor(math.log10(self.typical)))) if self.typical > 0 else 3
+        return f"{value:.{decimals}f}" if abs(value) < 1e7 else f"{value:.3g}"
 
     def score(self, value: float | None) -> str:
         """One score: `95.3 %` or `0.482`."""
@@ -84,7 +85,8 @@ class Numbers:
         """The size of a difference: `1.2 points` or `0.031`."""
         if value is None:
             return "unknown"
-        return self._plain(abs(value)) + (" points" if self.percent else "")
+        written = self._plain(abs(value)) + (" points" if self.percent else "")
+        return "1 point" if written == "1.0 points" else written
 
     def difference(self, value: float | None) -> str:
         """A signed difference."""
@@ -115,7 +117,8 @@ def numbers_of(comparison: Comparison, name: str | None = None) -> Numbers:
     metrics = {metric.name: metric for metric in comparison.protocol.metrics}
     metric = metrics[name or comparison.protocol.metric]
     means = [model.summary[metric.name].mean for model in comparison.models if metric.name in model.summary]
-    return Numbers(metric, max(map(abs, means), default=1.0), min(means, default=0.0))
+    typical = statistics.median(map(abs, means)) if means else 1.0
+    return Numbers(metric, typical, min(means, default=0.0))
 
 
 def pair(comparison: Comparison, first: str, second: str | None) -> PairedDifference | None:
@@ -224,6 +227,19 @@ def duration(seconds: float | None) -> str:
     if hours < 48:
         return f"{hours} h {minutes} min".replace(" 0 min", "")
     return f"{hours / 24:,.0f} days".replace(",", "\u202f")
+
+
+def rough_duration(seconds: float | None) -> str:
+    """A time that is only estimated, with two digits; a dash where there is none.
+
+    >>> rough_duration(2534), rough_duration(168900), rough_duration(None)
+    ('42 min', '47 h', '–')
+    """
+    if seconds is None:
+        return DASH
+    units = (("days", 172_800, 86_400), ("h", 5400, 3600), ("min", 90, 60), ("s", 0, 1))
+    name, size = next((name, size) for name, least, size in units if seconds >= least)
+    return f"{count(int(float(f'{seconds / size:.2g}'))) if seconds / size >= 10 else f'{seconds / size:.2g}'} {name}"
 
 
 def count(number: int | None) -> str:
