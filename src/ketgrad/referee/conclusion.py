@@ -162,4 +162,9 @@ def environment(threads: int, seed: int) -> Environment:
 
 
 def _instruction_set() -> str | None:
-    return None
+    """What the compiled core uses on this processor; None without the core (the quantum models then fail)."""
+    try:
+        from ketgrad import _native
+    except ImportError:
+        return None
+    return _native.instruction_sets()[0]

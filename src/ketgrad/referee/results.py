@@ -243,10 +243,11 @@ class PairedDifference:
 
     role: "best classical" (a quantum model against the best classical one), "twin" (against itself without
     entanglers), "dummy" or "classical". differences: split by split. low, high: Nadeau-Bengio corrected
-    interval. p, t: its two-sided test; p_holm: p corrected over all pairs with the same role. p_better,
-    p_equal, p_worse: posterior probabilities of the correlated Bayesian t-test with the protocol's region of
-    practical equivalence. detectable: the smallest true difference that this design finds with probability
-    0.8. All statistics are None with fewer than two common splits.
+    interval. p, t: its two-sided test; p_holm: p after Holm's correction within its family - all pairs of
+    quantum with classical models, all twins, or all pairs with the dummy. p_better, p_equal, p_worse:
+    posterior probabilities of the correlated Bayesian t-test with the protocol's region of practical
+    equivalence. detectable: the smallest true difference that this design finds with probability 0.8. All
+    statistics are None with fewer than two common splits.
     """
 
     first: str

@@ -272,7 +272,7 @@ def _reserve_for_text(path: str, size: int) -> None:
 class _Capped(io.RawIOBase):
     """The unpacked bytes of a compressed file, refused beyond `limit` (a small file can unpack to any size)."""
 
-    def __init__(self, inner: IO[bytes], limit: int, path: str) -> None:
+    def __init__(self, inner: gzip.GzipFile, limit: int, path: str) -> None:
         self._inner, self._left, self._limit, self._path = inner, limit, limit, path
 
     def readable(self) -> bool:
@@ -295,7 +295,7 @@ class _Capped(io.RawIOBase):
 
 def _read_text(
     path: str,
-    binary: IO[bytes],
+    binary: io.BufferedReader,
     head: bytes,
     rows: int | None,
     seed: int,
@@ -470,7 +470,7 @@ def _keep(
 # --------------------------------------------------------------------------------------------------- Parquet
 
 
-def _read_parquet(path: str, binary: IO[bytes], rows: int | None, seed: int) -> RawTable:
+def _read_parquet(path: str, binary: io.BufferedReader, rows: int | None, seed: int) -> RawTable:
     try:
         import pyarrow
         import pyarrow.parquet

@@ -12,19 +12,19 @@ MOST_COLUMNS_PER_QUBIT = (
 
 VARIATIONAL_SETTINGS: tuple[Settings, ...] = (
     {},
-    {"reduce": "pca"},
+    {"regularisation": 10.0},
     {"reduce": "pca", "regularisation": 0.1},
     {"reduce": "select"},
     {"regularisation": 0.1},
-    {"reduce": "pca", "num_layers": 5},
+    {"reduce": "pca"},
 )
 KERNEL_SETTINGS: tuple[Settings, ...] = (
     {},
-    {"C": 10.0, "bandwidth": 0.5, "reduce": "pca"},
+    {"C": 10.0, "bandwidth": 0.25, "reduce": "pca"},
+    {"C": 1.0, "bandwidth": 1.0, "reduce": "pca"},
+    {"C": 10.0, "bandwidth": 0.5, "reduce": "select"},
+    {"C": 100.0, "bandwidth": 0.25},
     {"C": 1.0, "bandwidth": 1.5, "reduce": "pca"},
-    {"C": 10.0, "bandwidth": 0.5},
-    {"C": 1.0, "bandwidth": 1.0, "reduce": "select"},
-    {"C": 100.0, "bandwidth": 0.25, "reduce": "pca"},
 )
 
 

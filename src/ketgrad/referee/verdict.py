@@ -75,7 +75,7 @@ def _with_statistics(base: PairedDifference, protocol: Protocol, splits: list[in
 
 
 def all_pairs(models: Sequence[Model], protocol: Protocol) -> tuple[PairedDifference, ...]:
-    """Every quantum model against its twins, the dummy and each classical model; p corrected within a role."""
+    """Every quantum model against its twins, the dummy and each classical model; p corrected within its family."""
     pairs = []
     classical = [model for model in models if model.family == "classical"]
     best = _best(classical, protocol)
@@ -92,8 +92,10 @@ def all_pairs(models: Sequence[Model], protocol: Protocol) -> tuple[PairedDiffer
 
 def _with_holm(pairs: list[PairedDifference]) -> tuple[PairedDifference, ...]:
     corrected = list(pairs)
-    for role in {item.role for item in pairs}:
-        where = [i for i, item in enumerate(pairs) if item.role == role and item.p is not None]
+    # "best classical" was chosen by its score, so it shares a family with those that it was chosen from
+    families = (("best classical", "classical"), ("twin",), ("dummy",))
+    for roles in families:
+        where = [i for i, item in enumerate(pairs) if item.role in roles and item.p is not None]
         family = stats.holm([value for i in where if (value := pairs[i].p) is not None])
         for i, p_holm in zip(where, family, strict=True):
             corrected[i] = replace(pairs[i], p_holm=p_holm)
