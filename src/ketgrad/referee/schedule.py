@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+import warnings
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from typing import Any
@@ -60,10 +61,14 @@ def _outcomes(
             n_jobs=threads, return_as="generator_unordered", pre_dispatch="all", batch_size=1, max_nbytes=None
         )
         results: Any = pool(joblib.delayed(_play_quietly)(*job, rules) for job in jobs)
-    with closing(results):
+    try:
         for outcome in results:
             reporter.started()
             yield outcome
+    finally:
+        with warnings.catch_warnings():  # that unfinished work is cancelled is what is asked for here
+            warnings.filterwarnings("ignore", message=".*still being processed by the workers")
+            results.close()
 
 
 def _play_quietly(contestant: Contestant, prepared: Prepared, rules: Rules) -> Outcome:
