@@ -157,12 +157,12 @@ def test_failures_and_warnings_are_told_with_their_reason():
 
 def test_charts_have_titles_descriptions_and_a_tooltip_for_each_mark():
     drawn = draw_charts(samples.comparison())
-    assert list(drawn) == ["scores", "folds", "cost", "twins"]
+    assert list(drawn) == ["scores", "folds", "cost", "chances", "twins"]
     for name, svg in drawn.items():
         node = parse(svg).find(".//svg") or parse(svg).find(".//{http://www.w3.org/2000/svg}svg")
         assert node is not None and node.get("role") == "img"
         assert f'id="{name}-title"' in svg and f'id="{name}-text"' in svg
-        assert svg.count("<g><title>") >= (2 if name == "twins" else 9)
+        assert svg.count("<g><title>") >= (2 if name in ("twins", "chances") else 9)
 
 
 def test_marks_of_the_families_differ_in_form_and_not_only_in_colour():

@@ -237,13 +237,10 @@ def _rows_chart(
 
 
 def _outside(row: Row, y: float, scale: Scale) -> str:
-    """A row whose value the scale leaves out: an arrow towards it, and the value."""
+    """A row whose value the scale leaves out: an arrow towards it."""
     if row.value < scale.low:
-        return element(
-            "text", x=scale.left + 4, y=y + 4.5, class_="hint", text=f"← far below, at {row.value:.3g}"
-        )
-    words = f"far above, at {row.value:.3g} →"
-    return element("text", x=scale.right - 4, y=y + 4.5, class_="hint", text_anchor="end", text=words)
+        return element("text", x=scale.left + 4, y=y + 4.5, class_="hint", text="← far below")
+    return element("text", x=scale.right - 4, y=y + 4.5, class_="hint", text_anchor="end", text="far above →")
 
 
 def _interval_row(row: Row, y: float, scale: Scale) -> str:
@@ -291,7 +288,9 @@ def interval_chart(
 ) -> str:
     """Mean and 95 % interval of each row. `axis`: the label below, and a word at its left and its right end."""
     values = [number for row in focus(rows) for number in (row.low, row.value, row.high)]
-    values += [guide.value for guide in guides if guide.style != "chance"]
+    values += [guide.value for guide in guides if guide.style != "idle"]
+    if axis[1] and axis[2]:  # two sides with a meaning each: zero stands in the middle
+        values += [-value for value in values]
     scale = fit_scale(values, LABEL_WIDTH, WIDTH - VALUE_WIDTH, bounds)
     return _rows_chart(name, title, _spoken(rows, axis[0]), rows, scale, guides, axis, _interval_row)
 
@@ -318,6 +317,65 @@ def strip_chart(
 def _spoken(rows: Sequence[Row], label: str) -> str:
     sentences = [f"{visible(row.label)}: {row.text or _number(row.value)}." for row in rows[:12]]
     return f"{label}. " + " ".join(sentences)
+
+
+def chance_chart(
+    name: str, title: str, rows: Sequence[tuple[str, tuple[float, float, float]]], words: tuple[str, str, str]
+) -> str:
+    """For each row three chances that sum to 1 as one divided bar; `words` names the three in the order drawn."""
+    top, styles = 34.0, ("worse", "equivalent", "better")
+    scale = Scale(0.0, 1.0, LABEL_WIDTH, WIDTH - 2.0, (0.0, 0.5, 1.0))
+    parts = []
+    places = ((scale.left, "start"), ((scale.left + scale.right) / 2, "middle"), (scale.right, "end"))
+    for word, style, (x, anchor) in zip(words, styles, places, strict=True):
+        parts.append(
+            element("text", x=x, y=top - 14, class_=f"chance-word {style}", text_anchor=anchor, text=word)
+        )
+    for place, (label, chances) in enumerate(rows):
+        y = top + ROW_HEIGHT * (place + 0.5)
+        parts.append(_row_frame(Row(label, "quantum", 0.0, 0.0, 0.0), y, place == 0))
+        parts.append(_divided_bar(label, y, scale, chances, words, styles))
+    told = [
+        f"{visible(label)}: "
+        + ", ".join(f"{word} {chance:.0%}" for word, chance in zip(words, chances, strict=True))
+        + "."
+        for label, chances in rows
+    ]
+    return _figure(name, title, " ".join(told), top + ROW_HEIGHT * len(rows) + 8, *parts)
+
+
+def _divided_bar(
+    label: str, y: float, scale: Scale, chances: Sequence[float], words: Sequence[str], styles: Sequence[str]
+) -> str:
+    parts = []
+    begin = 0.0
+    for chance, word, style in zip(chances, words, styles, strict=True):
+        left, right = scale(begin), scale(begin + chance)
+        begin += chance
+        tooltip = element("title", text=f"{label}, {word}: {chance:.0%}")
+        box = element(
+            "rect",
+            x=left,
+            y=y - 11,
+            width=max(right - left - 1.5, 0.0),
+            height=22,
+            rx=3,
+            class_=f"chance {style}",
+        )
+        inside = (
+            element(
+                "text",
+                x=(left + right) / 2,
+                y=y + 4.5,
+                class_="chance-value",
+                text_anchor="middle",
+                text=f"{chance:.0%}",
+            )
+            if chance >= 0.07
+            else ""
+        )
+        parts.append(element("g", tooltip, box, inside))
+    return "".join(parts)
 
 
 def cost_chart(

@@ -247,7 +247,7 @@ def _notes(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def draw_charts(comparison: Comparison) -> dict[str, str]:
-    """The charts of the page as SVG text: "scores", "folds", "twins" and "cost", those for which there are numbers."""
+    """The charts of the page as SVG text, those for which there are numbers: scores, folds, chances, twins, cost."""
     numbers = wording.numbers_of(comparison)
     metric = comparison.protocol.metric
     scored = [line for line in wording.table_lines(comparison) if metric in line.model.summary]
@@ -281,6 +281,19 @@ def draw_charts(comparison: Comparison) -> dict[str, str]:
         found["cost"] = charts.cost_chart(
             "cost", f"{title} against training time", rows, times, axis=axis, bounds=numbers.bounds
         )
+    chances = _chances(comparison)
+    if chances:
+        words = (
+            "quantum model worse",
+            f"equal within {numbers.size(comparison.protocol.rope)}",
+            "quantum model better",
+        )
+        found["chances"] = charts.chance_chart(
+            "chances",
+            "How likely each quantum model is worse, equal or better than the best classical one",
+            chances,
+            words,
+        )
     twins = _twin_rows(comparison, numbers)
     if twins:
         unit = " (points)" if numbers.percent else ""
@@ -304,6 +317,23 @@ def _chart_row(line: wording.Line, numbers: Numbers, metric: str) -> charts.Row:
     return charts.Row(line.title, line.model.family, value, low, high, text, points)
 
 
+def _chances(comparison: Comparison) -> list[tuple[str, tuple[float, float, float]]]:
+    """For each quantum model the chances that it is worse, equal and better, in the order of the verdicts."""
+    rows = []
+    for verdict in ordered_verdicts(comparison):
+        found = wording.pair(comparison, verdict.model, verdict.against)
+        if (
+            found is not None
+            and found.p_worse is not None
+            and found.p_equal is not None
+            and found.p_better is not None
+        ):
+            rows.append(
+                (comparison.model(verdict.model).title, (found.p_worse, found.p_equal, found.p_better))
+            )
+    return rows
+
+
 def _twin_rows(comparison: Comparison, numbers: Numbers) -> list[charts.Row]:
     rows = []
     for twin in comparison.models:
@@ -323,6 +353,6 @@ def _guides(comparison: Comparison, numbers: Numbers) -> Sequence[charts.Guide]:
     best = comparison.verdict.best_classical
     for model in comparison.models:
         if metric in model.summary and (model.name == best or model.family == "dummy"):
-            words = ("best classical", "guide") if model.name == best else ("no learning", "chance")
+            words = ("best classical", "guide") if model.name == best else ("no learning", "idle")
             found.append(charts.Guide(numbers.factor * model.summary[metric].mean, *words))
     return found
