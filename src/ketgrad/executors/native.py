@@ -46,7 +46,7 @@ class Native:
         """
         core = self._core(program)
         weights, inputs = _as_real(weights, dtype), _as_real(inputs, dtype)
-        workers = _default_threads() if threads is None else threads
+        workers = default_threads() if threads is None else threads
         core.check_memory(program, max(len(weights), len(inputs)), workers, backward=False)
         return core.program.run(weights, inputs, workers)
 
@@ -69,7 +69,7 @@ class Native:
         kind = dtype if core.is_state else weights.dtype
         if cotangent.dtype != kind or not cotangent.flags.c_contiguous:
             cotangent = np.ascontiguousarray(cotangent, kind)
-        workers = _default_threads() if threads is None else threads
+        workers = default_threads() if threads is None else threads
         core.check_memory(program, len(cotangent), workers, backward=True)
         return core.program.vjp(weights, inputs, cotangent, workers)
 
@@ -147,7 +147,7 @@ def _as_real(array: np.ndarray, dtype: Any) -> np.ndarray:
 
 
 @functools.cache
-def _default_threads() -> int:
+def default_threads() -> int:
     """The least of the CPUs this process may use, the quota of its control group, and OMP_NUM_THREADS."""
     limits = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1]
     quota = _cpu_quota()

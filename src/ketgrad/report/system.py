@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib import metadata
 
@@ -16,9 +15,10 @@ EXTRAS = {
 def info_text() -> str:
     """Versions, instruction set, threads and extras as lines of text; a missing extra with its install line."""
     from ketgrad import __version__
+    from ketgrad.executors.native import default_threads
 
     lines = [f"ketgrad {__version__}", f"Python {platform.python_version()} on {platform.platform()}"]
-    lines += [f"instruction set: {_instruction_set()}", f"threads: {_usable_threads()} usable"]
+    lines += [f"instruction set: {_instruction_set()}", f"threads: {default_threads()}"]
     lines += ["", *(_package_line(name) for name in CORE_PACKAGES)]
     for extra, packages in EXTRAS.items():
         found = [_package_line(name) for name in packages]
@@ -39,10 +39,6 @@ def _instruction_set() -> str:
         return f"none, the compiled core cannot be loaded ({error}): pip install --force-reinstall ketgrad"
     best, *others = _native.instruction_sets()
     return best + (f" (also usable: {', '.join(others)})" if others else "")
-
-
-def _usable_threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _package_line(name: str) -> str:

@@ -6,6 +6,7 @@ Everything works without a terminal, in any locale and at any width.
 
 from __future__ import annotations
 
+import time
 from types import TracebackType
 from typing import IO, Any
 
@@ -118,6 +119,7 @@ class ProgressDisplay:
         self._failed: dict[str, int] = {}
         self._running: dict[str, int] = {}
         self._last: Progress | None = None
+        self._received = 0.0
         self._last_line = -SECONDS_BETWEEN_LINES
 
     def __enter__(self) -> ProgressDisplay:
@@ -139,7 +141,7 @@ class ProgressDisplay:
 
     def __call__(self, event: Progress) -> None:
         """Take in one event."""
-        self._last = event
+        self._last, self._received = event, time.monotonic()
         if event.model:
             name = visible(event.title or event.model, 40)
             done = event.kind in ("done", "failed")
