@@ -18,6 +18,7 @@ FUNCTIONS = {
     "expectation, shift rule": kg.expectation(PLAIN, OBSERVABLES, gradient=kg.ParameterShift()),
     "expectation, difference": kg.expectation(CIRCUIT, OBSERVABLES, gradient=kg.FiniteDifference(order=4)),
     "expectation, arccos": kg.expectation(CHEBYSHEV, [kg.Pauli("Z0"), kg.Pauli("X1 Z0")]),
+    "arccos, shift rule": kg.expectation(CHEBYSHEV, kg.Pauli("Z0"), gradient=kg.ParameterShift()),
     "probabilities": kg.probabilities(CIRCUIT),
     "probabilities of two": kg.probabilities(CIRCUIT, [2, 0]),
     "state": kg.state(CIRCUIT),

@@ -221,6 +221,16 @@ def test_q10_a_huge_angle_is_taken_modulo_2_pi_with_a_note_on_its_digits():
     F([2.0**26, 0.0], INPUTS)  # no warning: errors are raised in this suite
 
 
+def test_an_angle_that_overflows_is_an_error_and_never_a_nan():
+    with (
+        pytest.warns(UserWarning, match="modulo 2 pi"),
+        pytest.raises(
+            ValueError, match=r"angle w\[1\] x\[0\] of ry on qubits \(1,\) \(op 1\) overflows in row 0"
+        ),
+    ):
+        F([0.0, 1e200], [1e200, 0.0, 0.0])
+
+
 @pytest.mark.parametrize(
     ("weights", "inputs", "message"),
     [

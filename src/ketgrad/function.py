@@ -38,6 +38,7 @@ from ketgrad.rows import (
     align,
     chain_inputs,
     check_amplitudes,
+    check_overflow,
     common_lead,
     expand,
     quick_rows,
@@ -264,6 +265,7 @@ class Function:
         rows = align(weights, inputs, REAL_OF[dtype], dtype)
         if self.program.input_map is not None:
             rows = rows._replace(inputs=expand(self.program, rows.inputs))
+        check_overflow(self.program, rows)
         if gradients.has_variable_amplitudes(self.program) and math.prod(rows.lead):
             check_amplitudes(self.program, rows)
         return rows

@@ -18,10 +18,10 @@ from ketgrad.errors import KetgradTypeError, KetgradValueError
 from ketgrad.memory import readable, state_bytes
 from ketgrad.program import STATE_PREPARATION, Expect, Probabilities, Program, State
 from ketgrad.shifts import (
-    CHUNK_BYTES,
     COMPLEX128,
     Point,
     Stencil,
+    blocks_at_once,
     chain,
     collapse,
     contract,
@@ -116,8 +116,7 @@ class Adjoint:
             directions = np.concatenate([directions, 1j * directions])
         by_weights = np.empty((batch, len(directions), point.weights.shape[1]))
         by_inputs = np.empty((batch, len(directions), point.inputs.shape[1]))
-        row_bytes = 8 * (2 * outputs + by_weights.shape[2] + by_inputs.shape[2])
-        step = max(1, CHUNK_BYTES // (batch * row_bytes))
+        step = blocks_at_once(point, 2 * outputs + by_weights.shape[2] + by_inputs.shape[2])
         for start in range(0, len(directions), step):
             part = directions[start : start + step]
             rows = (len(part), batch)

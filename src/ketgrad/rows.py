@@ -174,6 +174,21 @@ def _warn_of_infinity(program: Program, columns: np.ndarray, index: np.ndarray) 
     )
 
 
+def check_overflow(program: Program, rows: Rows) -> None:
+    """Raise if the product of two huge numbers makes an angle infinite."""
+    if max(np.abs(array).max(initial=0.0) for array in (rows.weights, rows.inputs)) < 1e15:
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = np.isfinite(program.angles(rows.weights, rows.inputs))
+    if not finite.all():
+        row, instruction = np.argwhere(~finite)[0]
+        gate = next(o for o in program.occurrences if instruction in o.instructions)
+        raise KetgradValueError(
+            f"the angle {gate.angle!r} of {gate.gate_name} on qubits {gate.qubits} (op {gate.op_index}) overflows in "
+            f"row {row}: the numbers in `weights` and `inputs` are too large to be multiplied."
+        )
+
+
 def check_amplitudes(program: Program, rows: Rows) -> None:
     """Raise unless every vector that a prepared state takes from variables has norm 1, or is to be normalised."""
     batch = max(len(rows.weights), len(rows.inputs))

@@ -9,7 +9,8 @@ import numpy as np
 
 from ketgrad.program import Program, State
 
-CHUNK_BYTES = 32 * 2**20  # shifted rows are evaluated in portions of about this size
+CHUNK_BYTES = 32 * 2**20  # shifted rows are evaluated in portions of about this size,
+CHUNK_ROWS = 64  # but never fewer rows than keep every core and every vector register busy
 COMPLEX128 = np.dtype(np.complex128)
 
 
@@ -90,7 +91,7 @@ def _distinct(frequencies: tuple[float, ...]) -> np.ndarray:
 def _smallest_coefficients(omega: np.ndarray, odd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Solve 2 sum_k y_k sin(omega_l s_k) = omega_l on scaled equidistant shifts; keep the smallest sum |y|."""
     gap = float(np.diff(np.concatenate([[0.0], omega])).min())
-    scales = np.geomspace(np.pi / omega[-1] / 2, 2 * np.pi / gap, 600)
+    scales = np.geomspace(np.pi / omega[-1] / 2, 2 * np.pi / gap, 600 if len(odd) <= 8 else 60)
     shifts = scales[:, None] * odd / (2 * len(odd))
     matrices = 2 * np.sin(omega[None, :, None] * shifts[:, None, :])
     regular = np.linalg.cond(matrices) < 1e12
@@ -124,8 +125,7 @@ def sweep(point: Point, stencil: Stencil, cotangent: np.ndarray | None) -> np.nd
     tail = (batch,) if cotangent is not None else (batch, outputs)
     kind = COMPLEX128 if cotangent is None and isinstance(point.program.question, State) else np.float64
     result = np.zeros((stencil.num_variables, *tail), dtype=kind)
-    row_bytes = 8 * (split + point.inputs.shape[1] + 2 * outputs)
-    step = max(1, CHUNK_BYTES // (batch * row_bytes))
+    step = blocks_at_once(point, split + point.inputs.shape[1] + 2 * outputs)
     for start in range(0, len(stencil.column), step):
         part = slice(start, start + step)
         column, shift = stencil.column[part], stencil.shift[part]
@@ -136,6 +136,12 @@ def sweep(point: Point, stencil: Stencil, cotangent: np.ndarray | None) -> np.nd
         factor = stencil.coefficient[part].reshape(-1, *(1,) * len(tail))
         np.add.at(result, stencil.variable[part], factor * slope)
     return result
+
+
+def blocks_at_once(point: Point, numbers: int) -> int:
+    """How many copies of the batch to evaluate in one run, for `numbers` real numbers beside the state per row."""
+    row_bytes = 8 * numbers + 16 * 2**point.program.num_qubits
+    return max(1, CHUNK_BYTES // (point.batch * row_bytes), CHUNK_ROWS // point.batch)
 
 
 def _shifted(array: np.ndarray, column: np.ndarray, shift: np.ndarray, batch: int) -> np.ndarray:
