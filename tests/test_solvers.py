@@ -30,9 +30,10 @@ def test_vqe_is_exact_for_the_ising_ring_with_half_as_many_layers_as_qubits(n):
     assert result.error == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    "hamiltonian", [hamiltonians.ising(5), hamiltonians.heisenberg(4), hamiltonians.xy(4, field=0.3)]
-)
+CHAINS = [hamiltonians.ising(5), hamiltonians.heisenberg(4), hamiltonians.xy(4, field=0.3)]
+
+
+@pytest.mark.parametrize("hamiltonian", CHAINS)
 def test_vqe_comes_within_a_percent_of_other_chains_with_its_defaults(hamiltonian):
     result = kg.vqe(hamiltonian, num_starts=4, max_steps=300)
     assert -1e-9 < result.error < 0.01 * abs(result.exact)

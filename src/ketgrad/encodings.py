@@ -272,9 +272,7 @@ def encoding_named(name: str) -> Callable[..., Circuit]:
     return ENCODINGS[name]
 
 
-def _word_groups(
-    entanglement: Entanglement | Mapping[int, Iterable[tuple[int, ...]]], num_qubits: int, length: int
-) -> tuple[tuple[int, ...], ...]:
+def _word_groups(entanglement: Any, num_qubits: int, length: int) -> tuple[tuple[int, ...], ...]:
     if isinstance(entanglement, Mapping):
         return groups(entanglement.get(length, ()), num_qubits, length)
     if length == 1:  # single letters act on every qubit, whatever pairs are joined

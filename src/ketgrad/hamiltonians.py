@@ -17,11 +17,14 @@ import numpy as np
 
 from ketgrad.errors import KetgradTypeError, KetgradValueError, near_matches
 from ketgrad.memory import reserve
+from ketgrad.optimize import one_blas_thread
 from ketgrad.patterns import check_count, groups
 from ketgrad.paulis import Pauli, PauliSum, reverse_bits
 from ketgrad.streams import stream
 
 Edge = tuple[int, int, float]
+
+DENSE = 6  # qubits up to which a ground state comes from the dense matrix; Lanczos is faster beyond
 
 
 def ising(
@@ -211,7 +214,7 @@ class GroundState:
 def exact_ground_state(hamiltonian: PauliSum, num_qubits: int | None = None) -> GroundState:
     """The lowest eigenvalue of a Hamiltonian and an eigenvector, by diagonalisation.
 
-    num_qubits: None for as many as the Hamiltonian acts on. A sum of Z words is read off its diagonal, up to 9
+    num_qubits: None for as many as the Hamiltonian acts on. A sum of Z words is read off its diagonal, up to 6
     qubits are diagonalised densely, more by Lanczos iteration (scipy's eigsh) without a matrix.
     Cost: Lanczos a few hundred times (distinct flips) 2**n; memory about 24 vectors of 2**n numbers, checked before.
     Raises `KetgradValueError` if the sum is not Hermitian, `KetgradMemoryError` if it does not fit.
@@ -223,7 +226,7 @@ def exact_ground_state(hamiltonian: PauliSum, num_qubits: int | None = None) -> 
     real = all((x & z).bit_count() % 2 == 0 for x, z, _ in hamiltonian.terms)
     item = 8 if real else 16
     flips = len({x for x, _, _ in hamiltonian.terms})
-    vectors = flips + (24 if size > 9 else 2 * 2**size) if any(x for x, _, _ in hamiltonian.terms) else 3
+    vectors = flips + (24 if size > DENSE else 2 * 2**size) if any(x for x, _, _ in hamiltonian.terms) else 3
     reserve(
         vectors * item << min(size, 10_000),
         f"the exact ground state of {size} qubits",
@@ -231,12 +234,14 @@ def exact_ground_state(hamiltonian: PauliSum, num_qubits: int | None = None) -> 
     )
     diagonals = _diagonals(hamiltonian, size, real)
     if set(diagonals) <= {0}:
-        diagonal = diagonals.get(0, np.zeros(2**size)).real
+        diagonal = np.real(diagonals.get(0, np.zeros(2**size)))
         state = np.zeros(2**size)
         state[diagonal.argmin()] = 1.0
         return GroundState(float(diagonal.min()), state)
-    if size <= 9:
-        values, states = np.linalg.eigh(hamiltonian.matrix(size).real if real else hamiltonian.matrix(size))
+    if size <= DENSE:
+        values, states = np.linalg.eigh(
+            np.real(hamiltonian.matrix(size)) if real else hamiltonian.matrix(size)
+        )
         return GroundState(float(values[0]), states[:, 0])
     return _lanczos(diagonals, 2**size, float if real else complex)
 
@@ -439,7 +444,8 @@ def _lanczos(diagonals: Mapping[int, np.ndarray], dimension: int, dtype: type) -
     # a fixed start makes the answer reproducible; a random one overlaps with every symmetry sector
     start = stream(0).standard_normal(dimension).astype(dtype)
     operator = LinearOperator((dimension, dimension), matvec=apply, dtype=np.dtype(dtype))
-    values, states = eigsh(operator, k=1, which="SA", v0=start, ncv=20)
+    with one_blas_thread():
+        values, states = eigsh(operator, k=1, which="SA", v0=start, ncv=20)
     return GroundState(float(values[0]), states[:, 0])
 
 
