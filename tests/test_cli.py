@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,6 +14,14 @@ import pytest
 import report_samples as samples
 
 from ketgrad import cli
+from ketgrad.errors import (
+    KetgradImportError,
+    KetgradMemoryError,
+    KetgradOSError,
+    KetgradTypeError,
+    KetgradValueError,
+)
+from ketgrad.referee import tables
 from ketgrad.referee.results import Comparison
 
 SOURCE = Path(cli.__file__).parents[1]
@@ -142,7 +151,7 @@ def test_ctrl_c_before_the_first_fit_writes_nothing(pears, monkeypatch, capsys):
 
     monkeypatch.setattr("ketgrad.referee.compare", interrupt)
     assert cli.main(["compare", "pears.csv", "--target", "kind"]) == 130
-    assert "nothing was written" in capsys.readouterr().err
+    assert capsys.readouterr().err == "ketgrad: stopped.\n"
     assert [path.name for path in pears.parent.iterdir()] == ["pears.csv"]
 
 
@@ -168,6 +177,31 @@ def test_a_table_that_cannot_be_used_is_refused_before_any_work(pears, capsys, t
     message = capsys.readouterr().err
     assert words in message and "Traceback" not in message
     assert sorted(pears.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (tables.BadTable("x"), 65),
+        (tables.InputMissing("x"), 66),
+        (tables.InputForbidden("x"), 77),
+        (tables.InputChanged("x"), 75),
+        (KetgradValueError("x"), 65),
+        (KetgradTypeError("x"), 65),
+        (KetgradMemoryError("x"), 75),
+        (KetgradImportError("x"), 2),
+        (KetgradOSError(errno.ENOSPC, "x", "f"), 74),
+        (KetgradOSError(errno.EEXIST, "x", "f"), 73),
+        (KetgradOSError(errno.EACCES, "x", "f"), 77),
+    ],
+)
+def test_each_refusal_has_its_exit_code(pears, monkeypatch, capsys, error, code):
+    def refuse(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr("ketgrad.referee.compare", refuse)
+    assert cli.main(["compare", "pears.csv", "--target", "kind"]) == code
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_debug_shows_the_traceback_and_nothing_else_does(pears, monkeypatch, capsys):

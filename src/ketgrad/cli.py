@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _abandon_stdout()
         return PIPE_CLOSED
     except KeyboardInterrupt:
-        _say("stopped; nothing was written.")
+        _say("stopped.")
         return INTERRUPTED
     except UsageError as error:
         _say(f"{error}\nTry 'ketgrad --help'.")
