@@ -1,0 +1,62 @@
+// The kernels that one instruction set provides for a single large state. Amplitude k is lane k % lanes of row k / lanes; a
+// row is {re[lanes], im[lanes]}. So the lowest index bits live inside vector registers and all others choose rows.
+#pragma once
+#include <cstdint>
+
+namespace ketgrad {
+
+inline constexpr int chunk_bits = 9;  // diagonal factors are tabulated for 2^9 amplitudes: the table stays in the L1 cache
+
+/// 1 + tan J with J = -i P, on pairs of rows (r, r ^ x): a += tan (J b), b += tan (J a).
+/// P has real J when its word holds an odd number of Y. `tangent[parity]` are lane vectors, signs of the lanes included, for
+/// rows of even and odd parity(z & r); `partner` the same for the second member of a pair. `unit` is +-1 without the tangent.
+template <class Real>
+struct WordTurn {
+    std::uint64_t x = 0, z = 0;  // row masks
+    int lane_flip = 0;
+    bool real = false;
+    alignas(64) Real tangent[2][16];
+    alignas(64) Real partner[2][16];
+    alignas(64) Real unit[2][16];
+    alignas(64) Real partner_unit[2][16];
+};
+
+template <class Real>
+struct SingleKernels {
+    int lanes;
+    void (*turn)(Real* psi, std::uint64_t rows, const WordTurn<Real>& turn);
+    void (*turn_two)(Real* psi, std::uint64_t rows, const WordTurn<Real>& first, const WordTurn<Real>& second);
+    /// The same backward on psi and lambda; adds Re <lambda|J psi> of each turn.
+    void (*turn_back)(Real* psi, Real* lambda, std::uint64_t rows, const WordTurn<Real>& turn, double* gradient);
+    void (*turn_two_back)(Real* psi, Real* lambda, std::uint64_t rows, const WordTurn<Real>& first, const WordTurn<Real>& second,
+                          double* first_gradient, double* second_gradient);
+    /// values[k] = sum_m spectrum[m] (-1)^parity(m & k) in place, 2^bits reals.
+    void (*transform)(Real* values, int bits);
+    /// table[k] = exp(i angles[k]) as rows of {re, im}.
+    void (*exponentials)(Real* table, const Real* angles, int count);
+    /// psi *= scalar * table over `rows` rows.
+    void (*multiply)(Real* psi, const Real* table, int rows, Real re, Real im);
+    /// The same for psi and lambda with the conjugate, after overlap[k] = Im(conj(lambda) psi).
+    void (*multiply_back)(Real* psi, Real* lambda, const Real* table, int rows, Real re, Real im, Real* overlap);
+    void (*scale)(Real* psi, std::uint64_t rows, Real factor);
+    /// out[r] += coefficient * (P psi)[r] for rows first <= r < last; the word as a turn with unit vectors (J = -i P).
+    void (*add_word)(Real* out, const Real* psi, std::uint64_t first, std::uint64_t last, const WordTurn<Real>& word,
+                     Real coefficient);
+    /// out[r] += diagonal[r] * psi[r].
+    void (*add_diagonal)(Real* out, const Real* psi, const Real* diagonal, std::uint64_t rows);
+    /// out += factor * in.
+    void (*accumulate)(Real* out, const Real* in, std::uint64_t rows, Real factor);
+    /// Re <a|b> over rows.
+    double (*dot)(const Real* a, const Real* b, std::uint64_t rows);
+};
+
+struct SingleInstructionSet {
+    const SingleKernels<double>* float64;
+    const SingleKernels<float>* float32;
+};
+
+extern "C" const SingleInstructionSet* ketgrad_single_avx512();
+extern "C" const SingleInstructionSet* ketgrad_single_avx2();
+extern "C" const SingleInstructionSet* ketgrad_single_baseline();
+
+}  // namespace ketgrad

@@ -1,0 +1,60 @@
+// Program -> passes over one large state. Everything becomes Pauli rotations and CNOTs; a pass gathers blocks of 2^m
+// amplitudes that fit into the cache and does all the work whose flips stay inside the block.
+#pragma once
+#include <vector>
+
+#include "program.hpp"
+
+namespace ketgrad {
+
+/// exp(-i t/2 i^power X^x Z^z) with t = scale * angle(instruction) + constant, or a CNOT.
+struct PauliOp {
+    std::uint64_t x = 0, z = 0;
+    int power = 0;
+    int instruction = -1;
+    double scale = 0, constant = 0;
+    int control = -1, target = -1;  // a CNOT when target >= 0
+
+    bool is_cnot() const { return target >= 0; }
+    bool is_diagonal() const { return x == 0 && !is_cnot(); }
+};
+
+/// A PauliOp in the coordinates of a pass: masks over local bits, and the part of z on bits outside of the block.
+struct Entry {
+    std::uint64_t x = 0, z = 0, outside = 0;
+    int power = 0;
+    int op = -1;
+};
+
+/// Entries that are done together: one diagonal factor, or rotations one after the other.
+struct Layer {
+    bool diagonal = false;
+    std::vector<Entry> entries;
+};
+
+/// Local bit i is bit bits[i] of the index. After the layers, local index p of the block at `base` belongs at the index
+/// whose bit b is parity(logical[b] & index): the CNOTs of the pass, paid for while the block is written back.
+struct Pass {
+    std::vector<int> bits;
+    std::vector<Layer> layers;
+    std::vector<std::uint64_t> logical;
+    bool moves = false;  // whether `logical` is not the identity
+};
+
+struct SinglePlan {
+    Program program;
+    bool supported = false;
+    const char* objection = "";
+    std::vector<PauliOp> ops;
+    std::vector<Pass> passes;
+    // The frame in which the last pass leaves the state: logical X_b is X^flips[b], logical Z_b is Z^parities[b].
+    std::vector<std::uint64_t> flips, parities;
+};
+
+/// The bits of the index that are set where the target bits, the first one most significant, spell `index`.
+std::uint64_t spread(std::size_t index, const std::vector<int>& targets);
+
+/// `block_bits` bits of a block; programs of at most `whole_bits` qubits are one block that is never moved.
+SinglePlan plan_single(Program program, int block_bits, int whole_bits);
+
+}  // namespace ketgrad
