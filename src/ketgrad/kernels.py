@@ -93,7 +93,7 @@ class FidelityKernel:
         for rows in _blocks(len(features), 32 * max(1, len(columns))):
             first = rows.start if others is None else 0
             overlaps = features[rows].conj() @ columns[first:].T
-            result[rows, first:] = np.minimum(overlaps.real**2 + overlaps.imag**2, 1.0)
+            result[rows, first:] = np.minimum(np.real(overlaps) ** 2 + np.imag(overlaps) ** 2, 1.0)
             if others is None:
                 _mirror(result, rows)
         return result
@@ -132,7 +132,11 @@ class ProjectedKernel:
     def __post_init__(self) -> None:
         check_kernel_circuit(self.circuit)
         number = self.gamma
-        if isinstance(number, bool) or not isinstance(number, int | float | np.number) or not 0 < number < math.inf:
+        if (
+            isinstance(number, bool)
+            or not isinstance(number, int | float | np.number)
+            or not 0 < number < math.inf
+        ):
             raise KetgradValueError(f"`gamma` must be a positive number, but is {number!r}.")
         given = self.observables
         if given is not None:
@@ -184,7 +188,9 @@ class ProjectedKernel:
     def _expectations(self) -> Function:
         observables = self.observables
         if observables is None:
-            observables = tuple(Pauli(f"{letter}{q}") for q in range(self.circuit.num_qubits) for letter in "XYZ")
+            observables = tuple(
+                Pauli(f"{letter}{q}") for q in range(self.circuit.num_qubits) for letter in "XYZ"
+            )
         return function.expectation(self.circuit, observables, executor=self.executor, threads=self.threads)
 
 
@@ -201,7 +207,9 @@ def check_kernel_circuit(circuit: Any) -> None:
             "Give them values with circuit.bind(weights)."
         )
     if not circuit.num_inputs:
-        raise KetgradValueError("`circuit` must read inputs x[0], x[1], ... - else all rows are alike - but reads none.")
+        raise KetgradValueError(
+            "`circuit` must read inputs x[0], x[1], ... - else all rows are alike - but reads none."
+        )
 
 
 def _gram(kernel: Any, X: Any, Y: Any) -> np.ndarray:

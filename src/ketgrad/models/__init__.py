@@ -16,7 +16,14 @@ _LAZY = {
     "designs": "",
 }
 
-__all__ = ["KernelClassifier", "KernelRegressor", "VariationalClassifier", "VariationalRegressor", "qaoa", "vqe"]
+__all__ = [
+    "KernelClassifier",
+    "KernelRegressor",
+    "VariationalClassifier",
+    "VariationalRegressor",
+    "qaoa",
+    "vqe",
+]
 
 
 def __getattr__(name: str) -> Any:

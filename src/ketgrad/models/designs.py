@@ -32,8 +32,9 @@ def trainable_uploads(num_features: int, num_qubits: int, num_layers: int = 3) -
 
     Perez-Salinas et al. 2020, arXiv:1907.02085; trained scales: Schuld, Sweke and Meyer 2021, arXiv:2008.08605.
 
-    >>> trainable_uploads(2, 2, 1).ops
-    (ry(w[1] + w[0] x[0], 0), ry(w[3] + w[2] x[1], 1), cz(0, 1), ry(w[4], 0), ry(w[5], 1))
+    >>> circuit = trainable_uploads(2, 2, 1)
+    >>> circuit.ops[0], circuit.num_weights, len(circuit)
+    (ry(w[0] x[0] + w[1], 0), 6, 5)
     """
     features, qubits = check_count(num_features, "num_features"), check_count(num_qubits, "num_qubits")
     layers = max(check_count(num_layers, "num_layers"), -(-features // qubits))
@@ -79,14 +80,14 @@ def without_entanglers(circuit: Circuit) -> Circuit:
     Bowles et al. 2024, arXiv:2403.07059, section 5: is it the entanglement that helps?
 
     >>> without_entanglers(trainable_uploads(2, 2, 1)).ops
-    (ry(w[1] + w[0] x[0], 0), ry(w[3] + w[2] x[1], 1), ry(w[4], 0), ry(w[5], 1))
+    (ry(w[0] x[0] + w[1], 0), ry(w[2] x[1] + w[3], 1), ry(w[4], 0), ry(w[5], 1))
     """
     wide = [op for op in circuit.ops if len(op.qubits) + len(op.controls) > 1]
     for op in wide:
         if op.gate.amplitudes is not None:
             raise KetgradValueError(
-                f"entangle=False removes every gate on several qubits, but the state preparation {op!r} holds the data. "
-                "Use an encoding that is made of rotations, for example encoding='angle'."
+                f"entangle=False removes every gate on several qubits, but the state preparation {op!r} holds the "
+                "data. Use an encoding that is made of rotations, for example encoding='angle'."
             )
     kept = Circuit((op for op in circuit.ops if op not in set(wide)), circuit.num_qubits)
     if circuit.num_inputs and not kept.num_inputs:
@@ -131,10 +132,14 @@ class Design:
 
     def _given(self) -> Circuit:
         if not isinstance(self.circuit, Circuit):
-            raise KetgradTypeError(f"`circuit` must be a Circuit or None, but is {type(self.circuit).__name__}.")
+            raise KetgradTypeError(
+                f"`circuit` must be a Circuit or None, but is {type(self.circuit).__name__}."
+            )
         for name in ("encoding", "ansatz", "num_qubits"):
             if getattr(self, name) is not None:
-                raise KetgradValueError(f"`{name}` must be None where `circuit` is given: the circuit decides it.")
+                raise KetgradValueError(
+                    f"`{name}` must be None where `circuit` is given: the circuit decides it."
+                )
         if not self.circuit.num_inputs:
             raise KetgradValueError(
                 "`circuit` must read inputs x[0], x[1], ... - else all rows are alike - but reads none."
@@ -163,7 +168,9 @@ class Design:
             return first + self.ansatz
         builder = ansatz_named("hardware_efficient" if self.ansatz is None else self.ansatz)
         takes_layers = "layers" in inspect.signature(builder).parameters
-        return first + (builder(first.num_qubits, layers=layers) if takes_layers else builder(first.num_qubits))
+        return first + (
+            builder(first.num_qubits, layers=layers) if takes_layers else builder(first.num_qubits)
+        )
 
     def _encoding(self, encoding: Any, num_features: int, layers: int) -> Circuit:
         if isinstance(encoding, Circuit):
@@ -174,7 +181,9 @@ class Design:
             options["layers"] = layers
         if "num_qubits" in known:
             size = min(num_features, check_count(self.max_qubits, "max_qubits"))
-            options["num_qubits"] = size if self.num_qubits is None else check_count(self.num_qubits, "num_qubits")
+            options["num_qubits"] = (
+                size if self.num_qubits is None else check_count(self.num_qubits, "num_qubits")
+            )
         elif self.num_qubits is not None:
             raise KetgradValueError(
                 f"`num_qubits` must be None for the encoding {encoding!r}, whose number of qubits follows from the "
@@ -205,7 +214,9 @@ class Scaling:
         return angles * self.factor
 
 
-def learn_scaling(name: str, encoding: Any, table: np.ndarray, weights: np.ndarray, factor: float = 1.0) -> Scaling:
+def learn_scaling(
+    name: str, encoding: Any, table: np.ndarray, weights: np.ndarray, factor: float = 1.0
+) -> Scaling:
     """The scaling of that name, fitted on weighted rows.
 
     "standard": mean 0 and standard deviation 1 per column; "range": the training rows fill [-1, 1], later rows are

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad.ansatz import ansatz_named, qaoa_ansatz, two_local
+from ketgrad.arguments import real_array
 from ketgrad.circuit import Circuit
 from ketgrad.errors import KetgradTypeError, KetgradValueError
 from ketgrad.function import Function, expectation, samples
@@ -21,6 +22,7 @@ from ketgrad.hamiltonians import (
     num_qubits_of,
     qubo,
 )
+from ketgrad.memory import reserve, state_bytes
 from ketgrad.optimize import LBFGSB, Optimizer, minimise
 from ketgrad.patterns import check_count
 from ketgrad.paulis import PauliSum
@@ -209,6 +211,7 @@ def qaoa(
     (4.0, 4.0, 4.0)
     """
     cost, size, sense = _problem(problem)
+    _check_memory(size)
     circuit = qaoa_ansatz(cost, depth, size)
     function = expectation(circuit, cost, executor=executor, gradient=gradient, threads=threads)
     fits, interrupted = _minimise_all(
@@ -249,6 +252,7 @@ def qaoa(
 
 def _trial_circuit(hamiltonian: PauliSum, ansatz: Circuit | str | None) -> Circuit:
     size = num_qubits_of(hamiltonian)
+    _check_memory(size)
     if isinstance(ansatz, str):
         ansatz = ansatz_named(ansatz)(size)
     if ansatz is None:
@@ -272,6 +276,15 @@ def _trial_circuit(hamiltonian: PauliSum, ansatz: Circuit | str | None) -> Circu
             f"`ansatz` must have at least {size} qubits - the Hamiltonian acts on them - but has {ansatz.num_qubits}."
         )
     return ansatz
+
+
+def _check_memory(num_qubits: int) -> None:
+    """Refuse before a circuit is built: the ansatz of a million qubits alone would take minutes."""
+    reserve(
+        state_bytes(num_qubits),
+        f"the state of {num_qubits} qubits",
+        "Every amplitude is kept: use fewer qubits.",
+    )
 
 
 def _problem(problem: Any) -> tuple[PauliSum, int, str]:
@@ -356,7 +369,7 @@ def _qaoa_starts(cost: PauliSum, depth: int, num_starts: int, seed: Any) -> np.n
 
 
 def _given_starts(start: Any, num_weights: int) -> np.ndarray:
-    array = np.atleast_2d(np.asarray(start, dtype=np.float64))
+    array = np.atleast_2d(real_array(start, "start").astype(np.float64))
     if array.ndim != 2 or array.shape[1] != num_weights:
         raise KetgradValueError(
             f"`start` must have shape ({num_weights},) or (starts, {num_weights}) - one number per weight - but has "

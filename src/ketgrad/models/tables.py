@@ -35,7 +35,7 @@ def check_table(estimator: Any, X: Any, *, fitting: bool) -> np.ndarray:
     except (TypeError, ValueError) as error:
         _explain_cell(X, error)
         raise _ours(error) from error
-    names = list(getattr(estimator, "feature_names_in_", ()))
+    names: list[str] = list(getattr(estimator, "feature_names_in_", ()))
     _refuse_gaps(table, names)
     return np.ascontiguousarray(table)
 
@@ -89,7 +89,9 @@ def check_sample_weight(sample_weight: Any, num_rows: int) -> np.ndarray:
             f"({bad.size} such {'row' if bad.size == 1 else 'rows'})."
         )
     if not weights.any():
-        raise KetgradValueError("`sample_weight` must not be zero everywhere: with all weights zero no row counts.")
+        raise KetgradValueError(
+            "`sample_weight` must not be zero everywhere: with all weights zero no row counts."
+        )
     return weights
 
 

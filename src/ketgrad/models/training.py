@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -41,7 +42,9 @@ class Head:
 
     def split(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(circuit weights, readout (num_observables, num_outputs), bias): views."""
-        weights, readout, bias = np.split(parameters, np.cumsum([self.function.num_weights, self.num_readout]))
+        weights, readout, bias = np.split(
+            parameters, np.cumsum([self.function.num_weights, self.num_readout])
+        )
         return weights, readout.reshape(-1, self.num_outputs), bias
 
     def outputs(self, parameters: np.ndarray, angles: np.ndarray) -> np.ndarray:
@@ -106,7 +109,9 @@ class Recipe:
 
     def head(self, circuit: Circuit, num_outputs: int) -> Head:
         """The model before training."""
-        observables = default_observables(circuit.num_qubits) if self.observables is None else self.observables
+        observables = (
+            default_observables(circuit.num_qubits) if self.observables is None else self.observables
+        )
         f = expectation(
             circuit, observables, executor=self.executor, gradient=self.gradient, threads=self.threads
         )
@@ -148,8 +153,9 @@ class Recipe:
         if gradient_free:
             per_step, on_device = 1, 1
         else:
-            cost = (gradients.choose(f.executor, f.program) if self.gradient is None else self.gradient).cost(f.program)
-            per_step = 1 + cost.executions + 2 * cost.backward  # a backward pass takes two more, and the loss comes first
+            rule = gradients.choose(f.executor, f.program) if self.gradient is None else self.gradient
+            cost = rule.cost(f.program)
+            per_step = 1 + cost.executions + 2 * cost.backward  # the loss first; a backward pass is two more
             by_device = shift.objection(f.executor, f.program) is None
             on_device = shift.cost(f.program).executions if by_device else None
         return Summary(
@@ -165,7 +171,8 @@ class Recipe:
 
     def _strength(self) -> float:
         strength = self.regularisation
-        if isinstance(strength, bool) or not isinstance(strength, int | float | np.number) or not 0 <= strength < np.inf:
+        known = isinstance(strength, int | float | np.number) and not isinstance(strength, bool)
+        if not known or not 0 <= strength < np.inf:
             raise KetgradValueError(f"`regularisation` must be a number >= 0, but is {strength!r}.")
         return float(strength)
 
@@ -208,7 +215,7 @@ def default_observables(num_qubits: int) -> tuple[PauliSum, ...]:
     """Z and X on each qubit: X reacts linearly to small rotations by RY, Z quadratically.
 
     >>> default_observables(1)
-    (Pauli("Z0"), Pauli("X0"))
+    (Pauli('1.0 Z0'), Pauli('1.0 X0'))
     """
     return tuple(Pauli(f"{letter}{q}") for q in range(num_qubits) for letter in "ZX")
 
@@ -216,8 +223,6 @@ def default_observables(num_qubits: int) -> tuple[PauliSum, ...]:
 def warn_if_interrupted(fit: Fit) -> None:
     """Say that Ctrl-C ended the training and that the model holds its best weights."""
     if fit.interrupted:
-        import warnings
-
         warnings.warn(
             f"Training was interrupted after {fit.steps} step(s); the model keeps the best weights so far.",
             UserWarning,
@@ -228,4 +233,5 @@ def warn_if_interrupted(fit: Fit) -> None:
 def check_known(name: str, value: Any, known: Iterable[str]) -> None:
     """Raise unless `value` is one of the names in `known`, or a function."""
     if not callable(value) and value not in (names := tuple(known)):
-        raise KetgradValueError(f"`{name}` must be one of {', '.join(map(repr, names))} or a function, but is {value!r}.")
+        listed = ", ".join(map(repr, names))
+        raise KetgradValueError(f"`{name}` must be {listed} or a function, but is {value!r}.")

@@ -76,7 +76,7 @@ class VariationalClassifier(ClassifierMixin, Estimator):
         max_steps=100,
         batch_size=None,
         tolerance=1e-6,
-        regularisation=1.0,
+        regularisation=0.3,
         class_weight=None,
         executor="native",
         gradient=None,
@@ -150,7 +150,8 @@ class VariationalRegressor(RegressorMixin, Estimator):
     Mitarai et al. 2018, arXiv:1803.00745; Perez-Salinas et al. 2020, arXiv:1907.02085.
 
     >>> X = np.linspace(-1, 1, 20)[:, None]
-    >>> round(kg.VariationalRegressor(random_state=0, regularisation=0.01).fit(X, X[:, 0] ** 2).score(X, X[:, 0] ** 2), 1)
+    >>> model = kg.VariationalRegressor(random_state=0, regularisation=0.01).fit(X, X[:, 0] ** 2)
+    >>> round(model.score(X, X[:, 0] ** 2), 1)
     1.0
     """
 
@@ -171,7 +172,7 @@ class VariationalRegressor(RegressorMixin, Estimator):
         max_steps=100,
         batch_size=None,
         tolerance=1e-6,
-        regularisation=1.0,
+        regularisation=2.0,
         executor="native",
         gradient=None,
         threads=None,
@@ -218,7 +219,9 @@ class VariationalRegressor(RegressorMixin, Estimator):
     def predict(self, X: Any) -> np.ndarray:
         """Targets for rows X, in the shape and unit of those given to `fit`."""
         outputs = _outputs(self, X)
-        return outputs.reshape(len(outputs), *self.target_mean_.shape) * self.target_scale_ + self.target_mean_
+        return (
+            outputs.reshape(len(outputs), *self.target_mean_.shape) * self.target_scale_ + self.target_mean_
+        )
 
 
 def _train(model: Any, rows: Rows, num_outputs: int, least_qubits: int) -> None:
@@ -265,7 +268,8 @@ def _train(model: Any, rows: Rows, num_outputs: int, least_qubits: int) -> None:
 
 
 def _outputs(model: Any, X: Any) -> np.ndarray:
-    return model.function_(model.weights_, model._angles(X)) @ model.readout_ + model.bias_
+    angles = model._angles(X)
+    return model.function_(model.weights_, angles) @ model.readout_ + model.bias_
 
 
 def _gives_probabilities(model: Any) -> bool:
