@@ -3,6 +3,7 @@
 import ast
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -12,24 +13,21 @@ import ketgrad
 
 PACKAGE = pathlib.Path(ketgrad.__path__[0])
 
-# ARCHITECTURE.md, top to bottom: a module may import from its own row and from the rows above it.
-LAYERS = [
-    ["errors", "memory", "files", "streams", "arguments"],
-    ["paulis", "angles", "gates", "circuit", "custom", "ops", "program", "draw", "pictures", "decompositions",
-     "qasm", "qasm_expressions", "qasm_gates", "qasm_reader"],
-    ["_native", "executors", "arguments", "rows", "questions", "shifts", "gradients", "plan", "function", "gradient_check"],
-    ["patterns", "encodings", "ansatz", "hamiltonians", "losses", "patterns", "search", "optimize", "kernels", "analysis"],
-    ["models"],
-    ["bridges"],
-    ["datasets", "referee", "report", "cli", "__main__"],
-]
-LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row}
+# ARCHITECTURE.md, top to bottom: a module may import from its own row of the table and from the rows above it.
+PAGE = pathlib.Path(__file__).parent.parent / "ARCHITECTURE.md"
+ROWS = re.findall(r"^\| \d[^|]+\|([^|]+)\|", PAGE.read_text("utf-8"), re.MULTILINE)
+LEVEL = {
+    name: level
+    for level, row in enumerate(ROWS)
+    for words in re.findall("`([^`]+)`", row)
+    for name in words.split()
+}
 
 
 def level(module: str) -> int:
     """The row of a module; a part of one, as qasm_reader.py of qasm.py, stands beside it.
 
-    A module that stands in no row is a KeyError: name it in ARCHITECTURE.md and in LAYERS.
+    A module that stands in no row is a KeyError: name it in the table of ARCHITECTURE.md.
     """
     name = module.split(".")[1]
     return LEVEL[name if name in LEVEL else name.split("_")[0]]

@@ -38,7 +38,7 @@ def diabetes() -> str:
     data = load_diabetes(scaled=False)
     long = {"bp": "blood_pressure", "s1": "cholesterol", "s2": "ldl", "s3": "hdl", "s4": "cholesterol_ratio",
             "s5": "log_triglycerides", "s6": "glucose"}  # fmt: skip
-    names = [long.get(name, name) for name in data.feature_names]
+    names = [long.get(str(name), str(name)) for name in data.feature_names]
     rows = [
         [*(f"{value:g}" for value in row), f"{y:g}"] for row, y in zip(data.data, data.target, strict=True)
     ]

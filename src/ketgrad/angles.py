@@ -98,7 +98,7 @@ class Angle:
             if name == "w":
                 return float(weights[index])
             value = float(inputs[index])
-            return value if name == "x" else float(INPUT_FUNCTIONS[name].value(np.float64(value)))
+            return value if name == "x" else float(INPUT_FUNCTIONS[name].value(np.asarray(value)))
 
         return float(sum(c * math.prod(number(v) for v in monomial) for monomial, c in self.terms))
 

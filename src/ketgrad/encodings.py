@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from itertools import cycle, product
 from types import MappingProxyType
+from typing import Any
 
 from ketgrad import ops
 from ketgrad.angles import Angle, arccos, as_angle, w, x

@@ -135,7 +135,7 @@ class Program:
         terms = self.term_coefficient * slots[:, self.term_a] * slots[:, self.term_b]
         owner = np.repeat(np.arange(self.num_instructions), np.diff(self.term_start))
         totals = np.zeros((batch, self.num_instructions))
-        np.add.at(totals, (slice(None), owner), terms)
+        np.add.at(totals.T, owner, terms.T)
         return totals
 
     def with_offsets(self) -> Program:
@@ -346,7 +346,7 @@ def _input_map(circuit: Circuit) -> tuple[tuple[str, int], ...] | None:
     return (*(("identity", j) for j in range(circuit.num_inputs)), *derived)
 
 
-def _question_arrays(question: Question, num_qubits: int) -> dict[str, np.ndarray]:
+def _question_arrays(question: Question, num_qubits: int) -> dict[str, Any]:
     words: list[tuple[int, int, float]] = []
     starts, measured = [0], []
     if isinstance(question, Expect):

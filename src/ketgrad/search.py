@@ -116,7 +116,7 @@ class Search:
         if bad.size:
             place = np.unravel_index(bad[0], self.shape)
             where = ", ".join(str(int(i)) for i in place)
-            raise self._non_finite(f"the gradient by weight [{where}]", gradient[bad[0]])
+            raise self._non_finite(f"the gradient by weight [{where}]", float(gradient[bad[0]]))
         return self._checked_value(outcome[0], weights), gradient
 
     def finish_step(self, weights: np.ndarray, value: float, *, may_converge: bool = True) -> None:

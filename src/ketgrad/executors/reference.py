@@ -161,7 +161,7 @@ def _unprepare(program: Program, i: int, slots: np.ndarray, psi: np.ndarray, lam
         environment = (environment - radial * vector) / norm
     rows = slice(program.data_start[i], program.data_start[i + 1])
     by_slot = (np.conj(environment) * program.data[rows]).real
-    np.add.at(gradient, (slice(None), program.amplitude_slot[rows]), by_slot)
+    np.add.at(gradient.T, program.amplitude_slot[rows], by_slot.T)
 
     def before(rest_of_state: np.ndarray) -> np.ndarray:
         product = first[:, :, None] * rest_of_state[:, None, :]
@@ -204,7 +204,7 @@ def _answer(program: Program, psi: np.ndarray) -> np.ndarray:
         return np.stack(columns, axis=1) if columns else np.zeros((len(psi), 0))
     if isinstance(program.question, Probabilities):
         answer = np.zeros((len(psi), program.num_outputs))
-        np.add.at(answer, (slice(None), _outcome(program)), np.abs(psi) ** 2)
+        np.add.at(answer.T, _outcome(program), (np.abs(psi) ** 2).T)
         return answer
     if isinstance(program.question, State):
         return psi

@@ -19,7 +19,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -191,7 +191,7 @@ def _read_file(
     return RawTable(**{**vars(table), **named})
 
 
-def _open_regular(path: str) -> IO[bytes]:
+def _open_regular(path: str) -> io.BufferedReader:
     """The file, opened without ever waiting: a FIFO, device, folder, address or loop is refused at once."""
     if "://" in path:
         raise InputMissing(
