@@ -7,7 +7,6 @@ from programs import random_circuit, random_observable
 import ketgrad as kg
 
 CIRCUIT = random_circuit(3, 12, seed=5, prepare=True)
-PLAIN = random_circuit(3, 12, seed=9)
 OBSERVABLES = [random_observable(3, 4, seed) for seed in (0, 1)]
 CHEBYSHEV = kg.Circuit(
     [kg.ry(kg.w[2] * kg.arccos(kg.x[0]), 0), kg.rx(kg.w[0] + kg.x[1], 1), kg.crx(kg.w[1], 0, 1)]
@@ -15,7 +14,7 @@ CHEBYSHEV = kg.Circuit(
 FUNCTIONS = {
     "expectation": kg.expectation(CIRCUIT, OBSERVABLES),
     "expectation, reference": kg.expectation(CIRCUIT, OBSERVABLES, executor="reference"),
-    "expectation, shift rule": kg.expectation(PLAIN, OBSERVABLES, gradient=kg.ParameterShift()),
+    "expectation, shift rule": kg.expectation(CIRCUIT, OBSERVABLES, gradient=kg.ParameterShift()),
     "expectation, difference": kg.expectation(CIRCUIT, OBSERVABLES, gradient=kg.FiniteDifference(order=4)),
     "expectation, arccos": kg.expectation(CHEBYSHEV, [kg.Pauli("Z0"), kg.Pauli("X1 Z0")]),
     "arccos, shift rule": kg.expectation(CHEBYSHEV, kg.Pauli("Z0"), gradient=kg.ParameterShift()),

@@ -77,7 +77,7 @@ def test_the_rules_agree_on_random_circuits(question, executor):
 @pytest.mark.parametrize("rule", [ADJOINT, SHIFT, DIFFERENCE], ids=repr)
 @pytest.mark.parametrize("question", [kg.expectation, kg.probabilities, kg.state])
 def test_the_jacobian_equals_central_differences_and_contracts_to_the_vjp(question, rule):
-    circuit = random_circuit(3, 12, seed=3, prepare=rule is not SHIFT)
+    circuit = random_circuit(3, 12, seed=3, prepare=True)
     f = question(circuit, OBSERVABLES[3]) if question is kg.expectation else question(circuit)
     if rule.objection(f.executor, f.program):
         assert question is kg.state and rule is SHIFT
@@ -237,21 +237,18 @@ def test_the_chosen_rule_is_exact_and_the_plan_says_why():
 
 
 def test_a_rule_that_cannot_be_used_raises_with_the_reason_and_the_alternatives():
-    circuit = kg.Circuit([kg.prepare_state([kg.x[0], kg.x[1]], 0, normalize=True), kg.ry(kg.w[0], 0)])
+    circuit, observable = kg.Circuit([kg.ry(kg.w[0], 0)]), kg.Pauli("Z0")
+    plain = FrozenExecutor("plain")
     cases = [
         (
-            lambda: kg.expectation(circuit, kg.Pauli("Z0"), gradient=SHIFT),
-            "amplitudes are not angles",
-            "kg.Adjoint()",
-        ),
-        (
-            lambda: kg.expectation(circuit, kg.Pauli("Z0"), shots=9, gradient=ADJOINT),
+            lambda: kg.expectation(circuit, observable, executor=plain, gradient=ADJOINT),
             "reads amplitudes",
-            "kg.gradients.SPSA",
+            "Shift()",
         ),
+        (lambda: kg.expectation(circuit, observable, shots=9, gradient=ADJOINT), "reads amplitudes", "SPSA"),
         (lambda: kg.state(circuit, gradient=SHIFT), "not amplitudes", "kg.Adjoint()"),
         (
-            lambda: kg.expectation(circuit, kg.Pauli("Z0"), shots=9, gradient=kg.FiniteDifference()),
+            lambda: kg.expectation(circuit, observable, shots=9, gradient=kg.FiniteDifference()),
             "shot noise",
             "kg.FiniteDifference(step=0.1",
         ),
@@ -262,13 +259,57 @@ def test_a_rule_that_cannot_be_used_raises_with_the_reason_and_the_alternatives(
         assert way_out in str(refusal.value)
 
 
+@dataclass(frozen=True)
+class FrozenExecutor:
+    """An exact executor without an adjoint pass."""
+
+    name: str
+    abilities: frozenset = frozenset({"exact"})
+
+    def run(self, *arguments, **options):
+        return NATIVE.run(*arguments, **options)
+
+
 def test_no_exact_rule_means_an_error_and_never_an_approximation():
-    circuit = kg.Circuit([kg.prepare_state([kg.x[0], kg.x[1]], 0, normalize=True)])
-    f = kg.expectation(circuit, kg.Pauli("Z0"), shots=50, seed=1)
-    assert f(None, [1.0, 0.0]) == [1.0]
+    f = kg.state(kg.Circuit([kg.ry(kg.w[0], 0)]), executor=FrozenExecutor("plain"))
+    assert f([0.0]).tolist() == [1.0, 0.0]
     with pytest.raises(ValueError, match="no exact gradient rule"):
-        f.vjp(None, [1.0, 0.0], [1.0])
+        f.vjp([0.3], None, [1.0, 0.0])
     assert "no exact gradient rule" in str(f.plan) and f.plan.executions is None
+
+
+# -- amplitudes of a prepared state -------------------------------------------------------------------------
+
+
+def test_amplitudes_have_an_exact_shift_rule():
+    for seed in range(6):
+        circuit = random_circuit(3, 12, seed, prepare=True)
+        f, g = (kg.expectation(circuit, OBSERVABLES[3], gradient=rule) for rule in (ADJOINT, SHIFT))
+        point = data(f, 4, seed)
+        assert largest_difference(f.vjp(*point), g.vjp(*point)) < 1e-10
+        assert largest_difference(f.jacobian(*point[:2]), g.jacobian(*point[:2])) < 1e-10
+
+
+@pytest.mark.parametrize(
+    "amplitudes", [(0.5, 0.5, 0.25, 0.5), (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, -0.5, 0.0)], ids=str
+)
+def test_amplitudes_that_are_not_divided_by_their_norm_have_one_too(amplitudes):
+    vector = [kg.x[0], kg.x[1], 2 * kg.x[2], kg.w[0]]
+    circuit = kg.Circuit([kg.prepare_state(vector, 0, 2), kg.ry(kg.w[1], 0), kg.cx(2, 1), kg.rx(kg.x[0], 1)])
+    f, g = (kg.expectation(circuit, OBSERVABLES[3], gradient=rule) for rule in (ADJOINT, SHIFT))
+    point = np.array([amplitudes[3], 0.3]), np.array(amplitudes[:3]), np.array([0.7, -0.2])
+    assert largest_difference(f.vjp(*point), g.vjp(*point)) < 1e-10
+
+
+def test_amplitude_encoded_data_can_be_trained_with_shots():
+    circuit = kg.Circuit([kg.prepare_state([kg.x[0], kg.x[1]], 0, normalize=True), kg.ry(kg.w[0], 0)])
+    exact, shots = (
+        kg.expectation(circuit, kg.Pauli("Z0")),
+        kg.expectation(circuit, kg.Pauli("Z0"), shots=10**6, seed=1),
+    )
+    point = [0.4], [[0.3, 1.0], [2.0, 0.1]], [1.0]
+    assert largest_difference(exact.vjp(*point), shots.vjp(*point)) < 0.02
+    assert shots.plan.executions == 1 + 2 + 4
 
 
 def test_samples_have_no_gradient():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -102,14 +103,22 @@ def _smallest_coefficients(omega: np.ndarray, odd: np.ndarray) -> tuple[np.ndarr
     return shifts[best], halves[best]
 
 
+def kept(program: Program, key: str, make: Callable[[], Any]) -> Any:
+    """`make()`, kept with the program."""
+    found = program.cache.get(key)
+    return found if found is not None else program.cache.setdefault(key, make())
+
+
 def with_offsets(program: Program) -> Program:
     """`program.with_offsets()`, kept with the program, so that an executor's own copy of it is kept too."""
-    found = program.cache.get("with offsets")
-    return found if found is not None else program.cache.setdefault("with offsets", program.with_offsets())
+    return kept(program, "with offsets", program.with_offsets)
 
 
 class Stencil(NamedTuple):
-    """derivative[variable] += coefficient * values(with `shift` added to `column` of (weights, inputs))."""
+    """derivative[variable] += coefficient * values(with `shift` added to `column` of (weights, inputs)).
+
+    variable, column, shift: (S,). coefficient: (S, 1), or (S, B) where it differs between samples.
+    """
 
     num_variables: int
     variable: np.ndarray
@@ -133,7 +142,7 @@ def sweep(point: Point, stencil: Stencil, cotangent: np.ndarray | None) -> np.nd
         inputs = _shifted(point.inputs, column - split, shift, batch)
         values = point.run(weights, inputs).reshape(len(column), batch, outputs)
         slope = values if cotangent is None else contract(values, cotangent)
-        factor = stencil.coefficient[part].reshape(-1, *(1,) * len(tail))
+        factor = stencil.coefficient[part].reshape(len(column), -1, *(1,) * (len(tail) - 1))
         np.add.at(result, stencil.variable[part], factor * slope)
     return result
 
@@ -171,19 +180,21 @@ def collapse(derivative: np.ndarray, rows: int) -> np.ndarray:
     return np.ascontiguousarray(derivative.T if rows == derivative.shape[1] else derivative.sum(axis=1)[None])
 
 
-def chain(point: Point, by_angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """From derivatives by angles (R, B, ...) to those by weights (W, B, ...) and inputs (X, B, ...)."""
-    terms = angle_terms(point.program)
-    batch, width = by_angle.shape[1], point.weights.shape[1]
-    ones = np.ones((batch, 1))
-    pieces = [ones, *(np.broadcast_to(a, (batch, a.shape[1])) for a in (point.weights, point.inputs))]
-    slots = np.concatenate(pieces, axis=1).T
+def chain(point: Point, by_angle: np.ndarray) -> np.ndarray:
+    """From derivatives by angles (R, B, ...) to those by the slots [1, weights, inputs] (1 + W + X, B, ...)."""
+    terms, slots = angle_terms(point.program), slot_values(point).T
     result = np.zeros((len(slots), *by_angle.shape[1:]))
     spread = (...,) + (None,) * (by_angle.ndim - 2)
     for first, second in ((terms.a, terms.b), (terms.b, terms.a)):
         factor = terms.coefficient[:, None] * slots[second]
         np.add.at(result, first, by_angle[terms.occurrence] * factor[spread])
-    return result[1 : 1 + width], result[1 + width :]
+    return result
+
+
+def slot_values(point: Point) -> np.ndarray:
+    """The slots [1, weights, inputs] of each sample, (B, 1 + W + X)."""
+    parts = (np.ones((1, 1)), point.weights, point.inputs)
+    return np.concatenate([np.broadcast_to(a, (point.batch, a.shape[1])) for a in parts], axis=1, dtype=float)
 
 
 class AngleTerms(NamedTuple):
