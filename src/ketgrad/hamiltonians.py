@@ -263,7 +263,11 @@ def diagonal_energies(hamiltonian: PauliSum, num_qubits: int | None = None) -> n
 
 
 def num_qubits_of(hamiltonian: PauliSum, num_qubits: int | None = None) -> int:
-    """The size of the register of an observable: as given, or as many qubits as it acts on, at least one."""
+    """The size of the register of an observable: as given, or as many qubits as it acts on, at least one.
+
+    >>> num_qubits_of(kg.Pauli("Z0 Z2")), num_qubits_of(kg.Pauli("Z0"), 4)
+    (3, 4)
+    """
     if not isinstance(hamiltonian, PauliSum):
         raise KetgradTypeError(
             f"`hamiltonian` must be a PauliSum such as kg.Pauli('Z0 Z1'), but is {type(hamiltonian).__name__}."

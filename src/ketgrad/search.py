@@ -37,6 +37,10 @@ class Fit:
         values of a step; COBYLA: every evaluation).
     steps, evaluations: how many were made. converged: whether the stopping rule was met. reason: why it
     stopped, as a sentence. seconds: wall time. interrupted: whether Ctrl-C ended it.
+
+    >>> fit = kg.minimise(lambda weights: ((weights**2).sum(), 2 * weights), np.ones(2), kg.LBFGSB())
+    >>> fit.weights.round(6) + 0, fit.converged
+    (array([0., 0.]), True)
     """
 
     weights: np.ndarray
