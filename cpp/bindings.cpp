@@ -1,10 +1,15 @@
 // The Python boundary: contiguous arrays in, arrays out, the GIL released while the engine works.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <chrono>
+#include <algorithm>
+#include <bit>
+#include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <thread>
 
@@ -22,8 +27,11 @@ using Real2 = nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using AnyArray = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 
 struct NativeProgram {
-    Plan plan;
+    Schedule schedule;
     const InstructionSet* instruction_set;
+    Lowered batched;                                 // lanes are samples
+    mutable std::once_flag once[2];                  // one state over the lanes, in double and single precision
+    mutable std::unique_ptr<Lowered> spread[2];
 };
 
 void require(bool condition, const char* sentence) {
@@ -81,6 +89,24 @@ void read_instructions(Program& program, const ProgramArrays& arrays) {
     for (std::size_t i = 0; i < count; ++i) program.instructions.push_back(read_instruction(arrays, i));
 }
 
+/// All passes but those named: for tests and for measuring what each is worth.
+Passes passes_without(const std::vector<std::string>& names) {
+    Passes passes;
+    for (const std::string& name : names) {
+        bool* const found = name == "frame"      ? &passes.frame
+                            : name == "merge"    ? &passes.merge
+                            : name == "product"  ? &passes.product
+                            : name == "prune"    ? &passes.prune
+                            : name == "quartets" ? &passes.quartets
+                            : name == "tangent"  ? &passes.tangent
+                            : name == "spread"   ? &passes.spread
+                                                 : nullptr;
+        require(found, "passes are frame, merge, product, prune, quartets, tangent and spread");
+        *found = false;
+    }
+    return passes;
+}
+
 void construct(NativeProgram* self, std::int64_t num_qubits, std::int64_t num_weights, std::int64_t num_inputs,
                Array1<std::uint8_t> kind, Array1<std::uint64_t> x, Array1<std::uint64_t> z,
                Array1<std::uint64_t> controls, Array1<std::int64_t> term_start, Array1<double> term_coefficient,
@@ -88,7 +114,8 @@ void construct(NativeProgram* self, std::int64_t num_qubits, std::int64_t num_we
                Array1<std::int64_t> targets, Array1<std::int64_t> data_start, Array1<std::complex<double>> data,
                Array1<std::int64_t> amplitude_slot, Array1<std::uint8_t> normalize, int question,
                Array1<std::int64_t> observable_start, Array1<std::uint64_t> word_x, Array1<std::uint64_t> word_z,
-               Array1<double> word_coefficient, Array1<std::int64_t> measured, const std::string& instruction_set) {
+               Array1<double> word_coefficient, Array1<std::int64_t> measured, const std::string& instruction_set,
+               const std::vector<std::string>& without) {
     require(0 <= num_qubits && num_qubits <= max_qubits, "the number of qubits is out of range");
     require(0 <= question && question <= 2, "the native executor knows expectations, probabilities and states");
     Program program;
@@ -111,7 +138,11 @@ void construct(NativeProgram* self, std::int64_t num_qubits, std::int64_t num_we
     }
     const InstructionSet* chosen = find_instruction_set(instruction_set.c_str());
     require(chosen, "this machine cannot run that instruction set; known are avx512, avx2 and baseline");
-    new (self) NativeProgram{compile(std::move(program)), chosen};
+    Schedule schedule = compile(std::move(program), passes_without(without));
+    Lowered batched = lower(schedule, 0);
+    new (self) NativeProgram{std::move(schedule), chosen, std::move(batched), {}, {}};
+    // steps of dense matrices point into the schedule, which has now found its place
+    self->batched = lower(self->schedule, 0);
 }
 
 template <class Value>
@@ -146,34 +177,54 @@ bool poll_python() {
     return interrupted;
 }
 
-std::int64_t num_outputs(const Plan& plan) {
-    if (plan.program.question == Question::expect) return std::int64_t(plan.observables.size());
-    return std::int64_t(1) << plan.outcome_bits;
+std::int64_t num_outputs(const NativeProgram& self) {
+    if (self.schedule.program.question == Question::expect) return std::int64_t(self.schedule.observables.size());
+    return std::int64_t(1) << self.batched.outcome_bits;
 }
 
 template <class Real>
-void run_released(const Plan& plan, const Kernels<Real>& kernels, const Arrays<Real>& arrays, int threads) {
+int lanes_of(const NativeProgram& self) {
+    if constexpr (sizeof(Real) == 8)
+        return self.instruction_set->float64->lanes;
+    else
+        return self.instruction_set->float32->lanes;
+}
+
+/// Few samples of a state that is large enough go one by one, each spread over the lanes.
+template <class Real>
+bool spreads(const NativeProgram& self, std::int64_t batch) {
+    const int lanes = lanes_of<Real>(self), qubits = self.schedule.program.num_qubits;
+    if (!self.schedule.passes.spread || qubits < std::countr_zero(unsigned(lanes)) + 3) return false;
+    return 2 * batch <= lanes || qubits >= 18;
+}
+
+template <class Real>
+const Lowered& lowered_for(const NativeProgram& self, std::int64_t batch) {
+    if (!spreads<Real>(self, batch)) return self.batched;
+    const int which = sizeof(Real) == 8 ? 0 : 1;
+    std::call_once(self.once[which], [&] {
+        const int lane_bits = std::countr_zero(unsigned(lanes_of<Real>(self)));
+        self.spread[which] = std::make_unique<Lowered>(lower(self.schedule, lane_bits));
+    });
+    return *self.spread[which];
+}
+
+template <class Real>
+void run_released(const NativeProgram& self, const Arrays<Real>& arrays, int threads) {
     Interrupt interrupt;
     interrupt.poll = poll_python;
     bool finished;
     {
-        const GilReleased released;
-        finished = execute(plan, kernels, arrays, threads, interrupt);
+        const nb::gil_scoped_release release;
+        const Lowered& lowered = lowered_for<Real>(self, arrays.batch);
+        finished = execute(self.schedule, lowered, *self.instruction_set, arrays, threads, interrupt);
     }
     if (!finished) throw nb::python_error();
 }
 
 template <class Real>
-const Kernels<Real>& kernels_of(const NativeProgram& self) {
-    if constexpr (sizeof(Real) == 8)
-        return *self.instruction_set->float64;
-    else
-        return *self.instruction_set->float32;
-}
-
-template <class Real>
 Arrays<Real> bind_arrays(const NativeProgram& self, const Real2& weights, const Real2& inputs) {
-    const Program& program = self.plan.program;
+    const Program& program = self.schedule.program;
     require(weights.dtype() == nb::dtype<Real>() && inputs.dtype() == nb::dtype<Real>(),
             "weights and inputs must both be float64 or both float32");
     require(std::int64_t(weights.shape(1)) == program.num_weights, "weights have the wrong number of columns");
@@ -191,15 +242,15 @@ Arrays<Real> bind_arrays(const NativeProgram& self, const Real2& weights, const 
 /// Values as (batch, outputs); a state is made of pairs of reals.
 template <class Real>
 nb::object owned_values(const NativeProgram& self, Buffer<Real>& values, std::int64_t batch) {
-    const std::size_t outputs = num_outputs(self.plan);
-    if (self.plan.program.question != Question::state) return owned(values, batch, outputs);
+    const std::size_t outputs = num_outputs(self);
+    if (self.schedule.program.question != Question::state) return owned(values, batch, outputs);
     Buffer<std::complex<Real>> states(reinterpret_cast<std::complex<Real>*>(values.release()));
     return owned(states, batch, outputs);
 }
 
 template <class Real>
 std::size_t num_values(const NativeProgram& self, std::int64_t batch) {
-    return std::size_t(batch) * num_outputs(self.plan) * (self.plan.program.question == Question::state ? 2 : 1);
+    return std::size_t(batch) * num_outputs(self) * (self.schedule.program.question == Question::state ? 2 : 1);
 }
 
 template <class Real>
@@ -207,26 +258,32 @@ nb::object run_as(const NativeProgram& self, const Real2& weights, const Real2& 
     Arrays<Real> arrays = bind_arrays<Real>(self, weights, inputs);
     Buffer<Real> values = allocate<Real>(num_values<Real>(self, arrays.batch));
     arrays.values = values.get();
-    run_released(self.plan, kernels_of<Real>(self), arrays, threads);
+    run_released(self, arrays, threads);
     return owned_values(self, values, arrays.batch);
 }
 
 template <class Real>
 nb::object vjp_as(const NativeProgram& self, const Real2& weights, const Real2& inputs, const Real2& cotangent,
-                  int threads) {
+                  int threads, const std::optional<Real2>& slope) {
     Arrays<Real> arrays = bind_arrays<Real>(self, weights, inputs);
-    const bool is_state = self.plan.program.question == Question::state;
+    const bool is_state = self.schedule.program.question == Question::state;
     require(cotangent.dtype() == (is_state ? nb::dtype<std::complex<Real>>() : nb::dtype<Real>()),
             "the cotangent must have the type of the values");
-    require(std::int64_t(cotangent.shape(0)) == arrays.batch && std::int64_t(cotangent.shape(1)) == num_outputs(self.plan),
+    require(std::int64_t(cotangent.shape(0)) == arrays.batch && std::int64_t(cotangent.shape(1)) == num_outputs(self),
             "the cotangent must have the shape of the values");
     Buffer<Real> values = allocate<Real>(num_values<Real>(self, arrays.batch));
     Buffer<Real> dweights = allocate<Real>(weights.size()), dinputs = allocate<Real>(inputs.size());
     arrays.cotangent = static_cast<const Real*>(cotangent.data());
+    if (slope) {
+        require(!is_state && slope->dtype() == nb::dtype<Real>() && slope->shape(0) == cotangent.shape(0) &&
+                    slope->shape(1) == cotangent.shape(1),
+                "the slope must have the shape and type of the values, which must be real");
+        arrays.slope = static_cast<const Real*>(slope->data());
+    }
     arrays.values = values.get();
     arrays.dweights = dweights.get();
     arrays.dinputs = dinputs.get();
-    run_released(self.plan, kernels_of<Real>(self), arrays, threads);
+    run_released(self, arrays, threads);
     return nb::make_tuple(owned_values(self, values, arrays.batch), owned(dweights, weights.shape(0), weights.shape(1)),
                           owned(dinputs, inputs.shape(0), inputs.shape(1)));
 }
@@ -236,20 +293,45 @@ nb::object run(const NativeProgram& self, const Real2& weights, const Real2& inp
     return run_as<double>(self, weights, inputs, threads);
 }
 
-nb::object vjp(const NativeProgram& self, const Real2& weights, const Real2& inputs, const Real2& cotangent, int threads) {
-    if (weights.dtype() == nb::dtype<float>()) return vjp_as<float>(self, weights, inputs, cotangent, threads);
-    return vjp_as<double>(self, weights, inputs, cotangent, threads);
+nb::object vjp(const NativeProgram& self, const Real2& weights, const Real2& inputs, const Real2& cotangent, int threads,
+               const std::optional<Real2>& slope) {
+    if (weights.dtype() == nb::dtype<float>()) return vjp_as<float>(self, weights, inputs, cotangent, threads, slope);
+    return vjp_as<double>(self, weights, inputs, cotangent, threads, slope);
 }
 
-nb::dict describe(const NativeProgram& self) {
+/// Sizes of what one thread holds for one group of lanes, in bytes, and which way a batch would go.
+nb::dict describe(const NativeProgram& self, std::int64_t batch) {
+    const bool spread = spreads<double>(self, batch);
+    const int lanes = lanes_of<double>(self), lane_bits = spread ? std::countr_zero(unsigned(lanes)) : 0;
+    const Lowered& lowered = lowered_for<double>(self, batch);
+    const auto count = [&](StepKind kind) {
+        return std::count_if(lowered.steps.begin(), lowered.steps.end(), [&](const Step& step) { return step.kind == kind; });
+    };
+    std::size_t product = 0;
+    for (const auto& factor : self.schedule.product) product += factor.size();
     nb::dict result;
     result["instruction_set"] = self.instruction_set->name;
-    result["lanes_complex128"] = self.instruction_set->float64->lanes;
-    result["lanes_complex64"] = self.instruction_set->float32->lanes;
-    result["num_steps"] = self.plan.steps.size();
-    result["bytes_per_group_run"] = bytes_per_group(self.plan, self.instruction_set->float64->lanes, 8, false);
-    result["bytes_per_group_vjp"] = bytes_per_group(self.plan, self.instruction_set->float64->lanes, 8, true);
+    result["lanes"] = lanes;
+    result["spread"] = spread;
+    result["instructions"] = self.schedule.program.instructions.size();
+    result["absorbed"] = self.schedule.absorbed;
+    result["pruned"] = self.schedule.pruned;
+    result["product"] = product;
+    result["tables"] = count(StepKind::table);
+    result["rotation_passes"] = count(StepKind::rotation);
+    result["dense"] = count(StepKind::dense);
+    result["bytes_run"] = bytes_per_group(self.schedule, lane_bits, lanes, 8, false);
+    result["bytes_vjp"] = bytes_per_group(self.schedule, lane_bits, lanes, 8, true);
     return result;
+}
+
+/// Bytes of states that a call in double precision holds at a time.
+std::uint64_t bytes_needed(const NativeProgram& self, std::int64_t batch, int threads, bool backward) {
+    const bool spread = spreads<double>(self, batch);
+    const int lanes = lanes_of<double>(self), lane_bits = spread ? std::countr_zero(unsigned(lanes)) : 0;
+    const std::int64_t groups = spread ? batch : (batch + lanes - 1) / lanes;
+    return bytes_per_group(self.schedule, lane_bits, lanes, 8, backward) *
+           std::uint64_t(std::max<std::int64_t>(1, std::min<std::int64_t>(threads, groups)));
 }
 
 std::vector<std::string> instruction_sets() {
@@ -271,11 +353,14 @@ NB_MODULE(_native, m) {
         .def("__init__", construct, "num_qubits"_a, "num_weights"_a, "num_inputs"_a, "kind"_a, "x"_a, "z"_a, "controls"_a,
              "term_start"_a, "term_coefficient"_a, "term_a"_a, "term_b"_a, "target_start"_a, "targets"_a, "data_start"_a,
              "data"_a, "amplitude_slot"_a, "normalize"_a, "question"_a, "observable_start"_a, "word_x"_a, "word_z"_a,
-             "word_coefficient"_a, "measured"_a, "instruction_set"_a = "")
+             "word_coefficient"_a, "measured"_a, "instruction_set"_a = "",
+             "without"_a = std::vector<std::string>())
         .def("run", run, "weights"_a.noconvert(), "inputs"_a.noconvert(), "threads"_a,
              "Values (batch, outputs) for weights (batch or 1, num_weights) and inputs (batch or 1, num_inputs).")
         .def("vjp", vjp, "weights"_a.noconvert(), "inputs"_a.noconvert(), "cotangent"_a.noconvert(), "threads"_a,
-             "(values, dweights, dinputs) for a cotangent of the shape of the values.")
-        .def("plan", describe, "What the core made of the program.");
+             "slope"_a.noconvert() = nb::none(),
+             "(values, dweights, dinputs) for the cotangent, or for cotangent + slope * values (a squared loss in one call).")
+        .def("bytes_needed", bytes_needed, "batch"_a, "threads"_a, "backward"_a, "Bytes of states that a call holds.")
+        .def("plan", describe, "batch"_a = 1, "What the core made of the program, for a batch of that size.");
     m.def("instruction_sets", instruction_sets, "The instruction sets that this machine can run, best first.");
 }

@@ -1,5 +1,12 @@
-// Program -> Plan: the steps that the engine executes on rows.
+// Program -> Schedule (words on row indices, in few blocks) -> Steps (row sets for one layout of the lanes).
+//
+// translate.cpp  follows a Clifford frame: state = C |phi>, phi is what the rows hold. Gates that map Z words to Z words (X, CNOT,
+//                SWAP, S, CZ, ...) only change C; every rotation becomes a rotation by the word C^-1 P C.
+// schedule.cpp   drops what cannot reach the question, moves rotations forward past what they commute with, collects diagonal
+//                ones into tables and single-qubit beginnings into a product state.
+// lower.cpp      solves for the rows on which each step works.
 #pragma once
+#include <complex>
 #include <string>
 #include <vector>
 
@@ -8,44 +15,162 @@
 
 namespace ketgrad {
 
-enum class StepKind { rotate, phase, dense };
+/// Which rewrites are on; all of them unless a test says otherwise.
+struct Passes {
+    bool frame = true;     // absorb Clifford gates
+    bool merge = true;     // collect commuting rotations into layers and diagonal ones into tables
+    bool product = true;   // start from a product state
+    bool prune = true;     // drop what cannot reach the question
+    bool quartets = true;  // two rotations per pass
+    bool tangent = true;   // tangent and cotangent forms
+    bool spread = true;    // few samples: one state over the lanes
+};
 
-/// One step on all rows. Rotations and phases take their angle from `instruction`; a dense step owns its matrix.
-struct Step {
-    StepKind kind;
-    int instruction = -1;
-    std::vector<PairSet> pairs;
-    std::vector<SignedRows> phases;
-    RowSet rows;
-    std::vector<std::uint64_t> offsets;
+struct Angle {
+    std::vector<Term> terms;
+    bool is_constant = true;
+};
+
+/// exp(-i scale * angle / 2 * word) where all controls hold. The word's power carries its sign.
+struct Rotation {
+    Pauli word;
+    std::vector<Constraint> controls;
+    int angle = 0;
+    double scale = 1;
+};
+
+/// The rows with one pattern of signs, and the matrix as it looks there.
+struct DenseClass {
+    std::vector<Constraint> constraints;
     std::vector<std::complex<double>> matrix, adjoint;
 };
 
-/// A factor of the initial product state on qubits that are in |0>.
+struct Dense {
+    std::vector<std::uint64_t> offsets;
+    std::vector<DenseClass> classes;
+    std::vector<Pauli> generators;  // what commutes with all of them commutes with the matrix
+};
+
+struct Operation {
+    bool is_dense = false;
+    Rotation rotation;
+    Dense dense;
+};
+
+enum class BlockKind { diagonal, rotations, dense };
+
+struct Block {
+    BlockKind kind;
+    std::vector<Rotation> rotations;
+    Dense dense;
+    std::uint64_t x_union = 0, z_union = 0;
+};
+
+struct WeightedWord {
+    double coefficient;
+    Pauli word;
+};
+
 struct Preparation {
     int instruction;
     RowSet rows;  // the support of the factors before it
     std::vector<std::uint64_t> offsets;
 };
 
-struct CompiledWord {
-    double coefficient;
+/// Where basis states are found: row 0 holds `origin` (times `phase`); flipping qubit w moves by the word flips[w].
+struct Readout {
+    std::uint64_t origin = 0;
+    std::complex<double> phase = 1;
+    std::vector<Pauli> flips, parities;  // C^-1 X_w C and C^-1 Z_w C, w a bit of the basis index
+};
+
+struct Schedule {
+    Program program;
+    Passes passes;
+    std::vector<Angle> angles;
+    std::vector<Operation> operations;                // between translation and scheduling
+    std::vector<Preparation> preparations;
+    std::vector<std::vector<Rotation>> product;       // per bit: rotations of |0> before everything else
+    std::vector<Block> blocks;
+    std::vector<std::vector<WeightedWord>> observables;
+    Readout readout;
+    int absorbed = 0, pruned = 0;
+
+    bool is_product() const { return !product.empty(); }
+};
+
+Schedule translate(Program program, const Passes& passes);
+void arrange(Schedule& schedule);
+Schedule compile(Program program, const Passes& passes);
+
+/// What the engine must know to make the two coefficients of a rotation.
+struct TurnSource {
+    int angle;
+    double scale;         // the rotation turns by scale * angle
+    bool controlled;      // acts on some rows only: no common factor can be taken out
+    bool signed_sets;     // its sets differ in sign: the cotangent form does not serve
+};
+
+/// Two rotations on quartets of rows, one on pairs, or a diagonal one with many controls on signed rows.
+struct RotationStep {
+    std::vector<QuartetSet> quartets;
     std::vector<PairSet> pairs;
     std::vector<SignedRows> phases;
+    int turns[2] = {-1, -1};
 };
 
-struct Plan {
-    Program program;
-    std::vector<Preparation> preparations;
+struct TableStep {
+    std::vector<Rotation> rotations;  // all diagonal, without controls
+};
+
+struct DenseStep {
+    std::vector<RowSet> rows;  // one per class
+    const Dense* dense = nullptr;
+    bool spread = false;
+};
+
+enum class StepKind { rotation, table, dense };
+
+/// One rotation of a bit that is still in its product state: X, Y or Z with the sign in the turn's scale.
+struct ProductRotation {
+    bool flips, reads;  // x and z of the word on this bit
+    int turn;
+};
+
+struct Step {
+    StepKind kind;
+    RotationStep rotation;
+    TableStep table;
+    DenseStep dense;
+};
+
+struct LoweredWord {
+    double coefficient = 0;
+    std::vector<PairSet> pairs;         // for expectation values (x != 0)
+    std::vector<PairSet> applications;  // for lambda = O psi (x != 0)
+    std::vector<SignedRows> phases;     // x == 0
+};
+
+struct LoweredObservable {
+    std::vector<LoweredWord> words;
+    std::vector<WeightedWord> diagonal;  // in one table instead of word by word
+};
+
+/// The steps for one layout: the low `lane_bits` index bits of one state are in the lanes (0: lanes are samples).
+struct Lowered {
+    int lane_bits = 0, row_bits = 0;
+    std::vector<TurnSource> turns;
+    std::vector<std::vector<ProductRotation>> product;  // per bit
     std::vector<Step> steps;
-    std::vector<std::vector<CompiledWord>> observables;
-    RowSet outcome_rows;  // probabilities: row -> outcome; state: row -> basis index
+    int num_tables = 0;
+    std::vector<LoweredObservable> observables;
+    RowSet outcome_rows;  // row -> outcome of a measurement
     int outcome_bits = 0;
-    int scratch_rows = 0;  // rows of scratch that the dense steps need
+    std::size_t scratch_rows = 0;
 
-    std::uint64_t num_rows() const { return std::uint64_t(1) << program.num_qubits; }
+    std::uint64_t num_rows() const { return std::uint64_t(1) << row_bits; }
 };
 
-Plan compile(Program program);
+Lowered lower(const Schedule& schedule, int lane_bits);
 
 }  // namespace ketgrad

@@ -1,4 +1,4 @@
-// Execution of a plan on a batch: lanes = samples, forward and adjoint backward per lane group.
+// Execution of a program on a batch: lanes = samples (or one state spread over the lanes), forward and adjoint backward.
 #pragma once
 #include <cstdint>
 
@@ -15,6 +15,7 @@ struct Arrays {
     const Real* weights = nullptr;
     const Real* inputs = nullptr;
     const Real* cotangent = nullptr;
+    const Real* slope = nullptr;  // the cotangent used is cotangent + slope * values
     Real* values = nullptr;
     Real* dweights = nullptr;
     Real* dinputs = nullptr;
@@ -23,9 +24,10 @@ struct Arrays {
 /// Values only when arrays.cotangent is null, otherwise values and the vector-Jacobian product.
 /// Returns false when the call was interrupted. Throws std::bad_alloc.
 template <class Real>
-bool execute(const Plan& plan, const Kernels<Real>& kernels, const Arrays<Real>& arrays, int threads, Interrupt& interrupt);
+bool execute(const Schedule& schedule, const Lowered& lowered, const InstructionSet& set, const Arrays<Real>& arrays,
+             int threads, Interrupt& interrupt);
 
-/// Bytes of states that one thread holds at a time (psi, and lambda when `backward`).
-std::uint64_t bytes_per_group(const Plan& plan, int lanes, int real_size, bool backward);
+/// Bytes of states that one thread holds at a time, at most.
+std::uint64_t bytes_per_group(const Schedule& schedule, int lane_bits, int lanes, int real_size, bool backward);
 
 }  // namespace ketgrad

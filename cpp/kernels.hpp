@@ -1,4 +1,7 @@
-// The table of kernels that one instruction set provides. A state is 2^n rows; row k is {re[lanes], im[lanes]}, lane = sample.
+// The table of kernels that one instruction set provides.
+//
+// A state is 2^r rows; row k is {re[lanes], im[lanes]}. Either each lane is a sample (r = n), or the lanes are the low index
+// bits of one state (r = n - log2(lanes)): the kernels are the same, the sets below say what lies in the lanes.
 #pragma once
 #include <cstdint>
 
@@ -6,35 +9,85 @@
 
 namespace ketgrad {
 
-/// Coupling of the two members of a pair: real like Y (0 <- -s 1, 1 <- +s 0) or imaginary like X (0 <- -i s 1, 1 <- -i s 0).
+/// How the two members of a pair turn: real like Y (0 <- -s 1, 1 <- +s 0) or imaginary like X (0 <- -i s 1, 1 <- -i s 0).
 enum class Coupling : int { real = 0, imaginary = 1 };
 
-/// Pairs (k, k ^ x) for k in rows; `sign` multiplies the sine, so that every pair of the set has the same coupling.
+/// Which coefficient of a turn is 1: a (tangent form), b (cotangent form) or none.
+enum class Form : int { tangent = 0, cotangent = 1, full = 2 };
+
+/// Pairs (k, k ^ x), k in rows; member 1 has its lanes permuted by lane_x. The sine is multiplied by sign, and by -1 in the
+/// lanes of negative_lanes, so that every pair of the set turns the same way. Lanes that are not active stay as they are.
 struct PairSet {
     RowSet rows;
     std::uint64_t x = 0;
+    int lane_x = 0;
     Coupling coupling = Coupling::real;
     int sign = 1;
+    std::uint32_t negative_lanes = 0, active_lanes = ~0u;
+};
+
+/// Quartets k, k ^ x[0], k ^ x[1], k ^ x[0] ^ x[1] for two commuting rotations at once.
+struct QuartetSet {
+    RowSet rows;
+    std::uint64_t x[2] = {};
+    int lane_x[2] = {};
+    Coupling coupling[2] = {};
+    int sign[2] = {1, 1};
+    std::uint32_t negative_lanes[2] = {};
+};
+
+/// Rows on which a diagonal word has one sign (up to the signs of the lanes).
+struct SignedRows {
+    RowSet rows;
+    int sign = 1;
+    std::uint32_t negative_lanes = 0, active_lanes = ~0u;
+};
+
+/// a = cos, b = sin of half an angle up to a common scale, per lane.
+template <class Real>
+struct Turn {
+    const Real* a;
+    const Real* b;
+    Form form;
 };
 
 template <class Real>
 struct Kernels {
     int lanes;
-    void (*rotate)(Real* psi, const PairSet& pairs, const Real* cosine, const Real* sine);
-    void (*rotate_back)(Real* psi, Real* lambda, const PairSet& pairs, const Real* cosine, const Real* sine, Real* gradient);
-    void (*phase)(Real* psi, const RowSet& rows, int sign, const Real* cosine, const Real* sine);
-    void (*phase_back)(Real* psi, Real* lambda, const RowSet& rows, int sign, const Real* cosine, const Real* sine,
-                       Real* gradient);
-    void (*dense)(Real* psi, const RowSet& rows, const std::uint64_t* offsets, int size, const Real* matrix, Real* scratch);
-    void (*expect)(const Real* psi, const PairSet& pairs, Real* sum);
-    void (*expect_diagonal)(const Real* psi, const RowSet& rows, int sign, Real* sum);
-    void (*apply_word)(Real* lambda, const Real* psi, const PairSet& pairs, const Real* coefficient);
-    void (*apply_diagonal)(Real* lambda, const Real* psi, const RowSet& rows, int sign, const Real* coefficient);
-    void (*probabilities)(const Real* psi, const RowSet& rows, Real* outcomes);
-    void (*apply_outcomes)(Real* lambda, const Real* psi, const RowSet& rows, const Real* outcomes);
+    void (*rotate_quartets)(Real* psi, const QuartetSet& set, const Turn<Real>* turns);
+    void (*unrotate_quartets)(Real* psi, Real* lambda, const QuartetSet& set, const Turn<Real>* turns, Real* sums);
+    void (*rotate_pairs)(Real* psi, const PairSet& set, const Turn<Real>& turn);
+    void (*unrotate_pairs)(Real* psi, Real* lambda, const PairSet& set, const Turn<Real>& turn, Real* sums);
+    void (*phase)(Real* psi, const SignedRows& set, const Turn<Real>& turn);
+    void (*unphase)(Real* psi, Real* lambda, const SignedRows& set, const Turn<Real>& turn, Real* sums);
+    void (*multiply_scalars)(Real* psi, const Real* table, std::uint64_t count, Real factor);
+    void (*multiply_rows)(Real* psi, const Real* table, std::uint64_t count, Real factor);
+    void (*unmultiply_scalars)(Real* psi, Real* lambda, const Real* table, std::uint64_t count, Real factor, Real* overlaps);
+    void (*unmultiply_rows)(Real* psi, Real* lambda, const Real* table, std::uint64_t count, Real factor, Real* overlaps);
+    void (*walsh)(Real* values, std::uint64_t count);
+    void (*walsh_rows)(Real* values, std::uint64_t count);
+    void (*unit_phases)(Real* table, const Real* angles, std::uint64_t count);
+    void (*outer)(Real* psi, const Real* low, std::uint64_t low_count, const Real* high, std::uint64_t high_count);
+    void (*unouter)(const Real* lambda, const Real* low, std::uint64_t low_count, const Real* high, std::uint64_t high_count,
+                    Real* dlow, Real* dhigh);
     void (*expand)(Real* psi, const RowSet& rows, const std::uint64_t* offsets, int size, const Real* amplitudes);
     void (*contract)(Real* lambda, const Real* psi, const RowSet& rows, const std::uint64_t* offsets, int size,
                      const Real* amplitudes, Real* gradient);
+    void (*dense)(Real* psi, const RowSet& rows, const std::uint64_t* offsets, int size, const Real* matrix, Real* scratch);
+    void (*dense_spread)(Real* psi, const RowSet& rows, const std::uint64_t* offsets, int size, const Real* matrix,
+                         Real* scratch);
+    void (*expect_pairs)(const Real* psi, const PairSet& set, Real* sums);
+    void (*expect_lanes)(const Real* psi, const PairSet& set, Real* sums);
+    void (*expect_diagonal)(const Real* psi, const SignedRows& set, Real* sums);
+    void (*apply_word)(Real* lambda, const Real* psi, const PairSet& set, const Real* coefficient);
+    void (*apply_table_scalars)(Real* lambda, const Real* psi, const Real* table, std::uint64_t count,
+                                const Real* coefficient, Real* sums);
+    void (*apply_table_rows)(Real* lambda, const Real* psi, const Real* table, std::uint64_t count, const Real* coefficient,
+                             Real* sums);
+    void (*dot_and_scale)(Real* lambda, const Real* psi, std::uint64_t count, const Real* coefficient, Real* sums);
+    void (*squares)(const Real* psi, std::uint64_t count, Real* result);
+    void (*probabilities)(const Real* psi, const RowSet& rows, Real* outcomes);
+    void (*apply_outcomes)(Real* lambda, const Real* psi, const RowSet& rows, const Real* outcomes);
 };
 
 struct InstructionSet {

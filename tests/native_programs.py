@@ -4,6 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from ketgrad.paulis import PauliSum
+from ketgrad.program import Expect, Probabilities, Program, State
+
 
 def random_unitary(rng, size):
     q, r = np.linalg.qr(rng.normal(size=(size, size)) + 1j * rng.normal(size=(size, size)))
@@ -196,14 +199,9 @@ def dense_values(p, weights, inputs):
     return np.array(values)
 
 
-def difference_gradient(p, weights, inputs, cotangent, step=1e-5):
-    """d loss / d (weights, inputs) of one sample by fourth-order central differences."""
-    point = np.concatenate([weights, inputs])
-    gradient = np.zeros(len(point))
-    for i in range(len(point)):
-        for shift, factor in ((1, 8), (-1, -8), (2, -1), (-2, 1)):
-            moved = point.copy()
-            moved[i] += shift * step
-            values = dense_values(p, moved[: len(weights)], moved[len(weights) :])
-            gradient[i] += factor * np.sum(np.conj(cotangent) * values).real / (12 * step)
-    return gradient[: len(weights)], gradient[len(weights) :]
+def as_program(p):
+    """The same program for the other executors. Its observables are only counted there: the words are in the arrays."""
+    arrays = {name: value for name, value in p.items() if name != "question"}
+    one = PauliSum(((0, 0, 1.0),))
+    questions = [Expect((one,) * (len(p["observable_start"]) - 1)), Probabilities(tuple(p["measured"])), State()]
+    return Program(**arrays, question=questions[p["question"]], occurrences=(), input_map=None)

@@ -1,18 +1,20 @@
-"""The native core against dense matrices: every feature, precision, instruction set, batch shape and thread count."""
+"""The native core against the reference: every feature, pass, precision, instruction set, batch shape and thread count."""
 
 import itertools
 
 import numpy as np
 import pytest
-from native_programs import dense_values, difference_gradient, random_program
+from native_programs import as_program, dense_values, random_program
 
 from ketgrad import _native
+from ketgrad.executors.reference import Reference
 
 QUESTIONS = {"expect": 0, "probabilities": 1, "state": 2}
-TOLERANCE = {np.float64: 1e-11, np.float32: 2e-4}
+TOLERANCE = {np.float64: 1e-11, np.float32: 3e-4}
+PASSES = ["frame", "merge", "product", "prune", "quartets", "tangent", "spread"]
 
 
-def arrays_of(rng, weight_rows, input_rows, real):
+def arrays_of(rng, weight_rows, input_rows, real=np.float64):
     return rng.normal(size=(weight_rows, 3)).astype(real), rng.normal(size=(input_rows, 2)).astype(real)
 
 
@@ -23,86 +25,97 @@ def cotangent_like(rng, values):
     return cotangent.astype(values.dtype)
 
 
-def rows(weights, inputs):
-    batch = max(len(weights), len(inputs))
-    return [(weights[i % len(weights)], inputs[i % len(inputs)]) for i in range(batch)]
+def close(got, want, tolerance):
+    np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * (1 + np.max(np.abs(want), initial=0)))
 
 
-def check_values(program, weights, inputs, **options):
-    values = _native.Program(**program, **options).run(weights, inputs, 1)
-    expected = [dense_values(program, w.astype(float), x.astype(float)) for w, x in rows(weights, inputs)]
-    np.testing.assert_allclose(values, expected, atol=TOLERANCE[weights.dtype.type] * (1 + np.max(np.abs(expected))))
+def check(arrays, weights, inputs, rng, **options):
+    """Values and derivatives of the native program equal those of the reference."""
+    native = _native.Program(**arrays, **options)
+    program = as_program(arrays)
+    tolerance = TOLERANCE[weights.dtype.type]
+    values = native.run(weights, inputs, 1)
+    close(values, Reference().run(program, weights, inputs), tolerance)
+    cotangent = cotangent_like(rng, values)
+    got = native.vjp(weights, inputs, cotangent, 1)
+    for one, other in zip(got, Reference().vjp(program, weights, inputs, cotangent), strict=True):
+        close(one, other, 20 * tolerance)
 
 
-def check_gradients(program, weights, inputs, rng, **options):
-    native = _native.Program(**program, **options)
-    cotangent = cotangent_like(rng, native.run(weights, inputs, 1))
-    values, dweights, dinputs = native.vjp(weights, inputs, cotangent, 1)
-    np.testing.assert_array_equal(values, native.run(weights, inputs, 1))
-    parts = [difference_gradient(program, w.astype(float), x.astype(float), c)
-             for (w, x), c in zip(rows(weights, inputs), cotangent, strict=True)]  # fmt: skip
-    for got, want in ((dweights, np.array([p[0] for p in parts])), (dinputs, np.array([p[1] for p in parts]))):
-        want = want if len(got) == len(want) else want.sum(axis=0, keepdims=True)
-        scale = 1 + np.max(np.abs(want), initial=0)
-        np.testing.assert_allclose(got, want, atol=max(2e-8, 10 * TOLERANCE[weights.dtype.type]) * scale)
+def test_the_reference_itself_equals_dense_matrices():
+    for seed, n, question in itertools.product(range(4), [1, 2, 3], QUESTIONS.values()):
+        arrays = random_program(seed, n, question=question)
+        weights, inputs = arrays_of(np.random.default_rng(seed), 1, 1)
+        values = Reference().run(as_program(arrays), weights, inputs)
+        close(values[0], dense_values(arrays, weights[0], inputs[0]), 1e-12)
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6])
-def test_values_equal_dense_matrices(n, question):
-    for seed, real in itertools.product(range(8), TOLERANCE):
-        program = random_program(seed, n, question=QUESTIONS[question])
-        check_values(program, *arrays_of(np.random.default_rng(seed), 1, 3, real))
-
-
-@pytest.mark.parametrize("question", QUESTIONS)
-@pytest.mark.parametrize("n", [1, 2, 3, 4])
-def test_gradients_equal_differences(n, question):
-    for seed in range(6):
+def test_values_and_gradients_equal_the_reference(n, question):
+    for seed, real, batch in itertools.product(range(8), TOLERANCE, [1, 3]):
         rng = np.random.default_rng(seed)
-        program = random_program(seed, n, question=QUESTIONS[question])
-        check_gradients(program, *arrays_of(rng, 1, 3, np.float64), rng)
+        check(random_program(seed, n, question=QUESTIONS[question]), *arrays_of(rng, 1, batch, real), rng)
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_every_pass_can_be_switched_off_and_works_alone(name):
+    for seed, n, question in itertools.product(range(3), [2, 5, 6], QUESTIONS.values()):
+        rng = np.random.default_rng(seed)
+        arrays = random_program(50 + seed, n, question=question)
+        check(arrays, *arrays_of(rng, 1, 2), rng, without=[name])
+        check(arrays, *arrays_of(rng, 1, 2), rng, without=[other for other in PASSES if other != name])
 
 
 @pytest.mark.parametrize("special", [1, 2])
 def test_special_angles(special):
-    for seed, n in itertools.product(range(6), [1, 2, 3, 5]):
+    for seed, n, batch in itertools.product(range(12), [1, 2, 3, 5, 6], [1, 3]):
         rng = np.random.default_rng(seed)
-        program = random_program(seed, n, special=special)
-        check_values(program, *arrays_of(rng, 1, 2, np.float64))
-        check_gradients(program, *arrays_of(rng, 1, 2, np.float64), rng)
+        check(random_program(seed, n, special=special), *arrays_of(rng, 1, batch), rng)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (4, 4), (9, 9), (1, 17)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (4, 4), (9, 9), (1, 17), (2, 2)])
 @pytest.mark.parametrize("real", TOLERANCE)
 def test_batches(shape, real):
-    for seed, question in itertools.product(range(2), QUESTIONS.values()):
+    for seed, question, n in itertools.product(range(4), QUESTIONS.values(), [3, 6]):
         rng = np.random.default_rng(seed)
-        program = random_program(100 + seed, 3, question=question)
-        check_values(program, *arrays_of(rng, *shape, real))
-        check_gradients(program, *arrays_of(rng, *shape, real), rng)
+        check(random_program(100 + seed, n, question=question), *arrays_of(rng, *shape, real), rng)
 
 
-def test_instruction_sets_agree():
-    for seed, question in itertools.product(range(3), QUESTIONS.values()):
-        program = random_program(200 + seed, 5, question=question)
-        weights, inputs = arrays_of(np.random.default_rng(seed), 1, 11, np.float64)
-        natives = [_native.Program(**program, instruction_set=name) for name in _native.instruction_sets()]
-        cotangent = cotangent_like(np.random.default_rng(1), natives[0].run(weights, inputs, 1))
-        results = [native.vjp(weights, inputs, cotangent, 1) for native in natives]
-        for result in results[1:]:
-            for one, other in zip(results[0], result, strict=True):
-                np.testing.assert_allclose(one, other, atol=1e-12 * (1 + np.max(np.abs(one))))
+@pytest.mark.parametrize("name", _native.instruction_sets())
+@pytest.mark.parametrize("real", TOLERANCE)
+def test_every_instruction_set_of_this_machine(name, real):
+    for seed, question, batch in itertools.product(range(3), QUESTIONS.values(), [1, 11]):
+        rng = np.random.default_rng(seed)
+        arrays = random_program(200 + seed, 6, question=question)
+        check(arrays, *arrays_of(rng, 1, batch, real), rng, instruction_set=name)
+
+
+def test_large_states_equal_the_reference():
+    for seed, question, real in itertools.product(range(2), QUESTIONS.values(), TOLERANCE):
+        rng = np.random.default_rng(seed)
+        check(random_program(seed, 10, question=question), *arrays_of(rng, 1, 1, real), rng)
 
 
 @pytest.mark.parametrize("real", TOLERANCE)
 def test_bit_identical_for_any_number_of_threads(real):
-    for seed, question in itertools.product(range(2), QUESTIONS.values()):
-        program = random_program(300 + seed, 7, question=question, length=60)
-        native = _native.Program(**program)
-        weights, inputs = arrays_of(np.random.default_rng(seed), 1, 101, real)
+    for n, question in itertools.product([7, 13], QUESTIONS.values()):
+        native = _native.Program(**random_program(n, n, question=question, length=60))
+        weights, inputs = arrays_of(np.random.default_rng(n), 1, 101 if n == 7 else 1, real)
         cotangent = cotangent_like(np.random.default_rng(1), native.run(weights, inputs, 1))
         one = native.vjp(weights, inputs, cotangent, 1)
         for threads in (2, 3, 8):
             for got, want in zip(native.vjp(weights, inputs, cotangent, threads), one, strict=True):
                 np.testing.assert_array_equal(got, want)
+
+
+def test_a_cotangent_may_follow_the_values():
+    for question, batch in itertools.product([0, 1], [1, 9]):
+        arrays = random_program(7, 6, question=question)
+        native = _native.Program(**arrays)
+        weights, inputs = arrays_of(np.random.default_rng(1), 1, batch)
+        values = native.run(weights, inputs, 1)
+        target, slope = np.full_like(values, 0.3), np.full_like(values, 2.0)
+        got = native.vjp(weights, inputs, -2 * target, 1, slope)
+        for one, other in zip(got, native.vjp(weights, inputs, 2 * (values - target), 1), strict=True):
+            close(one, other, 1e-12)

@@ -75,9 +75,17 @@ class Native:
 
     def engine(self, program: Program) -> str:
         """What the core made of the program, in one line."""
-        facts = self._core(program).program.plan()
-        lanes = facts["lanes_complex128"]
-        return f"{self.name}, {facts['instruction_set']}, {lanes} samples per register, {facts['num_steps']} steps"
+        facts = self.facts(program)
+        spread = "one sample at a time" if facts["spread"] else f"{facts['lanes']} samples per register"
+        return (
+            f"{self.name}, {facts['instruction_set']}, {spread}; of {facts['instructions']} instructions "
+            f"{facts['absorbed']} absorbed, {facts['pruned']} dropped, {facts['product']} in the product state; "
+            f"{facts['tables']} phase tables, {facts['rotation_passes']} passes of rotations, {facts['dense']} matrices"
+        )
+
+    def facts(self, program: Program, batch: int = 64) -> dict[str, Any]:
+        """What each pass of the core did to the program, its layout for a batch of that size, and its memory."""
+        return self._core(program).program.plan(batch)
 
     def _core(self, program: Program) -> _Core:
         key = ("native", self.instruction_set)
@@ -93,19 +101,19 @@ class _Core:
 
     program: Any
     is_state: bool
-    group_bytes: int  # one state for every lane
+    state_bytes: int  # one state
     row_bytes: int  # the values of one sample
 
     def check_memory(self, program: Program, batch: int, threads: int, backward: bool) -> None:
-        # Single precision has twice the lanes at half the size: the same number of bytes.
-        needed = self.group_bytes * threads * (2 if backward else 1) + batch * self.row_bytes
-        if needed > FREE_BELOW:
-            one_thread = needed - self.group_bytes * (threads - 1) * (2 if backward else 1)
-            reserve(
-                one_thread,
-                f"the native run of {batch} samples on {program.num_qubits} qubits",
-                "Use fewer qubits or a smaller batch.",
-            )
+        # A group of lanes holds 8 states at most (AVX-512); up to three per lane: psi, lambda, scratch.
+        copies = 3 if backward else 2
+        if copies * 8 * self.state_bytes * threads + batch * self.row_bytes <= FREE_BELOW:
+            return
+        reserve(
+            self.program.bytes_needed(batch, threads, backward) + batch * self.row_bytes,
+            f"the native run of {batch} samples on {program.num_qubits} qubits",
+            "Use fewer qubits, fewer threads or a smaller batch.",
+        )
 
 
 def _compile(program: Program, instruction_set: str) -> _Core:
@@ -122,7 +130,7 @@ def _compile(program: Program, instruction_set: str) -> _Core:
     return _Core(
         program=native,
         is_state=question == 2,
-        group_bytes=native.plan()["bytes_per_group_run"],
+        state_bytes=state_bytes(program.num_qubits),
         row_bytes=program.num_outputs * (16 if question == 2 else 8),
     )
 
