@@ -453,7 +453,7 @@ def test_the_plan_fits_one_screen_and_names_what_runs():
     ):
         assert word in text, word
     lines = text.splitlines()
-    assert len(lines) <= 24 and max(len(line) for line in lines) <= 160
+    assert len(lines) <= 24 and max(len(line) for line in lines) <= 110
 
 
 def test_plans_of_every_question_can_be_printed():

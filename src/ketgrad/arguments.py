@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad.errors import KetgradTypeError, KetgradValueError
+from ketgrad.memory import reserve
 
 # Beyond these sizes the spacing of floating-point numbers is visible in an angle: 1.5e-8 rad and 0.008 rad.
 LARGEST_ANGLE = {np.dtype(np.float64): 2.0**26, np.dtype(np.float32): 2.0**16}
@@ -46,6 +47,7 @@ def real_array(value: Any, name: str) -> np.ndarray:
     if kind == "f":
         return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
     if kind in "iub":
+        reserve(8 * array.size, f"`{name}` as floating-point numbers", "Pass smaller batches.")
         return array.astype(np.float64)
     if kind == "c":
         where = np.unravel_index(int(np.argmax(np.imag(array) != 0)), array.shape) if array.size else ()
@@ -109,16 +111,20 @@ def check_finite(array: np.ndarray, name: str, reader: Callable[[int], str] | No
     )
 
 
-def warn_of_large_angles(array: np.ndarray, name: str, columns: np.ndarray) -> None:
-    """Warn when an angle is so large that neighbouring floating-point numbers differ visibly modulo 2 pi."""
+def warn_of_large_angles(array: np.ndarray, name: str, columns: Callable[[], np.ndarray]) -> None:
+    """Warn when an angle is so large that neighbouring floating-point numbers differ visibly modulo 2 pi.
+
+    columns: which ones are angles; asked only if something is large.
+    """
     limit = LARGEST_ANGLE[array.dtype]
-    if array.size == 0 or columns.size == 0 or max(array.max(), -array.min()) <= limit:
+    if array.size == 0 or max(array.max(), -array.min()) <= limit:
         return
-    sizes = np.abs(array[..., columns])
-    index = np.unravel_index(int(np.argmax(sizes > limit)), sizes.shape)
-    if sizes[index] <= limit:
+    angles = columns()
+    large = np.abs(array[..., angles]) > limit
+    if not large.any():
         return
-    index = (*index[:-1], columns[index[-1]])
+    *row, column = np.argwhere(large)[0]
+    index = (*row, angles[column])
     warnings.warn(
         f"{position(name, index)} is {float(array[index]):g}: angles count modulo 2 pi, and {array.dtype} numbers of "
         f"this size are {np.spacing(np.abs(array[index])):.1g} apart. Reduce the angle if its digits matter.",

@@ -36,10 +36,12 @@ from ketgrad.questions import (
 from ketgrad.rows import (
     Rows,
     align,
+    angle_columns,
     chain_inputs,
     check_amplitudes,
     check_overflow,
     common_lead,
+    contiguous,
     expand,
     quick_rows,
     unbroadcast,
@@ -252,16 +254,14 @@ class Function:
         w = check_width(w, "weights", "w", self.num_weights)
         x = check_width(x, "inputs", "x", self.num_inputs)
         self._preflight(common_lead(w.shape, x.shape), COMPLEX_OF[real])
-        w, x = (np.ascontiguousarray(a, real).reshape(a.shape) for a in (w, x))
+        w, x = contiguous(w, real, "weights"), contiguous(x, real, "inputs")
         return self._quick(w, x) or self._any_rows(w, x, COMPLEX_OF[real])
 
     def _any_rows(self, weights: np.ndarray, inputs: np.ndarray, dtype: np.dtype) -> Rows:
         """The general case of `_rows`: any number of axes, input functions, amplitudes, and every refusal."""
-        slots = np.unique(np.concatenate([self.program.term_a, self.program.term_b])) - 1
-        for array, name, first in ((weights, "weights", 0), (inputs, "inputs", self.num_weights)):
+        for array, name in ((weights, "weights"), (inputs, "inputs")):
             check_finite(array, name, lambda column, name=name: _reader(self.circuit, name, column))
-            angles = slots[(slots >= first) & (slots < first + array.shape[-1])] - first
-            warn_of_large_angles(array, name, angles)
+            warn_of_large_angles(array, name, lambda name=name: angle_columns(self.program, name))
         rows = align(weights, inputs, REAL_OF[dtype], dtype)
         if self.program.input_map is not None:
             rows = rows._replace(inputs=expand(self.program, rows.inputs))

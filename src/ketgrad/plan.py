@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from ketgrad.errors import KetgradValueError
 from ketgrad.executors.sampled import Sampled
 from ketgrad.memory import readable, state_bytes
 from ketgrad.program import Expect, Probabilities, Samples
+
+WIDTH = 110  # of a printed plan
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,16 @@ class Plan:
             ("gradient", f"{self.rule}: {self.reason}"),
             ("cost", self._executions()),
             ("memory", f"{readable(self.memory)} of states per sample"),
-            ("not faster", self.not_faster),
+            ("not faster", self.not_faster or "nothing stands in the way"),
         ]
-        return "\n".join(f"{name:<11} {text}" for name, text in rows if text)
+        margin = " " * 12
+        paragraphs = (
+            textwrap.wrap(
+                text, WIDTH, initial_indent=f"{name:<12}", subsequent_indent=margin, break_on_hyphens=False
+            )
+            for name, text in rows
+        )
+        return "\n".join(line for lines in paragraphs for line in lines)
 
     def _executions(self) -> str:
         if self.executions is None:

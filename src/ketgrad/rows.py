@@ -64,6 +64,26 @@ def common_lead(weights_shape: tuple[int, ...], inputs_shape: tuple[int, ...]) -
         ) from None
 
 
+def contiguous(array: np.ndarray, real: np.dtype, name: str) -> np.ndarray:
+    """The array itself, or a copy of the right type and layout if that fits into memory."""
+    if array.dtype == real and array.flags.c_contiguous:
+        return array
+    reserve(array.size * real.itemsize, f"a contiguous copy of `{name}`", "Pass smaller batches.")
+    return np.ascontiguousarray(array, real).reshape(array.shape)
+
+
+def angle_columns(program: Program, name: str) -> np.ndarray:
+    """Which of the "weights" or "inputs" are read by angles."""
+    first, count = (
+        (1, program.num_weights) if name == "weights" else (1 + program.num_weights, program.num_inputs)
+    )
+    slots = np.unique(np.concatenate([program.term_a, program.term_b])) - first
+    columns = slots[(slots >= 0) & (slots < count)]
+    if name == "inputs" and program.input_map is not None:
+        return np.unique([program.input_map[k][1] for k in columns]).astype(np.int64)
+    return columns
+
+
 def align(weights: np.ndarray, inputs: np.ndarray, real: np.dtype, dtype: np.dtype) -> Rows:
     """Broadcast the leading axes, and lay both arrays out in contiguous rows.
 
