@@ -99,6 +99,8 @@ class Circuit:
     num_qubits: int
 
     def __init__(self, ops: Iterable[Op] = (), num_qubits: int | None = None) -> None:
+        if not isinstance(ops, Iterable):
+            raise KetgradTypeError(f"`ops` must be a list of ops such as [kg.h(0)], but is {ops!r}.")
         sequence = tuple(ops)
         for position, op in enumerate(sequence):
             if not isinstance(op, Op):
@@ -264,7 +266,9 @@ def _register(value: Any) -> int:
     try:
         size = operator.index(value)
     except TypeError:
-        raise KetgradTypeError(f"`num_qubits` must be an integer, but is {value!r}.") from None
+        size = None
+    if size is None or isinstance(value, bool | np.bool_):
+        raise KetgradTypeError(f"`num_qubits` must be an integer, but is {value!r}.")
     if size < 0:
         raise KetgradValueError(f"`num_qubits` must not be negative, but is {size}.")
     return size

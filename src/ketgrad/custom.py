@@ -43,6 +43,7 @@ def unitary(matrix: Any, *qubits: int, check: bool = True) -> Op:
     >>> unitary([[0, 1], [1, 0]], 3)
     unitary(..., 3)
     """
+    _refuse_no_qubits("unitary", qubits)
     array = _numbers(matrix, "matrix")
     size = 2 ** len(qubits)
     if array.shape != (size, size):
@@ -74,8 +75,10 @@ def prepare_state(amplitudes: Any, *qubits: int, normalize: bool = False) -> Op:
     >>> prepare_state([0.6, 0.8], 0)
     prepare_state(..., 0)
     """
+    _refuse_no_qubits("prepare_state", qubits)
     size = 2 ** len(qubits)
-    if any(isinstance(a, Angle) for a in amplitudes):
+    listed = isinstance(amplitudes, Sequence) or getattr(amplitudes, "dtype", None) == np.dtype(object)
+    if listed and any(isinstance(a, Angle) for a in amplitudes):
         return _prepare_from_angles(amplitudes, qubits, size, normalize)
     vector = _numbers(amplitudes, "amplitudes")
     if vector.shape != (size,):
@@ -85,15 +88,18 @@ def prepare_state(amplitudes: Any, *qubits: int, normalize: bool = False) -> Op:
     if not np.isfinite(vector).all():
         position = int(np.flatnonzero(~np.isfinite(vector))[0])
         raise KetgradValueError(f"`amplitudes` must be finite, but entry {position} is {vector[position]}.")
-    norm = float(np.linalg.norm(vector))
-    if norm == 0.0:
+    parts = vector.view(np.float64)
+    largest = float(np.abs(parts).max())
+    if largest == 0.0:
         raise KetgradValueError("`amplitudes` must not all be zero - the zero vector is no state.")
+    scaled = (parts / largest).view(np.complex128)  # the squares of 1e-200 or 1e200 would be 0 or infinite
+    norm = float(np.linalg.norm(scaled)) * largest
     if not normalize and abs(norm - 1.0) > TOLERANCE:
         raise KetgradValueError(
             f"`amplitudes` must have norm 1 - they are a quantum state - but the norm is {norm:.9g}. "
             "Pass normalize=True to divide by it."
         )
-    vector = vector / norm if normalize else vector
+    vector = scaled / np.linalg.norm(scaled) if normalize else vector
     return Op.build(_preparation(len(qubits), 0, vector.tobytes(), False), qubits)
 
 
@@ -119,8 +125,18 @@ def _preparation(num_qubits: int, num_angles: int, amplitudes: bytes, normalize:
                 amplitudes, normalize, label="STATE")  # fmt: skip
 
 
+def _refuse_no_qubits(name: str, qubits: tuple[int, ...]) -> None:
+    if not qubits:
+        raise KetgradValueError(
+            f"`{name}` takes qubits after its data, as in {name}(..., 0, 1), but has none."
+        )
+
+
 def _numbers(value: Any, name: str) -> np.ndarray:
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # NumPy's own words for rows of unequal lengths name no argument
+        raise KetgradValueError(f"`{name}` must be rectangular, but its rows have unequal lengths.") from None
     if array.dtype.kind not in "iufcb" or isinstance(value, str):
         raise KetgradTypeError(f"`{name}` must be an array of numbers, but has dtype {array.dtype}.")
     return np.array(

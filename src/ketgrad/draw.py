@@ -73,9 +73,9 @@ def draw(circuit: Circuit, style: str = "text", *, width: int | None = None) -> 
 
     >>> import ketgrad as kg
     >>> print(draw(kg.Circuit([kg.h(0), kg.cx(0, 1), kg.ry(2 * kg.w[0], 1)]), width=60))
-    q0 ─┤H├──●───────────────
-             │
-    q1 ──────⊕──┤RY(2 w[0])├─
+    q0 ─┤H├─●──────────────
+            │
+    q1 ─────⊕─┤RY(2 w[0])├─
     """
     if not isinstance(circuit, Circuit):
         raise KetgradValueError(f"`circuit` must be a Circuit, but is {type(circuit).__name__}.")
@@ -194,7 +194,7 @@ def _term(monomial: Monomial, coefficient: float) -> str:
 def _amount(value: float) -> str:
     """A positive number: a multiple of pi with a small denominator if it is one, else four digits."""
     for unit, symbol in ((math.pi, "π"), (math.pi**2, "π²")):
-        for divisor in (1, 2, 3, 4, 6, 8, 16):
+        for divisor in (1, 2, 3, 4, 6, 8, 16) if value < 1e3 else ():
             factor = round(value * divisor / unit)
             if 0 < factor <= 64 and abs(factor * unit / divisor - value) <= 1e-12 * value:
                 top = symbol if factor == 1 else f"{factor}{symbol}"
@@ -213,7 +213,7 @@ def _text(plan: Layout, width: int) -> str:
     blocks = []
     for start, stop in _folds(widths, width - margin - 2):
         rows = _block(plan, start, stop, widths, joined)
-        first, last = "─" if start == 0 else "┄", "─" if stop == len(widths) else "┄"
+        first, last = "─" if start == 0 else "┄", "" if stop == len(widths) else "┄"
         lines = []
         for k, row in enumerate(rows):
             is_wire = not joined or k % 2 == 0

@@ -73,15 +73,7 @@ class Gate:
         >>> GATES["s"].inverse().name, GATES["iswap"].inverse().name
         ('sdg', 'iswap_dg')
         """
-        if self.generator is not None:
-            return self
-        if self.name.endswith("_dg"):
-            return gate_named(self.name[:-3]) if self.name[:-3] in GATES else self._adjoint(self.name[:-3])
-        if self.name in GATES and self.unitary is not None:
-            return next(
-                (row for row in GATES.values() if _is_adjoint(row, self)), self._adjoint(self.name + "_dg")
-            )
-        return self._adjoint(self.name if self.name == "unitary" else self.name + "_dg")
+        return _inverse(self)
 
     def _adjoint(self, name: str) -> Gate:
         if self.amplitudes is not None:
@@ -122,6 +114,19 @@ class Gate:
             return gate_named, (self.name,)
         fields = (self.name, self.num_qubits, self.num_angles, self.doc, self.unitary, self.generator, None)
         return Gate, (*fields, self.amplitudes, self.normalize, self.angle_names, self.qasm, self.label)
+
+
+@lru_cache(maxsize=1024)
+def _inverse(gate: Gate) -> Gate:  # cached: the search for a row of the table that is the inverse is long
+    if gate.generator is not None:
+        return gate
+    if gate.name.endswith("_dg"):
+        return gate_named(gate.name[:-3]) if gate.name[:-3] in GATES else gate._adjoint(gate.name[:-3])
+    if gate.name in GATES and gate.unitary is not None:
+        return next(
+            (row for row in GATES.values() if _is_adjoint(row, gate)), gate._adjoint(gate.name + "_dg")
+        )
+    return gate._adjoint(gate.name if gate.name == "unitary" else gate.name + "_dg")
 
 
 def gate_named(name: str) -> Gate:

@@ -250,7 +250,7 @@ def _symbol(variable: Variable) -> str:
 @lru_cache(maxsize=4096)
 def _number(value: float) -> str:
     """A multiple of pi where that is exact, else the shortest decimal number that is read back as `value`."""
-    for divisor in (1, 2, 3, 4, 6, 8):
+    for divisor in (1, 2, 3, 4, 6, 8) if abs(value) < 60 else ():
         factor = round(value * divisor / math.pi)
         if 0 < abs(factor) <= 16 and factor * math.pi / divisor == value and math.gcd(factor, divisor) == 1:
             top = {1: "pi", -1: "-pi"}.get(factor, f"{factor}*pi")

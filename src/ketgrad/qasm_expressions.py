@@ -24,6 +24,7 @@ TOKEN = re.compile(
       | (?P<integer>0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|\d[\d_]*)
       | (?P<name>[^\W\d]\w*|\$\d+)
       | (?P<string>"[^"\n]*"|'[^'\n]*')
+      | (?P<opened>/\*)
       | (?P<sign>->|\*\*|==|!=|<=|>=|&&|\|\||<<|>>|\+\+|[-+*/%^@(){}\[\],;:=<>!~&|.\#])
       | (?P<bad>[\s\S])""",
     re.VERBOSE,
@@ -61,7 +62,7 @@ class Tokens:
             kind = match.lastgroup
             if kind != "space":
                 self.kind, self.word, self.position = str(kind), match[0], match.start()
-                if kind == "bad":
+                if kind == "bad" or kind == "opened":
                     raise self.fault(self._bad())
                 return
         self.kind, self.word, self.position = "end", "", len(self.source.text)
@@ -244,7 +245,7 @@ def _read_operand(
             tokens.advance()
             if tokens.kind == "name" and tokens.position == position + len(word):
                 raise tokens.fault(
-                    f"a number must not run into the name {tokens.shown()}; durations are not supported."
+                    f"a number runs into the name {tokens.shown()}; durations are not supported."
                 )
             return depth
         if kind == "name":
