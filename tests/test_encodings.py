@@ -182,6 +182,7 @@ REFUSED = [
     (lambda: encodings.angle(2, "w"), "`axis` must be 'x', 'y' or 'z'"),
     (lambda: encodings.amplitude(5, 2), "`num_qubits` must be at least 3"),
     (lambda: encodings.iqp(3, entanglement="circle"), "There is no entanglement 'circle'. Did you mean 'circular'"),
+    (lambda: encodings.iqp(10**6), "at most 1000000 groups of qubits, but 'full' on 1000000 qubits joins 499999500000"),
     (lambda: encodings.iqp(3, entanglement=[(0, 3)]), r"holds \(0, 3\), but the register has the qubits 0 to 2"),
     (lambda: encodings.iqp(3, entanglement=[(1, 1)]), "groups of 2 different qubits"),
     (lambda: encodings.pauli_feature_map(3, paulis=["ZZZ"]), "`paulis` must hold words of one or two letters"),

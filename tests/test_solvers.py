@@ -7,7 +7,7 @@ import pytest
 import ketgrad as kg
 from ketgrad import hamiltonians
 from ketgrad.ansatz import qaoa_ansatz
-from ketgrad.errors import KetgradError
+from ketgrad.errors import KetgradError, KetgradMemoryError
 from ketgrad.models import solvers
 from ketgrad.optimize import COBYLA, SPSA, Adam
 
@@ -183,6 +183,22 @@ def test_an_interrupt_before_the_first_energy_passes_through(monkeypatch):
         kg.vqe(hamiltonians.ising(3), "tree")
 
 
+@pytest.mark.parametrize("num_qubits", [45, 64, 10**6])
+def test_problems_that_do_not_fit_are_refused_at_once(num_qubits):
+    pair, edge = kg.Pauli(f"Z0 Z{num_qubits - 1}"), [(0, num_qubits - 1)]
+    for call in (lambda: kg.vqe(pair), lambda: kg.vqe(pair, "tree"), lambda: kg.qaoa(edge)):
+        with pytest.raises(KetgradMemoryError, match=f"the state of {num_qubits} qubits needs .* usable"):
+            call()
+
+
+@pytest.mark.parametrize(
+    "seed", [None, 0, 2**64, np.int64(3), np.random.SeedSequence(1), np.random.default_rng(0)]
+)
+def test_seeds_of_every_documented_form_are_taken(seed):
+    assert kg.vqe(hamiltonians.ising(2), "tree", num_starts=2, seed=seed).error < 0.5
+    assert kg.qaoa([(0, 1)], seed=seed).best_value == 1
+
+
 REFUSED = [
     (lambda: kg.vqe(kg.Pauli("1j Z0")), "`hamiltonian` must be Hermitian"),
     (lambda: kg.vqe("Z0"), "`hamiltonian` must be a PauliSum"),
@@ -193,7 +209,8 @@ REFUSED = [
     (lambda: kg.vqe(kg.Pauli("Z2"), kg.Circuit([kg.ry(kg.w[0], 0)])), "`ansatz` must have at least 3 qubits"),
     (lambda: kg.vqe(kg.Pauli("Z0"), start=[0.0]), r"`start` must have shape \(4,\) or \(starts, 4\)"),
     (lambda: kg.vqe(kg.Pauli("Z0"), num_starts=0), "`num_starts` must be at least 1"),
-    (lambda: kg.vqe(kg.Pauli("Z0 + Z45")), "needs"),
+    (lambda: kg.vqe(kg.Pauli("Z0"), start=[1j] * 4), "`start`"),
+    (lambda: kg.vqe(kg.Pauli("Z0"), start=[np.nan] * 4), "`start` must be finite"),
     (lambda: kg.qaoa([(0, 1)], 0), "`depth` must be at least 1"),
     (lambda: kg.qaoa(kg.Pauli("X0")), "real sum of words of Z"),
     (lambda: kg.qaoa(3), "`graph` must be a networkx graph"),

@@ -5,11 +5,14 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable
 from itertools import combinations
+from math import comb
 from typing import Any
 
 from ketgrad.errors import KetgradIndexError, KetgradTypeError, KetgradValueError, near_matches
 
 Entanglement = str | Iterable[tuple[int, ...]]
+
+MOST_GROUPS = 10**6  # a layer with more gates than this is a typing error
 
 PATTERNS = ("none", "linear", "reverse_linear", "circular", "ring", "pairwise", "full")
 
@@ -22,7 +25,8 @@ def groups(entanglement: Entanglement, num_qubits: int, size: int = 2) -> tuple[
         end; "pairwise": (0, 1), (2, 3), ..., then (1, 2), (3, 4), ...; "full": every group.
     Names mean what they mean in Qiskit, except "ring", the order of PennyLane's entangling layers. A register no
     larger than the group has no group across the end.
-    Cost: O(groups). Raises `KetgradValueError` for an unknown name, `KetgradIndexError` for qubits that do not exist.
+    Cost: O(groups). Raises `KetgradValueError` for an unknown name and for more than 10^6 groups, `KetgradIndexError`
+    for qubits that do not exist.
 
     >>> groups("ring", 3), groups("circular", 3)
     (((0, 1), (1, 2), (2, 0)), ((2, 0), (0, 1), (1, 2)))
@@ -33,6 +37,12 @@ def groups(entanglement: Entanglement, num_qubits: int, size: int = 2) -> tuple[
         raise KetgradValueError(
             f"There is no entanglement {entanglement!r}. {near_matches(entanglement, PATTERNS)} "
             "A list of pairs such as [(0, 1), (2, 0)] is also accepted."
+        )
+    number = comb(num_qubits, size) if entanglement == "full" else num_qubits
+    if number > MOST_GROUPS:
+        raise KetgradValueError(
+            f"`entanglement` may join at most {MOST_GROUPS} groups of qubits, but {entanglement!r} on {num_qubits} "
+            f"qubits joins {number}. Use fewer qubits or features, or 'linear'."
         )
     chain = [tuple(range(k, k + size)) for k in range(num_qubits - size + 1)]
     across = [
