@@ -8,12 +8,16 @@
 #include <chrono>
 #include <algorithm>
 #include <bit>
+#include <chrono>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
+#include <thread>
 
 #include "buffer.hpp"
+#include "blocked.hpp"
 #include "engine.hpp"
 
 namespace nb = nanobind;
@@ -26,12 +30,18 @@ using Array1 = nb::ndarray<const Value, nb::ndim<1>, nb::c_contig, nb::device::c
 using Real2 = nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using AnyArray = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 
+constexpr int block_bits = 13;            // 128 KiB of amplitudes: psi and lambda of a block fit into the L2 cache
+constexpr int whole_bits = 15;            // up to here a state is one block
+constexpr int least_blocked_qubits = 12;  // measured: below, one state over the lanes is as fast
+
 struct NativeProgram {
     Schedule schedule;
     const InstructionSet* instruction_set;
     Lowered batched;                                 // lanes are samples
     mutable std::once_flag once[2];                  // one state over the lanes, in double and single precision
     mutable std::unique_ptr<Lowered> spread[2];
+    mutable BlockedPlan blocked;  // made when it is first needed
+    mutable std::once_flag once_blocked;
 };
 
 void require(bool condition, const char* sentence) {
@@ -100,8 +110,9 @@ Passes passes_without(const std::vector<std::string>& names) {
                             : name == "quartets" ? &passes.quartets
                             : name == "tangent"  ? &passes.tangent
                             : name == "spread"   ? &passes.spread
+                            : name == "blocks"   ? &passes.blocks
                                                  : nullptr;
-        require(found, "passes are frame, merge, product, prune, quartets, tangent and spread");
+        require(found, "passes are frame, merge, product, prune, quartets, tangent, spread and blocks");
         *found = false;
     }
     return passes;
@@ -170,11 +181,41 @@ struct GilReleased {
     }
 };
 
-bool poll_python() {
-    const PyGILState_STATE state = take_gil([] { return PyGILState_Ensure(); });
-    const bool interrupted = PyErr_CheckSignals() != 0;
-    PyGILState_Release(state);
-    return interrupted;
+/// A daemon thread that wakes up while the interpreter ends must not take the GIL: Python would unwind its stack by force,
+/// through frames of C++. It sleeps until the process is gone, as Python 3.14 does.
+struct SleepsIfUnwound {
+    bool arrived = false;
+    ~SleepsIfUnwound() {
+        while (!arrived) std::this_thread::sleep_for(std::chrono::hours(1));
+    }
+};
+
+void take_gil(PyThreadState* state) {
+    SleepsIfUnwound guard;
+    PyEval_RestoreThread(state);
+    guard.arrived = true;
+}
+
+/// work(poll) without the GIL; poll asks Python for pending signals and is called by this thread only.
+template <class Work>
+bool without_gil(Work work) {
+    PyThreadState* state = PyEval_SaveThread();
+    const auto poll = [&state] {
+        take_gil(state);
+        const bool stop = PyErr_CheckSignals() != 0;
+        state = PyEval_SaveThread();
+        return stop;
+    };
+    bool finished = false;
+    std::exception_ptr error;
+    try {
+        finished = work(poll);
+    } catch (const std::exception&) {
+        error = std::current_exception();
+    }
+    take_gil(state);
+    if (error) std::rethrow_exception(error);
+    return finished;
 }
 
 std::int64_t num_outputs(const NativeProgram& self) {
@@ -209,16 +250,34 @@ const Lowered& lowered_for(const NativeProgram& self, std::int64_t batch) {
     return *self.spread[which];
 }
 
+/// A few large states go through the cache block by block.
+template <class Real>
+bool uses_blocks(const NativeProgram& self, std::int64_t batch) {
+    if (!self.schedule.passes.blocks || self.schedule.program.num_qubits < least_blocked_qubits) return false;
+    if (!spreads<Real>(self, batch)) return false;
+    std::call_once(self.once_blocked, [&] { self.blocked = plan_blocked(self.schedule.program, block_bits, whole_bits); });
+    return self.blocked.supported;
+}
+
+template <class Real>
+const BlockedKernels<Real>& blocked_kernels(const NativeProgram& self) {
+    const BlockedInstructionSet* set = find_blocked_instruction_set(self.instruction_set->name);
+    if constexpr (sizeof(Real) == 8)
+        return *set->float64;
+    else
+        return *set->float32;
+}
+
 template <class Real>
 void run_released(const NativeProgram& self, const Arrays<Real>& arrays, int threads) {
-    Interrupt interrupt;
-    interrupt.poll = poll_python;
-    bool finished;
-    {
-        const nb::gil_scoped_release release;
+    const bool finished = without_gil([&](const auto& poll) {
+        Interrupt interrupt;
+        interrupt.poll = poll;
+        if (uses_blocks<Real>(self, arrays.batch))
+            return execute_blocked(self.blocked, blocked_kernels<Real>(self), arrays, threads, interrupt);
         const Lowered& lowered = lowered_for<Real>(self, arrays.batch);
-        finished = execute(self.schedule, lowered, *self.instruction_set, arrays, threads, interrupt);
-    }
+        return execute(self.schedule, lowered, *self.instruction_set, arrays, threads, interrupt);
+    });
     if (!finished) throw nb::python_error();
 }
 
@@ -313,6 +372,8 @@ nb::dict describe(const NativeProgram& self, std::int64_t batch) {
     result["instruction_set"] = self.instruction_set->name;
     result["lanes"] = lanes;
     result["spread"] = spread;
+    result["blocked"] = uses_blocks<double>(self, batch);
+    result["blocked_passes"] = self.blocked.passes.size();
     result["instructions"] = self.schedule.program.instructions.size();
     result["absorbed"] = self.schedule.absorbed;
     result["pruned"] = self.schedule.pruned;
@@ -327,6 +388,7 @@ nb::dict describe(const NativeProgram& self, std::int64_t batch) {
 
 /// Bytes of states that a call in double precision holds at a time.
 std::uint64_t bytes_needed(const NativeProgram& self, std::int64_t batch, int threads, bool backward) {
+    if (uses_blocks<double>(self, batch)) return bytes_blocked(self.blocked, 8, backward);
     const bool spread = spreads<double>(self, batch);
     const int lanes = lanes_of<double>(self), lane_bits = spread ? std::countr_zero(unsigned(lanes)) : 0;
     const std::int64_t groups = spread ? batch : (batch + lanes - 1) / lanes;

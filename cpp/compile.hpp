@@ -24,6 +24,7 @@ struct Passes {
     bool quartets = true;  // two rotations per pass
     bool tangent = true;   // tangent and cotangent forms
     bool spread = true;    // few samples: one state over the lanes
+    bool blocks = true;    // a few large states: block by block through the cache
 };
 
 struct Angle {

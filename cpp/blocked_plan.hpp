@@ -41,7 +41,7 @@ struct Pass {
     bool moves = false;  // whether `logical` is not the identity
 };
 
-struct SinglePlan {
+struct BlockedPlan {
     Program program;
     bool supported = false;
     const char* objection = "";
@@ -55,6 +55,6 @@ struct SinglePlan {
 std::uint64_t spread(std::size_t index, const std::vector<int>& targets);
 
 /// `block_bits` bits of a block; programs of at most `whole_bits` qubits are one block that is never moved.
-SinglePlan plan_single(Program program, int block_bits, int whole_bits);
+BlockedPlan plan_blocked(Program program, int block_bits, int whole_bits);
 
 }  // namespace ketgrad

@@ -22,7 +22,7 @@ struct WordTurn {
 };
 
 template <class Real>
-struct SingleKernels {
+struct BlockedKernels {
     int lanes;
     void (*turn)(Real* psi, std::uint64_t rows, const WordTurn<Real>& turn);
     void (*turn_two)(Real* psi, std::uint64_t rows, const WordTurn<Real>& first, const WordTurn<Real>& second);
@@ -50,13 +50,13 @@ struct SingleKernels {
     double (*dot)(const Real* a, const Real* b, std::uint64_t rows);
 };
 
-struct SingleInstructionSet {
-    const SingleKernels<double>* float64;
-    const SingleKernels<float>* float32;
+struct BlockedInstructionSet {
+    const BlockedKernels<double>* float64;
+    const BlockedKernels<float>* float32;
 };
 
-extern "C" const SingleInstructionSet* ketgrad_single_avx512();
-extern "C" const SingleInstructionSet* ketgrad_single_avx2();
-extern "C" const SingleInstructionSet* ketgrad_single_baseline();
+extern "C" const BlockedInstructionSet* ketgrad_blocked_avx512();
+extern "C" const BlockedInstructionSet* ketgrad_blocked_avx2();
+extern "C" const BlockedInstructionSet* ketgrad_blocked_baseline();
 
 }  // namespace ketgrad

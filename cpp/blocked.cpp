@@ -1,4 +1,4 @@
-#include "single.hpp"
+#include "blocked.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -52,8 +52,8 @@ struct Turning {
 
 template <class Real>
 struct Call {
-    const SinglePlan& single;
-    const SingleKernels<Real>& kernels;
+    const BlockedPlan& blocked;
+    const BlockedKernels<Real>& kernels;
     const Arrays<Real>& arrays;
     Interrupt& interrupt;
     int threads, lane_bits;
@@ -65,7 +65,7 @@ struct Call {
     Buffer<Real> psi, lambda;
     std::vector<double> gradient;  // per operation: d loss / d reduced angle
 
-    const Program& program() const { return single.program; }
+    const Program& program() const { return blocked.program; }
     int num_bits() const { return program().num_qubits; }
     u64 amplitudes() const { return u64(1) << num_bits(); }
 };
@@ -114,9 +114,9 @@ void load_slots(Call<Real>& call) {
 template <class Real>
 void load_turnings(Call<Real>& call) {
     call.frame = PauliFrame{};
-    call.turnings.assign(call.single.ops.size(), {});
-    for (std::size_t i = 0; i < call.single.ops.size(); ++i) {
-        const PauliOp& op = call.single.ops[i];
+    call.turnings.assign(call.blocked.ops.size(), {});
+    for (std::size_t i = 0; i < call.blocked.ops.size(); ++i) {
+        const PauliOp& op = call.blocked.ops[i];
         if (op.is_cnot()) {
             call.frame.cnot(op.control, op.target);
             continue;
@@ -212,7 +212,7 @@ void prepare_diagonal(const Call<Real>& call, const Layer& layer, int bits, Prep
     for (const Entry& entry : layer.entries) {
         const Phase phase{entry.z & low_mask, entry.z >> bits, entry.outside, -call.turnings[entry.op].half, entry.op};
         prepared.phases.push_back(phase);
-        prepared.has_parameters |= call.single.ops[entry.op].instruction >= 0;
+        prepared.has_parameters |= call.blocked.ops[entry.op].instruction >= 0;
         if (phase.low == 0)
             prepared.high.push_back(phase);
         else if (phase.high || phase.outside)
@@ -558,7 +558,7 @@ void run_pass(Call<Real>& call, const Pass& pass, bool backward) {
     const bool copies = pass.moves || pass.bits.back() != bits - 1;
     std::vector<Worker<Real>> workers = make_workers(call, bits, copies, backward);
     const u64 blocks = u64(1) << (call.num_bits() - bits), parts = std::min<u64>(blocks, most_parts);
-    const std::size_t count = call.single.ops.size();
+    const std::size_t count = call.blocked.ops.size();
     std::vector<double> partial(backward ? parts * count : 0, 0.0);
     in_parts(call, blocks, [&](u64 part, u64 first, u64 last, int index) {
         Worker<Real>& worker = workers[index];
@@ -683,7 +683,7 @@ std::vector<StoredObservable<Real>> store_observables(const Call<Real>& call, in
         auto& result = stored.emplace_back();
         for (const Word& word : observable) {
             const double coefficient = call.frame.anticommutes(word.x, word.z) ? -word.coefficient : word.coefficient;
-            const u64 x = select(call.single.flips, word.x), z = select(call.single.parities, word.z);
+            const u64 x = select(call.blocked.flips, word.x), z = select(call.blocked.parities, word.z);
             if (x)
                 result.words.push_back({make_word<Real>(x, z, std::popcount(word.x & word.z) & 3, call.lane_bits),
                                         Real(coefficient)});
@@ -743,7 +743,7 @@ void for_amplitudes(const Call<Real>& call, Visit visit) {
     std::vector<u64> images(call.num_bits(), 0);
     for (int b = 0; b < call.num_bits(); ++b)
         for (int p = 0; p < call.num_bits(); ++p)
-            if (call.single.parities[b] >> p & 1) images[p] |= u64(1) << b;
+            if (call.blocked.parities[b] >> p & 1) images[p] |= u64(1) << b;
     const Addresses addresses = addresses_of(images, {});
     const Complex even = call.frame.phase * call.scale;
     for (u64 p = 0; p < call.amplitudes(); ++p) {
@@ -796,10 +796,7 @@ std::int64_t outputs_of(const Program& program) {
 }
 
 template <class Real>
-void answer(Call<Real>& call) {
-    const std::int64_t width = outputs_of(call.program()), offset = call.sample * width;
-    const Real* cotangent = call.arrays.cotangent ? call.arrays.cotangent + offset : nullptr;
-    Real* values = call.arrays.values + offset;
+void answer_with(Call<Real>& call, const Real* cotangent, Real* values) {
     if (call.program().question == Question::expect)
         expectations(call, cotangent, values);
     else if (call.program().question == Question::probabilities)
@@ -808,14 +805,27 @@ void answer(Call<Real>& call) {
         state_vector(call, cotangent, values);
 }
 
+/// Values, and lambda when there is a cotangent; with a slope the cotangent depends on the values, so these come first.
+template <class Real>
+void answer(Call<Real>& call) {
+    const std::int64_t width = outputs_of(call.program()), offset = call.sample * width;
+    const Real* cotangent = call.arrays.cotangent ? call.arrays.cotangent + offset : nullptr;
+    Real* values = call.arrays.values + offset;
+    if (!call.arrays.slope) return answer_with(call, cotangent, values);
+    answer_with<Real>(call, nullptr, values);
+    std::vector<Real> total(cotangent, cotangent + width);
+    for (std::int64_t k = 0; k < width; ++k) total[k] += call.arrays.slope[offset + k] * values[k];
+    answer_with<Real>(call, total.data(), values);
+}
+
 // ------------------------------------------------------------------------------------------------ samples
 
 template <class Real>
 void chain(Call<Real>& call) {
     const Program& program = call.program();
     std::vector<double> dslots(call.slots.size(), 0.0);
-    for (std::size_t i = 0; i < call.single.ops.size(); ++i) {
-        const PauliOp& op = call.single.ops[i];
+    for (std::size_t i = 0; i < call.blocked.ops.size(); ++i) {
+        const PauliOp& op = call.blocked.ops[i];
         if (op.instruction < 0) continue;
         const double g = call.gradient[i] * call.turnings[i].direction * op.scale;
         for (const Term& term : program.instructions[op.instruction].angle) {
@@ -836,20 +846,20 @@ void run_sample(Call<Real>& call) {
     load_slots(call);
     load_turnings(call);
     start(call);
-    for (const Pass& pass : call.single.passes) run_pass(call, pass, false);
+    for (const Pass& pass : call.blocked.passes) run_pass(call, pass, false);
     answer(call);
     if (!call.arrays.cotangent) return;
-    call.gradient.assign(call.single.ops.size(), 0.0);
-    for (std::size_t p = call.single.passes.size(); p-- > 0;) run_pass(call, call.single.passes[p], true);
+    call.gradient.assign(call.blocked.ops.size(), 0.0);
+    for (std::size_t p = call.blocked.passes.size(); p-- > 0;) run_pass(call, call.blocked.passes[p], true);
     chain(call);
 }
 
 }  // namespace
 
 template <class Real>
-bool execute_single(const SinglePlan& single, const SingleKernels<Real>& kernels,
+bool execute_blocked(const BlockedPlan& blocked, const BlockedKernels<Real>& kernels,
                     const Arrays<Real>& arrays, int threads, Interrupt& interrupt) {
-    Call<Real> call{single, kernels, arrays, interrupt, threads, std::countr_zero(unsigned(kernels.lanes)),
+    Call<Real> call{blocked, kernels, arrays, interrupt, threads, std::countr_zero(unsigned(kernels.lanes)),
                     0, {}, {}, {}, 1, {}, {}, {}};
     const std::size_t reals = 2 * call.amplitudes();
     call.psi = allocate<Real>(reals);
@@ -866,22 +876,22 @@ bool execute_single(const SinglePlan& single, const SingleKernels<Real>& kernels
     return true;
 }
 
-std::uint64_t bytes_single(const SinglePlan& single, int real_size, bool backward) {
-    return (std::uint64_t(2) << single.program.num_qubits) * std::uint64_t(real_size) * (backward ? 2 : 1);
+std::uint64_t bytes_blocked(const BlockedPlan& blocked, int real_size, bool backward) {
+    return (std::uint64_t(2) << blocked.program.num_qubits) * std::uint64_t(real_size) * (backward ? 2 : 1);
 }
 
-const SingleInstructionSet* find_single_instruction_set(const char* name) {
+const BlockedInstructionSet* find_blocked_instruction_set(const char* name) {
     const std::string_view wanted(name);
 #if defined(__x86_64__)
-    if (wanted == "avx512") return ketgrad_single_avx512();
-    if (wanted == "avx2") return ketgrad_single_avx2();
+    if (wanted == "avx512") return ketgrad_blocked_avx512();
+    if (wanted == "avx2") return ketgrad_blocked_avx2();
 #endif
-    return wanted == "baseline" ? ketgrad_single_baseline() : nullptr;
+    return wanted == "baseline" ? ketgrad_blocked_baseline() : nullptr;
 }
 
-template bool execute_single<double>(const SinglePlan&, const SingleKernels<double>&, const Arrays<double>&,
+template bool execute_blocked<double>(const BlockedPlan&, const BlockedKernels<double>&, const Arrays<double>&,
                                      int, Interrupt&);
-template bool execute_single<float>(const SinglePlan&, const SingleKernels<float>&, const Arrays<float>&, int,
+template bool execute_blocked<float>(const BlockedPlan&, const BlockedKernels<float>&, const Arrays<float>&, int,
                                     Interrupt&);
 
 }  // namespace ketgrad

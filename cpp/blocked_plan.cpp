@@ -1,4 +1,4 @@
-#include "single_plan.hpp"
+#include "blocked_plan.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -253,8 +253,8 @@ std::uint64_t spread(std::size_t index, const std::vector<int>& targets) {
     return mask;
 }
 
-SinglePlan plan_single(Program program, int block_bits, int whole_bits) {
-    SinglePlan plan;
+BlockedPlan plan_blocked(Program program, int block_bits, int whole_bits) {
+    BlockedPlan plan;
     plan.program = std::move(program);
     if (const char* objection = lower(plan.program, plan.ops)) {
         plan.objection = objection;

@@ -1,20 +1,20 @@
 // Execution of a program on one state at a time: lanes are the lowest bits of the index. For large states and small batches.
 #pragma once
 #include "engine.hpp"
-#include "single_kernels.hpp"
-#include "single_plan.hpp"
+#include "blocked_kernels.hpp"
+#include "blocked_plan.hpp"
 
 namespace ketgrad {
 
 /// As `execute` in engine.hpp, sample by sample. Needs single.supported and at least as many amplitudes as lanes.
 template <class Real>
-bool execute_single(const SinglePlan& single, const SingleKernels<Real>& kernels, const Arrays<Real>& arrays,
+bool execute_blocked(const BlockedPlan& blocked, const BlockedKernels<Real>& kernels, const Arrays<Real>& arrays,
                     int threads, Interrupt& interrupt);
 
 /// Bytes of states: psi, and lambda when `backward`.
-std::uint64_t bytes_single(const SinglePlan& single, int real_size, bool backward);
+std::uint64_t bytes_blocked(const BlockedPlan& blocked, int real_size, bool backward);
 
 /// The kernels for a single state of the instruction set with that name.
-const SingleInstructionSet* find_single_instruction_set(const char* name);
+const BlockedInstructionSet* find_blocked_instruction_set(const char* name);
 
 }  // namespace ketgrad

@@ -1,13 +1,13 @@
 // Compiled once per instruction set (KETGRAD_TARGET, KETGRAD_VECTOR_BYTES), like kernels.cpp: everything in an anonymous
 // namespace, no library function.
-#include "single_kernels.hpp"
+#include "blocked_kernels.hpp"
 
 #define KETGRAD_NAME(prefix, target) prefix##target
-#define KETGRAD_SYMBOL(target) KETGRAD_NAME(ketgrad_single_, target)
+#define KETGRAD_SYMBOL(target) KETGRAD_NAME(ketgrad_blocked_, target)
 
 namespace {
 
-using ketgrad::SingleKernels;
+using ketgrad::BlockedKernels;
 using ketgrad::WordTurn;
 using u64 = std::uint64_t;
 
@@ -475,15 +475,15 @@ double dot(const Real* a, const Real* b, u64 rows) {
 }
 
 template <class Real>
-constexpr SingleKernels<Real> kernels = {
+constexpr BlockedKernels<Real> kernels = {
     lanes<Real>,     turn<Real>,         turn_two<Real>,      turn_back<Real>, turn_two_back<Real>, transform<Real>,
     exponentials<Real>, multiply<Real>, multiply_back<Real>, scale<Real>,     add_word<Real>,      add_diagonal<Real>,
     accumulate<Real>, dot<Real>,
 };
 
-constexpr ketgrad::SingleInstructionSet instruction_set = {&kernels<double>, &kernels<float>};
+constexpr ketgrad::BlockedInstructionSet instruction_set = {&kernels<double>, &kernels<float>};
 
 }  // namespace
 
-extern "C" const ketgrad::SingleInstructionSet* KETGRAD_SYMBOL(KETGRAD_TARGET)();
-extern "C" const ketgrad::SingleInstructionSet* KETGRAD_SYMBOL(KETGRAD_TARGET)() { return &instruction_set; }
+extern "C" const ketgrad::BlockedInstructionSet* KETGRAD_SYMBOL(KETGRAD_TARGET)();
+extern "C" const ketgrad::BlockedInstructionSet* KETGRAD_SYMBOL(KETGRAD_TARGET)() { return &instruction_set; }
