@@ -235,7 +235,9 @@ def test_the_display_shows_models_means_and_time_left():
         display(Progress("done", "svm", "SVM", 0, 2, 1, 4, 3.0, 33.0, 0.75, "svm: split 1: 0.750"))
         display(Progress("done", "svm", "SVM", 1, 2, 2, 4, 12.0, 12.0, 0.25, "svm: split 2: 0.250"))
         display(Progress("failed", "mlp", "MLP", 0, 2, 3, 4, 13.0, 5.0, 0.5, "mlp: it broke"))
+        display(Progress("interrupted", "", "", 0, 2, 3, 4, 14.0, 5.0, None, "Stopped."))
     lines = output.getvalue().splitlines()
+    assert lines.pop() == "[3/4] Stopped."
     assert lines == [
         "[0/4] 2 models, 2 splits",
         "[1/4] svm: split 1: 0.750; about 33 s left",

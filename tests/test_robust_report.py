@@ -81,7 +81,9 @@ def test_r2_hostile_names_stay_text_in_charts():
         return (
             charts.interval_chart(texts[4], texts[5], rows, axis=axis, guides=guides)
             + charts.strip_chart(texts[6], texts[7], rows, axis=axis, guides=guides)
-            + charts.chance_chart("c", texts[10], [(text, (0.2, 0.3, 0.5)) for text in texts], (texts[0], texts[1], texts[2]))
+            + charts.chance_chart(
+                "c", texts[10], [(text, (0.2, 0.3, 0.5)) for text in texts], (texts[0], texts[1], texts[2])
+            )
             + charts.cost_chart(texts[8], texts[9], rows, [1.0] * len(rows), axis=axis)
         )
 

@@ -162,9 +162,8 @@ class ProgressDisplay:
 
     def line(self, event: Progress) -> str:
         """One event as one line of plain text."""
-        left = (
-            f"; about {wording.duration(event.seconds_left)} left" if (event.seconds_left or 0) >= 1 else ""
-        )
+        goes_on = event.kind not in ("interrupted", "finished") and (event.seconds_left or 0) >= 1
+        left = f"; about {wording.duration(event.seconds_left)} left" if goes_on else ""
         return f"[{event.done}/{event.total}] {visible(event.message, 300)}{left}"
 
     def picture(self) -> Any:
