@@ -212,23 +212,44 @@ def test_q10_a_sparse_matrix_is_refused_by_name():
         F(WEIGHTS, sparse.csr_matrix(np.ones((2, 3))))
 
 
-def test_q10_a_huge_angle_is_taken_modulo_2_pi_with_a_note_on_its_digits():
-    with pytest.warns(UserWarning, match=r"weights\[0\] is 1e\+300: angles count modulo 2 pi"):
-        value = F([1e300, 0.0], INPUTS)
-    assert value[0] == pytest.approx(np.cos(1e300), abs=1e-9)
-    with pytest.warns(UserWarning, match="apart"):
+def test_q10_a_large_angle_is_taken_modulo_2_pi_with_a_note_on_its_digits():
+    for size in (1e9, 1e12, 8e15):
+        with pytest.warns(UserWarning, match=r"weights\[0\] is .*: angles count modulo 2 pi, .* apart"):
+            value = F([size, 0.0], INPUTS)
+        assert value[0] == pytest.approx(np.cos(size), abs=1e-12)
+    with pytest.warns(UserWarning, match="float32 numbers"):
         F(np.array([1e6, 0.0], dtype=np.float32), INPUTS.astype(np.float32))
-    F([2.0**26, 0.0], INPUTS)  # no warning: errors are raised in this suite
+    F([2.0**26, 0.0], INPUTS)  # no warning: warnings are errors in this suite
 
 
-def test_an_angle_that_overflows_is_an_error_and_never_a_nan():
-    with (
-        pytest.warns(UserWarning, match="modulo 2 pi"),
-        pytest.raises(
-            ValueError, match=r"angle w\[1\] x\[0\] of ry on qubits \(1,\) \(op 1\) overflows in row 0"
+@pytest.mark.filterwarnings("ignore:.*modulo 2 pi")
+@pytest.mark.parametrize(
+    ("weights", "inputs", "message"),
+    [
+        (
+            [1e300, 0.0],
+            [0.0, 0.0, 0.0],
+            r"the angle w\[0\] of rx on qubit 0 \(op 0\) .* but is 1e\+300 in row 0",
         ),
+        ([0.0, 1e9], [1e9, 0.0, 0.0], r"the angle w\[1\] x\[0\] of ry on qubit 1 .* but is 1e\+18"),
+        ([0.0, 1e200], [1e200, 0.0, 0.0], "but is inf in row 0"),
+    ],
+    ids=str,
+)
+def test_q10_an_angle_beyond_all_digits_is_refused_and_never_a_number(weights, inputs, message):
+    with pytest.raises(ValueError, match=message):
+        F(weights, inputs)
+
+
+@pytest.mark.filterwarnings("ignore:.*modulo 2 pi")
+def test_q10_single_precision_has_fewer_digits_to_lose():
+    f = kg.expectation(CIRCUIT, kg.Pauli("Z0"), dtype=np.complex64)
+    for weights, message in (
+        ([1e9, 0.0], r"\+-2e\+07 .* 1e\+09 in row 0"),
+        ([1e300, 0.0], r"weights\[0\] is inf"),
     ):
-        F([0.0, 1e200], [1e200, 0.0, 0.0])
+        with pytest.raises(ValueError, match=message):
+            f(weights, INPUTS)
 
 
 @pytest.mark.parametrize(

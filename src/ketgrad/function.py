@@ -39,7 +39,7 @@ from ketgrad.rows import (
     angle_columns,
     chain_inputs,
     check_amplitudes,
-    check_overflow,
+    check_angles,
     common_lead,
     contiguous,
     expand,
@@ -66,7 +66,8 @@ class Function:
     weights: (..., num_weights), inputs: (..., num_inputs); the leading axes broadcast as in a NumPy generalised
     ufunc and lead the result; an argument that the circuit does not read may be left out. Shared rows are
     simulated with shared gates, never copied out. float64, unless `dtype` is complex64 or all given arrays are
-    float32. Angles count modulo 2 pi; beyond 2^26 (2^16 in float32) a warning says what is left of their digits.
+    float32. Angles count modulo 2 pi; beyond 2^26 (2^16 in float32) a warning says what is left of their digits,
+    beyond 2^53 (2^24) nothing is left and they are refused.
 
     >>> f = kg.expectation(kg.Circuit([kg.rx(kg.x[0], 0), kg.ry(kg.w[0], 0)]), kg.Pauli("Z0"))
     >>> f([0.0], [[0.0], [np.pi]]).round(6)
@@ -265,7 +266,7 @@ class Function:
         rows = align(weights, inputs, REAL_OF[dtype], dtype)
         if self.program.input_map is not None:
             rows = rows._replace(inputs=expand(self.program, rows.inputs))
-        check_overflow(self.program, rows)
+        check_angles(self.program, rows)
         if gradients.has_variable_amplitudes(self.program) and math.prod(rows.lead):
             check_amplitudes(self.program, rows)
         return rows

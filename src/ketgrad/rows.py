@@ -17,11 +17,13 @@ from ketgrad.angles import INPUT_FUNCTIONS, InputFunction
 from ketgrad.errors import KetgradValueError
 from ketgrad.memory import reserve
 from ketgrad.program import STATE_PREPARATION, Program
+from ketgrad.shifts import describe
 
 FLOAT64 = np.dtype(np.float64)
 FLOAT32 = np.dtype(np.float32)
 # A sum of squares below this holds no NaN, no infinity, and no angle of which too few digits are left.
-QUICK_BOUND = {FLOAT64: 2.0**52, FLOAT32: 2.0**32}
+QUICK_BOUND = {FLOAT64: 2.0**52, FLOAT32: 2.0**24}
+MEANINGFUL = {FLOAT64: 2.0**53, FLOAT32: 2.0**24}  # beyond, an angle has lost its place on the circle
 NORM_TOLERANCE = {FLOAT64: 1e-8, FLOAT32: 1e-4}
 INWARDS = {FLOAT64: 1e-10, FLOAT32: 1e-4}  # how far from the edge of its interval an input function is smooth
 
@@ -69,7 +71,8 @@ def contiguous(array: np.ndarray, real: np.dtype, name: str) -> np.ndarray:
     if array.dtype == real and array.flags.c_contiguous:
         return array
     reserve(array.size * real.itemsize, f"a contiguous copy of `{name}`", "Pass smaller batches.")
-    return np.ascontiguousarray(array, real).reshape(array.shape)
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is refused as such
+        return np.ascontiguousarray(array, real).reshape(array.shape)
 
 
 def angle_columns(program: Program, name: str) -> np.ndarray:
@@ -194,19 +197,25 @@ def _warn_of_infinity(program: Program, columns: np.ndarray, index: np.ndarray) 
     )
 
 
-def check_overflow(program: Program, rows: Rows) -> None:
-    """Raise if the product of two huge numbers makes an angle infinite."""
-    if max(np.abs(array).max(initial=0.0) for array in (rows.weights, rows.inputs)) < 1e15:
+def check_angles(program: Program, rows: Rows) -> None:
+    """Raise if an angle is so large that floating-point numbers of its size stand more than 1 rad apart."""
+    kind = rows.inputs.dtype
+    sizes = [np.abs(array).max(initial=0.0) for array in (rows.weights, rows.inputs)]
+    if max(sizes) <= math.sqrt(QUICK_BOUND[kind]):
         return
+    limit = MEANINGFUL[kind]
     with np.errstate(over="ignore", invalid="ignore"):
-        finite = np.isfinite(program.angles(rows.weights, rows.inputs))
-    if not finite.all():
-        row, instruction = np.argwhere(~finite)[0]
-        gate = next(o for o in program.occurrences if instruction in o.instructions)
-        raise KetgradValueError(
-            f"the angle {gate.angle!r} of {gate.gate_name} on qubits {gate.qubits} (op {gate.op_index}) overflows in "
-            f"row {row}: the numbers in `weights` and `inputs` are too large to be multiplied."
-        )
+        angles = program.angles(rows.weights.astype(float), rows.inputs.astype(float))
+    senseless = ~(np.abs(angles) <= limit)
+    if not senseless.any():
+        return
+    row, instruction = np.argwhere(senseless)[0]
+    gate = next((o for o in program.occurrences if instruction in o.instructions), None)
+    name = "a constant angle" if gate is None else f"the angle {gate.angle!r} of {describe(gate)}"
+    raise KetgradValueError(
+        f"{name} must lie within +-{limit:.1g} - {kind} numbers beyond that stand more than 1 rad apart - but is "
+        f"{angles[row, instruction]:.3g} in row {row}. Reduce it modulo 2 pi before the call."
+    )
 
 
 def check_amplitudes(program: Program, rows: Rows) -> None:
