@@ -141,6 +141,23 @@ def test_a_model_that_fails_gets_the_scores_of_the_dummy_and_its_reason_is_kept(
     assert outcome.score.scores == dummy.score.scores and outcome.score.correct == dummy.score.correct
 
 
+class Interrupted(Odd):
+    """A classifier that keeps what it has when Ctrl-C is pressed, as iterative trainers do."""
+
+    def fit(self, X, y):
+        warnings.warn("Training interrupted by user.", stacklevel=2)
+        return self
+
+
+def test_ctrl_c_that_a_trainer_swallows_still_stops_the_contest():
+    ready, rules = prepared(small_table())
+    contestant = Contestant(
+        "odd", ("Odd", "Odd"), "classical", "", "", ({},), lambda s, f: Interrupted("none")
+    )
+    with pytest.raises(KeyboardInterrupt):
+        play(contestant, ready, rules)
+
+
 def test_settings_that_fail_are_counted_and_passed_over():
     ready, rules = prepared(small_table())
     settings = ({"fault": "raise"}, {"fault": "none"})
@@ -243,7 +260,7 @@ def test_ctrl_c_returns_what_is_done_and_lists_what_is_missing(threads):
 def test_progress_tells_every_start_and_end_and_the_time_left():
     events = []
     compare(small_table(), "y", models=["linear"], threads=1, progress=events.append, **QUICK)
-    assert [event.kind for event in events] == ["plan", *["started", "done"] * 6, "finished"]
+    assert [event.kind for event in events] == ["plan", "plan", *["started", "done"] * 6, "finished"]
     ends = [event for event in events if event.kind == "done"]
     assert [event.done for event in ends] == [1, 2, 3, 4, 5, 6] and {event.total for event in events} == {6}
     assert ends[-1].seconds_left == 0 and all(event.title for event in ends)

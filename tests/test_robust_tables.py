@@ -441,6 +441,7 @@ def test_R9_wrong_options_are_refused_with_near_matches(tmp_path):
         ({"threads": 0}, "threads"),
         ({"qubits": float("nan")}, "qubits"),
         ({"candidates": 0}, "candidates"),
+        ({"candidates": 7}, "6 settings"),
         ({"decimal": "x"}, "decimal"),
         ({"drop": ["b"]}, "no column 'b'"),
     ):

@@ -64,6 +64,8 @@ def play(contestant: Contestant, prepared: Prepared, rules: Rules) -> Outcome:
     facts = _facts(contestant, prepared, rules)
     with threadpool_limits(limits=1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        # a trainer that keeps what it has when Ctrl-C is pressed says so in a warning; the contest must stop then
+        warnings.filterwarnings("error", message="Training (was )?interrupted")
         started = time.perf_counter()
         settings, failed, reason = _tune(contestant, prepared, rules, facts)
         tuned = time.perf_counter()

@@ -424,7 +424,7 @@ def _decode(kind: Any, tree: Any, where: str) -> Any:
             return tuple(_decode(each, item, f"{where}[{i}]") for i, (each, item) in enumerate(pairs))
     if origin is dict and isinstance(tree, dict):
         return {key: _decode(arguments[1], value, f"{where}.{key}") for key, value in tree.items()}
-    if kind is float and type(tree) in (int, float):
+    if kind is float and isinstance(tree, int | float) and not isinstance(tree, bool):
         return float(tree)
     if origin is None and type(tree) is kind:
         return tree

@@ -18,10 +18,10 @@ from ketgrad.referee.baselines import Contestant
 from ketgrad.referee.conclusion import Question, conclude, environment
 from ketgrad.referee.contest import Rules
 from ketgrad.referee.metrics import metrics_of
-from ketgrad.referee.progress import ProgressCallback
+from ketgrad.referee.progress import Progress, ProgressCallback
 from ketgrad.referee.results import Comparison, Protocol, Timings
 from ketgrad.referee.schedule import run_all
-from ketgrad.referee.twins import CONTESTANTS, MOST_COLUMNS_PER_QUBIT
+from ketgrad.referee.twins import CONTESTANTS, MOST_CANDIDATES, MOST_COLUMNS_PER_QUBIT
 
 REDUCTION = (
     "A quantum model uses at most {qubits} qubits. Either its qubits take all columns in turn, or the columns are"
@@ -81,6 +81,10 @@ def compare(
     clock, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
     chosen = choose_models(models)
     number = _check_numbers(seed, threads, qubits=qubits, candidates=candidates, inner_folds=inner_folds)
+    if candidates > MOST_CANDIDATES:
+        raise KetgradValueError(
+            f"every model has {MOST_CANDIDATES} settings to try, but `candidates` is {candidates}."
+        )
     seed, qubits, candidates, inner_folds = int(seed), int(qubits), int(candidates), int(inner_folds)
     raw = tables.read_table(table, rows=rows, seed=seed, separator=separator, encoding=encoding)
     question = _ask(raw, target, task, missing, drop, text, decimal)
@@ -93,6 +97,9 @@ def compare(
         question, splits, metric, chosen, (folds, repeats, seed, qubits, candidates, inner_folds)
     )
     _reserve_for_models(chosen, protocol, number)
+    if progress is not None:
+        work = (len(splits), 0, len(splits) * len(chosen), time.perf_counter() - clock)
+        progress(Progress("plan", "", "", 0, *work, None, None, f"Preparing {len(splits)} splits."))
     prepared = preparation.prepare(question.understood, question.task, splits, inner_folds, seed)
     rules = Rules(
         question.task.kind, len(question.task.classes), protocol.metrics[0], qubits, candidates, seed

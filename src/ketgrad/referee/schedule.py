@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import statistics
+import threading
 import time
 import warnings
 from collections.abc import Generator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 
 from ketgrad.referee.baselines import Contestant
@@ -56,9 +58,13 @@ def _outcomes(
     for _ in range(threads):
         reporter.started()
     # processes, not threads: each fit has one thread, so that results do not depend on how many run beside it
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+    with _interrupts_for_parent(), joblib.parallel_config(backend="loky", inner_max_num_threads=1):
         pool = joblib.Parallel(
-            n_jobs=threads, return_as="generator_unordered", pre_dispatch="all", batch_size=1, max_nbytes=None
+            n_jobs=threads,
+            return_as="generator_unordered",
+            pre_dispatch=threads,
+            batch_size=1,
+            max_nbytes=None,
         )
         results: Any = pool(joblib.delayed(_play_quietly)(*job, rules) for job in jobs)
     try:
@@ -71,10 +77,22 @@ def _outcomes(
             results.close()
 
 
+@contextmanager
+def _interrupts_for_parent() -> Generator[None, None, None]:
+    """Ignore Ctrl-C for the milliseconds in which processes start: they inherit that, this process goes on."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield  # only the main thread may change what a signal does
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _play_quietly(contestant: Contestant, prepared: Prepared, rules: Rules) -> Outcome:
     """`play` in a worker process, which leaves Ctrl-C to its parent."""
-    import signal
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return play(contestant, prepared, rules)
 

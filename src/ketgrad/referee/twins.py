@@ -127,3 +127,4 @@ QUANTUM = (
     ),
 )
 CONTESTANTS = (*CLASSICAL, *QUANTUM)
+MOST_CANDIDATES = max(len(contestant.settings) for contestant in CONTESTANTS)
