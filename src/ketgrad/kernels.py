@@ -101,7 +101,7 @@ class FidelityKernel:
     def reserve(self, num_rows: int, num_columns: int) -> None:
         """Raise `KetgradMemoryError` if the Gram matrix and the states do not fit into memory."""
         states = state_bytes(self.circuit.num_qubits, num_rows + num_columns)
-        _reserve(num_rows, num_columns, states + BLOCK_BYTES)
+        reserve_gram(num_rows, num_columns, states + BLOCK_BYTES)
 
     @cached_property
     def _states(self) -> Function:
@@ -160,12 +160,12 @@ class ProjectedKernel:
 
     def reserve(self, num_rows: int, num_columns: int) -> None:
         """Raise `KetgradMemoryError` if the Gram matrix does not fit into memory."""
-        _reserve(num_rows, num_columns, 8 * self._expectations.num_outputs * (num_rows + num_columns))
+        reserve_gram(num_rows, num_columns, 8 * self._expectations.num_outputs * (num_rows + num_columns))
 
     def scaled_to(self, X: Any) -> ProjectedKernel:
-        """The kernel with gamma = 1 / (number of observables * variance of all expectation values over X).
+        """The kernel with gamma = 1 / (sum over the observables of the variance of their values over X).
 
-        The rule of scikit-learn's gamma="scale". X: the training rows, and only those.
+        Two random rows then have the exponent -2 on average. X: the training rows, and only those.
         Raises `KetgradValueError` if the expectation values do not vary.
 
         >>> round(ProjectedKernel(kg.encodings.angle(1)).scaled_to([[0.0], [np.pi]]).gamma, 9)
@@ -175,14 +175,13 @@ class ProjectedKernel:
 
     def scaled_to_features(self, features: np.ndarray) -> ProjectedKernel:
         """As `scaled_to`, from features that are known."""
-        spread = float(np.var(features))
+        spread = float(np.var(features, axis=0).sum())
         if spread <= 1e-24:
             raise KetgradValueError(
                 "`X` must hold rows that differ - gamma is scaled by their spread - but all rows give the same "
                 "expectation values."
             )
-        gamma = 1.0 / (features.shape[1] * spread)
-        return ProjectedKernel(self.circuit, gamma, self.observables, self.executor, self.threads)
+        return ProjectedKernel(self.circuit, 1.0 / spread, self.observables, self.executor, self.threads)
 
     @cached_property
     def _expectations(self) -> Function:
@@ -242,6 +241,10 @@ def _mirror(gram: np.ndarray, rows: slice) -> None:
     gram[rows, rows] = above + above.T + np.eye(len(above))
 
 
-def _reserve(num_rows: int, num_columns: int, more_bytes: int) -> None:
+def reserve_gram(num_rows: int, num_columns: int, more_bytes: int = 0) -> None:
+    """Raise `KetgradMemoryError` if a Gram matrix and `more_bytes` beside it do not fit into memory.
+
+    >>> reserve_gram(1000, 1000)
+    """
     what = f"the kernel matrix of {num_rows} x {num_columns} entries"
     reserve(8 * num_rows * num_columns + more_bytes, what, SMALLER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -100,18 +101,25 @@ def count_gates(circuit: Circuit) -> dict[str, int]:
     }
 
 
-def class_rows(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Rows, np.ndarray]:
+Preflight = Callable[[int], None]  # raises if that many rows are too many
+
+
+def class_rows(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, preflight: Preflight | None = None
+) -> tuple[Rows, np.ndarray]:
     """Rows whose targets are class numbers, and the classes in sorted order.
 
     Classes of which every row has weight zero do not count. Raises `KetgradValueError` for fewer than two classes.
     """
     table = check_table(estimator, X, fitting=True)
+    if preflight is not None:
+        preflight(len(table))
     labels = check_classes(estimator, y, len(table))
     weights = check_sample_weight(sample_weight, len(table))
     classes, codes = np.unique(labels[weights > 0], return_inverse=True)
     if len(classes) < 2:
         raise KetgradValueError(
-            f"A classifier needs >= 2 classes, but the rows that count hold 1 class only: {classes[0]!r}."
+            f"A classifier needs >= 2 classes, but the rows that count hold 1 class only: {classes.tolist()[0]!r}."
         )
     all_codes = np.zeros(len(table), dtype=np.int64)
     all_codes[weights > 0] = codes
@@ -125,10 +133,12 @@ def class_rows(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Rows
 
 
 def number_rows(
-    estimator: Any, X: Any, y: Any, sample_weight: Any, *, columns: bool
+    estimator: Any, X: Any, y: Any, sample_weight: Any, *, columns: bool, preflight: Preflight | None = None
 ) -> tuple[Rows, np.ndarray, np.ndarray]:
     """Rows whose targets are scaled to mean 0 and deviation 1, with that mean and deviation per output."""
     table = check_table(estimator, X, fitting=True)
+    if preflight is not None:
+        preflight(len(table))
     targets = check_numbers(estimator, y, len(table), columns=columns)
     weights = check_sample_weight(sample_weight, len(table))
     rows = _rows(estimator, table, targets, weights)

@@ -16,6 +16,7 @@ from ketgrad.encodings import encoding_named
 from ketgrad.errors import KetgradTypeError, KetgradValueError, near_matches
 from ketgrad.patterns import check_count, groups
 
+INTERIOR = 0.95  # at the ends of [-1, 1] arccos has no derivative
 SCALINGS = ("auto", "standard", "range", "none")
 MOST_UPLOADS = 512  # features beyond this make a circuit of thousands of gates: reduce them first
 AUTOMATIC_SCALING = {"chebyshev": "range", "amplitude": "none", "basis": "none"}  # all others: "standard"
@@ -219,11 +220,11 @@ def learn_scaling(
 ) -> Scaling:
     """The scaling of that name, fitted on weighted rows.
 
-    "standard": mean 0 and standard deviation 1 per column; "range": the training rows fill [-1, 1], later rows are
-    clipped to it; "none": as given; "auto": what the encoding asks for. `factor` multiplies the outcome.
+    "standard": mean 0 and standard deviation 1 per column; "range": the training rows fill [-0.95, 0.95], later
+    rows are clipped to it; "none": as given; "auto": what the encoding asks for. `factor` multiplies the outcome.
 
     >>> learn_scaling("range", None, np.array([[0.0], [4.0]]), np.ones(2))(np.array([[1.0], [9.0]])).ravel()
-    array([-0.5,  1. ])
+    array([-0.475,  0.95 ])
     """
     if not isinstance(name, str) or name not in SCALINGS:
         raise KetgradValueError(f"There is no scaling {name!r}. {near_matches(str(name), SCALINGS)}")
@@ -234,7 +235,7 @@ def learn_scaling(
         return Scaling(np.zeros(columns), np.ones(columns), np.inf, 1.0)
     if name == "range":
         low, high = table.min(axis=0), table.max(axis=0)
-        center, width, limit, factor = low / 2 + high / 2, high / 2 - low / 2, 1.0, 1.0
+        center, width, limit, factor = low / 2 + high / 2, high / 2 - low / 2, 1.0, INTERIOR
     else:
         center, width = weighted_moments(table, weights)
         limit = np.inf
@@ -257,5 +258,7 @@ def weighted_moments(columns: np.ndarray, weights: np.ndarray) -> tuple[np.ndarr
     constant = (columns == columns[0]).all(axis=0)
     with np.errstate(over="ignore", invalid="ignore"):  # an overflow shows as a spread that is not finite
         center = np.where(constant, columns[0], (shares[:, None] * columns).sum(axis=0))
-        spread = np.sqrt((shares[:, None] * (columns - center) ** 2).sum(axis=0))
+        reach = np.abs(columns - center).max(axis=0)
+        unit = np.where(reach > 0, reach, 1.0)  # squares of 1e-300 would vanish, those of 1e300 overflow
+        spread = unit * np.sqrt((shares[:, None] * ((columns - center) / unit) ** 2).sum(axis=0))
     return center, np.where(constant, 0.0, spread)

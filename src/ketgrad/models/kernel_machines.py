@@ -11,7 +11,7 @@ from sklearn.svm import SVC, SVR
 
 from ketgrad.circuit import Circuit
 from ketgrad.errors import KetgradTypeError, KetgradValueError
-from ketgrad.kernels import FidelityKernel, Kernel, ProjectedKernel
+from ketgrad.kernels import FidelityKernel, Kernel, ProjectedKernel, reserve_gram
 from ketgrad.models.base import Estimator, Rows, Summary, class_rows, count_gates, number_rows
 from ketgrad.models.designs import Design, learn_scaling
 
@@ -85,7 +85,7 @@ class KernelClassifier(ClassifierMixin, Estimator):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> KernelClassifier:
         """Fit to rows X (n, num_features) and labels y (n,) of any kind; returns self."""
-        rows, classes = class_rows(self, X, y, sample_weight)
+        rows, classes = class_rows(self, X, y, sample_weight, _preflight)
         machine = SVC(kernel="precomputed", C=self.C, tol=self.tolerance, break_ties=len(classes) > 2)
         _fit_machine(self, machine, rows)
         self.classes_ = classes
@@ -93,15 +93,12 @@ class KernelClassifier(ClassifierMixin, Estimator):
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores (n, num_classes); for two classes (n,), positive where the second one is predicted."""
-        return self._compared(X, "decision_function")
+        return _ask_machine(self, X, "decision_function")
 
     def predict(self, X: Any) -> np.ndarray:
         """The class of each row."""
         codes = _ask_machine(self, X, "predict")
         return self.classes_[codes]
-
-    def _compared(self, X: Any, question: str) -> np.ndarray:
-        return _ask_machine(self, X, question)
 
 
 class KernelRegressor(RegressorMixin, Estimator):
@@ -155,7 +152,7 @@ class KernelRegressor(RegressorMixin, Estimator):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> KernelRegressor:
         """Fit to rows X (n, num_features) and targets y (n,); returns self."""
-        rows, mean, scale = number_rows(self, X, y, sample_weight, columns=False)
+        rows, mean, scale = number_rows(self, X, y, sample_weight, columns=False, preflight=_preflight)
         _fit_machine(
             self, SVR(kernel="precomputed", C=self.C, epsilon=self.epsilon, tol=self.tolerance), rows
         )
@@ -165,6 +162,11 @@ class KernelRegressor(RegressorMixin, Estimator):
     def predict(self, X: Any) -> np.ndarray:
         """Targets for rows X, in the unit of those given to `fit`."""
         return _ask_machine(self, X, "predict") * self.target_scale_ + self.target_mean_
+
+
+def _preflight(num_rows: int) -> None:
+    """Refuse before any work; rows that occur twice are counted twice here, which takes no time."""
+    reserve_gram(num_rows, num_rows)
 
 
 def _fit_machine(model: Any, machine: Any, rows: Rows) -> None:
@@ -178,6 +180,7 @@ def _fit_machine(model: Any, machine: Any, rows: Rows) -> None:
     features = kernel.features(np.ascontiguousarray(scaling(rows.table)[:, : kernel.circuit.num_inputs]))
     if isinstance(kernel, ProjectedKernel) and isinstance(model.kernel, str) and model.gamma == "scale":
         kernel = kernel.scaled_to_features(features)
+    machine.random_state = 0  # else scikit-learn would draw from NumPy's global generator
     try:
         machine.fit(kernel.compare(features), rows.targets, sample_weight=rows.weights)
     except ValueError as error:  # scikit-learn words what is wrong with C, epsilon or tol

@@ -103,12 +103,14 @@ def merge_rows(
     A row that occurs twice is simulated once. It also makes a fit independent of the order of the rows, to the
     last bit, and makes a weight of 2 the same as a row given twice. Cost: O(n log n).
     """
-    columns = targets.reshape(len(targets), -1)
     kept = weights > 0
+    columns = targets.reshape(len(targets), -1)
     joined = np.column_stack([table, columns])[kept] + 0.0  # + 0.0: -0.0 and 0.0 are one value
-    distinct, owner = np.unique(joined, axis=0, return_inverse=True)
-    totals = np.bincount(owner.ravel(), weights=weights[kept], minlength=len(distinct))
-    width = table.shape[1]
+    order = np.lexsort(joined.T[::-1])
+    ordered = joined[order]
+    starts = np.append(True, (ordered[1:] != ordered[:-1]).any(axis=1))
+    totals = np.bincount(np.cumsum(starts) - 1, weights=weights[kept][order])
+    distinct, width = ordered[starts], table.shape[1]
     return distinct[:, :width].copy(), distinct[:, width:].reshape(-1, *targets.shape[1:]), totals
 
 
@@ -210,7 +212,7 @@ def _refuse_gaps(table: np.ndarray, names: list[str]) -> None:
 
 def _refuse_target_gaps(y: np.ndarray) -> None:
     if y.dtype.kind == "O":
-        missing = np.array([entry is None or entry != entry for entry in y.ravel()]).reshape(y.shape)
+        missing = np.array([_is_gap(entry) for entry in y.ravel()], dtype=bool).reshape(y.shape)
         infinite = np.zeros(y.shape, bool)
     elif y.dtype.kind in "fc":
         missing, infinite = np.isnan(y), np.isinf(y)
@@ -226,6 +228,14 @@ def _refuse_target_gaps(y: np.ndarray) -> None:
                 f"{what} {rows.size} such {'row' if rows.size == 1 else 'rows'} of {len(y)}, the first is row "
                 f"{rows[0]}. A row without a target teaches nothing: drop it."
             )
+
+
+def _is_gap(entry: Any) -> bool:
+    """None, NaN, and the missing values of pandas, whose comparison is neither true nor false."""
+    try:
+        return entry is None or bool(entry != entry)
+    except TypeError:
+        return True
 
 
 def _refuse_no_target(estimator: Any, y: Any) -> None:

@@ -34,7 +34,7 @@ class VariationalClassifier(ClassifierMixin, Estimator):
     num_layers: of the default circuit, the re-uploading encoding and the ansatz.
     entangle: False removes every gate on two or more qubits from whatever circuit there is, and changes nothing
         else: the twin that shows what the entanglement contributes.
-    scaling: "standard", "range" ([-1, 1], clipped), "none" (radians as given), or "auto": "standard" except for
+    scaling: "standard", "range" ([-0.95, 0.95], clipped), "none" (radians as given), or "auto": "standard" except for
         encodings that ask for something else (Chebyshev: "range"; amplitude and basis: "none").
     observables: Pauli sums; None for Z and X of each qubit.
     loss: "cross_entropy", "hinge" (then without probabilities), or a function as in `kg.losses`.
