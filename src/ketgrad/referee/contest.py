@@ -140,9 +140,9 @@ def _fit_and_score(
         fitted = time.perf_counter()
         prediction = predict(estimator, part.X_test, rules.task, rules.num_classes)
         finished = time.perf_counter()
-    except (
-        Exception
-    ) as error:  # a contestant may come from anywhere and fail in any way; the failure is listed
+    except Warning as error:
+        raise KeyboardInterrupt from error
+    except Exception as error:  # a contestant may fail in any way; the failure is listed
         return f"{type(error).__name__}: {_first_line(error)}"
     scores = score(rules.task, part.y_test, prediction, rules.num_classes)
     right = None if rules.task == "regression" else int((prediction.labels == part.y_test).sum())
