@@ -401,6 +401,53 @@ def test_what_is_no_circuit_or_observable_is_refused():
             make()
 
 
+NONSENSE = [
+    np.nan, np.inf, "a", None, object(), b"x", 1j, {}, [], [[]], [None], [np.nan], np.array(None), -1, 0, 2**70, 1e300,
+    np.zeros((2, 2, 2)), True, [[1, 2], [3]], set(), type, lambda: 0, np.ma.masked, "native",
+]  # fmt: skip
+
+
+def callables_with_one_argument_open():
+    z, options = kg.Pauli("Z0"), ("executor", "gradient", "shots", "dtype", "threads", "seed")
+    small = kg.Circuit([kg.rx(kg.w[0], 0), kg.ry(kg.x[0], 1), kg.cx(0, 1)])
+    for f in (kg.expectation(small, z), kg.state(small), kg.expectation(small, z, shots=5)):
+        cotangent = np.ones(f.num_outputs)
+        yield lambda bad, f=f: f(bad, [1.0])
+        yield lambda bad, f=f: f([1.0], bad)
+        yield lambda bad, f=f, c=cotangent: f.vjp(bad, [1.0], c)
+        yield lambda bad, f=f: f.vjp([1.0], [1.0], bad)
+        yield lambda bad, f=f: f.jacobian([1.0], bad)
+    for name in options:
+        yield lambda bad, name=name: kg.expectation(small, z, **{name: bad})
+        yield lambda bad, name=name: kg.probabilities(small, **{name: bad})
+    yield from (kg.state, kg.probabilities, kg.check_gradients)
+    yield lambda bad: kg.expectation(bad, z)
+    yield lambda bad: kg.expectation(small, bad)
+    yield lambda bad: kg.expectation(small, [bad])
+    yield lambda bad: kg.probabilities(small, bad)
+    yield lambda bad: kg.probabilities(small, [bad])
+    yield lambda bad: kg.samples(small, shots=bad)
+    yield lambda bad: kg.samples(small, shots=1, packed=bad)
+    for name in ("points", "seed", "tolerance"):
+        yield lambda bad, name=name: kg.check_gradients(kg.expectation(small, z), **{name: bad})
+    for name in ("step", "order"):
+        yield lambda bad, name=name: kg.FiniteDifference(**{name: bad})
+    for name in ("step", "num_samples", "seed"):
+        yield lambda bad, name=name: kg.gradients.SPSA(**{name: bad})
+
+
+def test_g6_nonsense_in_any_argument_is_taken_as_documented_or_refused_in_our_words():
+    """Never another exception, never a NaN out of a NaN that was not refused."""
+    for call in callables_with_one_argument_open():
+        for bad in NONSENSE:
+            try:
+                result = call(bad)
+            except kg.KetgradError:
+                continue
+            if isinstance(result, np.ndarray):
+                assert np.isfinite(result).all()
+
+
 # -- memory ---------------------------------------------------------------------------------------------------------
 
 QUESTIONS: dict[str, Any] = {

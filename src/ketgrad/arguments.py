@@ -161,9 +161,8 @@ def check_width(array: np.ndarray | None, name: str, letter: str, width: int) ->
 
 def as_cotangent(cotangent: Any, shape: tuple[int, ...], complex_valued: bool) -> np.ndarray:
     """The cotangent as an array of `shape`, broadcast over missing leading axes."""
-    if complex_valued and np.asarray(cotangent).dtype.kind == "c":
-        array = np.asarray(cotangent)
-    else:
+    array = _complex_array(cotangent) if complex_valued else None
+    if array is None:
         array = real_array(cotangent, "cotangent")
     check_finite(array, "cotangent")
     if array.shape == shape:
@@ -175,3 +174,12 @@ def as_cotangent(cotangent: Any, shape: tuple[int, ...], complex_valued: bool) -
     raise KetgradValueError(
         f"`cotangent` must have shape {shape} - one number for each output - but has shape {array.shape}."
     )
+
+
+def _complex_array(value: Any) -> np.ndarray | None:
+    """The array of complex numbers that this is; None for anything else."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of unequal lengths: refused by `real_array`
+        return None
+    return array if array.dtype.kind == "c" else None

@@ -28,6 +28,7 @@ from ketgrad.questions import (
     check_circuit,
     complex_type,
     fixed_seed,
+    flag,
     hermitian_sums,
     measured_qubits,
     shot_count,
@@ -438,7 +439,7 @@ def samples(
     """
     check_circuit(circuit, complex_type(dtype).itemsize)
     question = Samples(shot_count(shots))
-    return _function(circuit, question, executor, None, shots, dtype, threads, seed, bool(packed))
+    return _function(circuit, question, executor, None, shots, dtype, threads, seed, flag(packed, "packed"))
 
 
 def _function(

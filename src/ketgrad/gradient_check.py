@@ -95,8 +95,8 @@ def check_gradients(
     """
     if not isinstance(function, Function):
         raise KetgradTypeError(f"`function` must be a kg.Function, but is {type(function).__name__}.")
-    if isinstance(points, bool) or not isinstance(points, int) or points < 1:
-        raise KetgradValueError(f"`points` must be a positive integer, but is {points!r}.")
+    if isinstance(points, bool) or not isinstance(points, int) or not 0 < points <= 10**6:
+        raise KetgradValueError(f"`points` must be an integer from 1 to 10^6, but is {points!r}.")
     rules = _two_rules(function)
     bound = tolerance
     if bound is None:

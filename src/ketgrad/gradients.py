@@ -222,7 +222,7 @@ class FiniteDifference:
     order: int = 2
 
     def __post_init__(self) -> None:
-        if self.order not in (2, 4):
+        if not isinstance(self.order, int) or self.order not in (2, 4):
             raise KetgradValueError(f"`order` must be 2 or 4, but is {self.order!r}.")
         if self.step is not None:
             check_positive(self.step, "step")

@@ -23,8 +23,11 @@ COMPLEX64 = np.dtype(np.complex64)
 def complex_type(dtype: Any) -> np.dtype:
     """The type of the amplitudes, of which there are two."""
     for kind in (COMPLEX128, COMPLEX64):
-        if dtype in (kind, kind.type, kind.name):
+        named = dtype.name if isinstance(dtype, np.dtype) else dtype
+        if named is kind.type or (isinstance(named, str) and named == kind.name):
             return kind
+    if dtype is complex:
+        return COMPLEX128
     raise KetgradTypeError(
         f"`dtype` must be complex128 or complex64, the type of the amplitudes, but is {dtype!r}."
     )
@@ -76,6 +79,7 @@ def check_circuit(circuit: Any, itemsize: int) -> None:
 def hermitian_sums(observables: Any, num_qubits: int) -> tuple[PauliSum, ...]:
     """One Pauli sum or several, all Hermitian and inside the register."""
     several = isinstance(observables, Iterable) and not isinstance(observables, PauliSum | str)
+    several = several and np.ndim(observables) == 1 if isinstance(observables, np.ndarray) else several
     sums: tuple[Any, ...] = tuple(observables) if several else (observables,)
     if not sums:
         raise KetgradValueError("`observables` must hold at least one Pauli sum, but is empty.")
@@ -123,3 +127,10 @@ def measured_qubits(qubits: Any, num_qubits: int) -> tuple[int, ...]:
         if qubit in places[:k]:
             raise KetgradValueError(f"`qubits` must differ, but names qubit {qubit} twice.")
     return places
+
+
+def flag(value: Any, name: str) -> bool:
+    """A boolean, and nothing that merely counts as one."""
+    if not isinstance(value, bool | np.bool_):
+        raise KetgradTypeError(f"`{name}` must be True or False, but is {value!r}.")
+    return bool(value)
