@@ -137,6 +137,14 @@ def test_every_ansatz_has_exact_gradients(name):
     assert np.allclose(gradient, numeric, atol=1e-7)
 
 
+@pytest.mark.parametrize("name", ANSATZE)
+def test_every_ansatz_with_bound_weights_survives_openqasm(name):
+    circuit = ANSATZE[name](3)
+    circuit = circuit.bind(RNG.normal(size=circuit.num_weights))
+    ours, read = (kg.state(c, executor="reference")() for c in (circuit, kg.from_qasm(circuit.to_qasm())))
+    assert abs(np.vdot(ours, read)) == pytest.approx(1, abs=1e-12)
+
+
 def test_qaoa_is_farhis_state_of_minus_the_cost():
     edges = [(0, 1, 1.0), (1, 2, 0.5), (0, 2, 2.0)]
     cost = kg.hamiltonians.maxcut(edges) + kg.Pauli("0.3 Z1 - 0.7 Z0 Z1 Z2")

@@ -89,6 +89,28 @@ def test_every_encoding_reads_all_its_inputs_and_treats_a_batch_row_by_row(name,
         assert np.allclose(state(circuit, row, weights), one, atol=1e-14)
 
 
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_numbers_in_place_of_the_inputs_give_the_same_state(name):
+    circuit, inputs = ENCODINGS[name](3), [0.3, -0.4, 0.5]
+    weights = RNG.normal(size=circuit.num_weights)
+    fixed = circuit.encode(inputs)
+    assert fixed.num_inputs == 0
+    assert np.allclose(state(fixed, [], weights), state(circuit, inputs, weights), atol=1e-14)
+
+
+@pytest.mark.parametrize("name", sorted(set(ENCODINGS) - {"amplitude"}))  # OpenQASM has no state preparation
+def test_every_encoding_of_numbers_survives_openqasm(name):
+    circuit = ENCODINGS[name](3).encode([0.3, -0.4, 0.5])
+    circuit = circuit.bind(RNG.normal(size=circuit.num_weights))
+    read = kg.from_qasm(circuit.to_qasm())
+    assert overlap(state(read, []), state(circuit, [])) == pytest.approx(1, abs=1e-12)
+
+
+def test_a_number_outside_of_the_interval_of_chebyshev_is_refused():
+    with pytest.raises(KetgradError, match="`arccos` takes numbers from -1 to 1, but 2"):
+        encodings.chebyshev(1).encode([2.0])
+
+
 @pytest.mark.parametrize("axis, expected", [("x", "cos"), ("y", "cos"), ("z", "plus")])
 def test_angle_turns_each_qubit_by_its_input(axis, expected):
     observable = kg.Pauli("Z0") if expected == "cos" else kg.Pauli("X0")

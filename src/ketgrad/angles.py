@@ -185,16 +185,21 @@ w = Variables("w")
 x = Variables("x")
 
 
-def arccos(angle: Angle) -> Angle:
+def arccos(angle: Angle | float) -> Angle:
     """arccos of one input, for Chebyshev encodings: cos(k arccos x) is the Chebyshev polynomial T_k(x).
 
-    angle: x[j] itself. Data outside of [-1, 1] is refused when the circuit is evaluated.
+    angle: x[j] itself, or a number in [-1, 1]. Data outside of [-1, 1] is refused when the circuit is evaluated.
 
     Kyriienko et al. 2021, arXiv:2011.10395.
 
     >>> 2 * arccos(x[0])
     2 arccos(x[0])
     """
+    if isinstance(angle, Real) or (isinstance(angle, Angle) and angle.is_constant):
+        number = as_angle(angle, "The argument of `arccos`").constant
+        if abs(number) > 1:
+            raise KetgradValueError(f"`arccos` takes numbers from -1 to 1, but {number} was given.")
+        return as_angle(math.acos(number))
     if not (isinstance(angle, Angle) and len(angle.terms) == 1):
         raise KetgradTypeError(f"`arccos` takes one input such as x[0], but {angle!r} was given.")
     (monomial, coefficient), *_ = angle.terms

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.angles import Angle, Variable, as_angle
+from ketgrad.angles import Angle, Variable, arccos, as_angle
 from ketgrad.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
 from ketgrad.gates import GATES, Gate
 
@@ -165,11 +165,17 @@ class Circuit:
         return self.map_angles(lambda angle: angle.substitute(numbers))
 
     def encode(self, inputs: Sequence[Angle | float]) -> Circuit:
-        """The circuit with an angle or a number in place of each input x[j]: inputs[j]."""
+        """The circuit with an angle or a number in place of each input x[j]: inputs[j].
+
+        Raises `KetgradValueError` or `KetgradTypeError` for what cannot stand there, such as 2 in place of the
+        x[0] of arccos(x[0]).
+        """
         replaced: Mapping[Variable, Any] = {
             ("x", j): as_angle(v, f"`inputs[{j}]`") for j, v in enumerate(inputs)
         }
-        return self.map_angles(lambda angle: angle.substitute(replaced))
+        derived = {("arccos", j): arccos(replaced["x", j]) for kind, j in self.variables
+                   if kind == "arccos" and j < len(inputs)}  # fmt: skip
+        return self.map_angles(lambda angle: angle.substitute({**replaced, **derived}))
 
     def inverse(self) -> Circuit:
         """The circuit that undoes this one: inverse ops in reverse order."""
