@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from sklearn.model_selection import GridSearchCV
+from sklearn.datasets import load_breast_cancer, load_iris, load_wine
+from sklearn.decomposition import PCA
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
 
 import ketgrad as kg
@@ -47,6 +51,32 @@ class Counting:
 )
 def test_C1_golden_fidelities(circuit, x, y, value, executor):
     assert kg.FidelityKernel(circuit, executor)([x], [y])[0, 0] == pytest.approx(value, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    "load, num_qubits, expected",
+    [
+        (load_iris, 4, {"iqp": 0.9133, "narrow": 0.9267, "zz": 0.5400, "narrow zz": 0.9133}),
+        (load_wine, 6, {"iqp": 0.9270, "narrow": 0.9887, "zz": 0.4608, "narrow zz": 0.8321}),
+        (load_breast_cancer, 6, {"iqp": 0.9456, "narrow": 0.9438, "zz": 0.7101, "narrow zz": 0.9034}),
+    ],
+)
+def test_C11_published_kernels_reach_what_they_reach_and_no_more(load, num_qubits, expected):
+    inputs, labels = load(return_X_y=True)
+    half = np.pi / 2
+    set_ups = {
+        "iqp": (iqp(num_qubits), (-half, half)),
+        "narrow": (iqp(num_qubits), (-0.3 * half, 0.3 * half)),
+        "zz": (zz_feature_map(num_qubits), (0, 2 * np.pi)),
+        "narrow zz": (zz_feature_map(num_qubits), (0, 1)),
+    }
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    for name, (circuit, interval) in set_ups.items():
+        machine = SVC(kernel=kg.FidelityKernel(circuit))
+        model = make_pipeline(StandardScaler(), PCA(num_qubits), MinMaxScaler(interval), machine)
+        assert cross_val_score(model, inputs, labels, cv=folds).mean() == pytest.approx(
+            expected[name], abs=0.01
+        )
 
 
 def test_product_kernel_has_its_closed_form():

@@ -16,8 +16,15 @@ import ketgrad as kg
 from ketgrad import errors, executors
 from ketgrad.models import designs
 
-# The checks fit some hundred times: few steps and one thread keep them short. Everything else is the default.
+# Few steps and one thread keep the tests short; scikit-learn's own checks run on the defaults.
 QUICK = dict(max_steps=25, threads=1)
+DEFAULTS = [
+    kg.VariationalClassifier(),
+    kg.VariationalRegressor(),
+    kg.KernelClassifier(),
+    kg.KernelClassifier(kernel="projected"),
+    kg.KernelRegressor(),
+]
 ESTIMATORS = [
     kg.VariationalClassifier(**QUICK),
     kg.VariationalRegressor(**QUICK),
@@ -29,7 +36,7 @@ X, Y = load_iris(return_X_y=True)
 X_SMALL, Y_SMALL = X[::3], Y[::3]
 
 
-@parametrize_with_checks(ESTIMATORS)
+@parametrize_with_checks(DEFAULTS)
 def test_scikit_learn_check(estimator, check):
     check(estimator)
 

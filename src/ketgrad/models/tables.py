@@ -106,7 +106,7 @@ def merge_rows(
     kept = weights > 0
     columns = targets.reshape(len(targets), -1)
     joined = np.column_stack([table, columns])[kept] + 0.0  # + 0.0: -0.0 and 0.0 are one value
-    order = np.lexsort(joined.T[::-1])
+    order = np.lexsort([weights[kept], *joined.T[::-1]])  # the last key counts first
     ordered = joined[order]
     starts = np.append(True, (ordered[1:] != ordered[:-1]).any(axis=1))
     totals = np.bincount(np.cumsum(starts) - 1, weights=weights[kept][order])
