@@ -136,8 +136,12 @@ def test_Q10_angles_that_are_no_real_numbers_are_refused_and_huge_ones_count_mod
         np.testing.assert_allclose(
             state, [np.cos(float(value) / 2), -1j * np.sin(float(value) / 2)], atol=1e-12
         )
-    with pytest.warns(UserWarning, match=r"weights\[0\] is 1e\+300: angles count modulo 2 pi"):
-        reference(kg.state, kg.Circuit([kg.rx(w[0], 0)]))([1e300])
+    f = reference(kg.state, kg.Circuit([kg.rx(w[0], 0)]))
+    with pytest.warns(UserWarning, match=r"weights\[0\] is 1e\+12: angles count modulo 2 pi.* 0.0001 apart"):
+        f([1e12])
+    refuses(
+        [(lambda: f([1e300]), ValueError, "w[0]", "rx on qubit 0", "modulo 2 pi")]
+    )  # no digit is left of it
 
 
 def test_Q11_amplitudes_that_are_no_state_are_refused_and_normalize_helps():

@@ -16,6 +16,7 @@ from ketgrad.angles import Angle, arccos
 from ketgrad.errors import KetgradError, KetgradValueError
 
 MAX_NESTING = 256  # brackets inside brackets
+MAX_TERMS = 1000  # of an angle in parameters
 MAX_DIGITS = 400  # of one integer literal
 
 TOKEN = re.compile(
@@ -66,6 +67,11 @@ class Tokens:
                     raise self.fault(self._bad())
                 return
         self.kind, self.word, self.position = "end", "", len(self.source.text)
+
+    def restart(self, position: int) -> None:
+        """Go on with the word at or after `position`."""
+        self._matches = TOKEN.finditer(self.source.text, position)
+        self.advance()
 
     def take(self) -> str:
         """The current word, and go on."""
@@ -367,6 +373,8 @@ def _result(
         if reason in ("math domain error", "expected a positive input") or not reason:
             reason = f"the argument {arguments[0]!r} is outside of its domain"
         raise source.fault(position, f"'{symbol}' cannot be computed: {reason}.") from None
+    if isinstance(result, Angle) and len(result.terms) > MAX_TERMS:
+        raise source.fault(position, f"'{symbol}' makes an angle of more than {MAX_TERMS} terms.")
     if isinstance(result, complex):
         raise source.fault(position, f"'{symbol}' cannot be computed: the result is not a real number.")
     if isinstance(result, float) and not math.isfinite(result):

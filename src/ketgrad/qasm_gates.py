@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from ketgrad.angles import as_angle
+from ketgrad.circuit import Op
 from ketgrad.gates import CONTROLLED, GATES, Gate
 from ketgrad.qasm_expressions import Expression, Item, Source, evaluate
 
@@ -117,3 +119,25 @@ def push(stack: list[Task], call: Call, angles: tuple[Any, ...], places: tuple[i
     stack += flips
     stack.append((call.gate, angles, places[len(added) :], controls + added, sign * call.power))
     stack += flips
+
+
+def expanded(call: Call, angles: tuple[Any, ...], places: tuple[int, ...], source: Source) -> Iterator[Op]:
+    """The ops of one call. The stack holds what is still to come, next on top."""
+    stack: list[Task] = []
+    push(stack, call, angles, places, (), 1)
+    while stack:
+        gate, values, qubits, controls, power = stack.pop()
+        if abs(power) != 1:
+            if power:
+                sign = 1 if power > 0 else -1
+                stack.append((gate, values, qubits, controls, power - sign))
+                stack.append((gate, values, qubits, controls, sign))
+        elif gate.row is not None:
+            middle = gate.num_controls
+            op = Op(gate.row, qubits[middle:], tuple(map(as_angle, values)), controls + qubits[:middle])
+            yield op.inverse() if power < 0 else op
+        else:
+            named = dict(zip(gate.parameters, values, strict=True))
+            for inner in gate.body if power < 0 else reversed(gate.body):
+                numbers = tuple(evaluate(angle, named, source) for angle in inner.angles)
+                push(stack, inner, numbers, tuple(qubits[k] for k in inner.qubits), controls, power)

@@ -6,16 +6,16 @@ when its definition has been read, so a definition that doubles sixty times is r
 
 from __future__ import annotations
 
+import re
 from collections import ChainMap, Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import islice
 from typing import Any
 
-from ketgrad.angles import Angle, as_angle, w, x
+from ketgrad.angles import Angle, as_angle
 from ketgrad.circuit import Circuit, Op
-from ketgrad.errors import near_matches
+from ketgrad.errors import KetgradError, near_matches
 from ketgrad.gates import Gate
 from ketgrad.memory import reserve
 from ketgrad.qasm_expressions import (
@@ -27,52 +27,21 @@ from ketgrad.qasm_expressions import (
     parse_expression,
     shortened,
 )
-from ketgrad.qasm_gates import (
-    BUILT_IN,
-    LIBRARIES,
-    QELIB1_DEFINITIONS,
-    Call,
-    Definition,
-    Task,
-    push,
-    settled,
-    standard,
-)
+from ketgrad.qasm_gates import BUILT_IN, LIBRARIES, QELIB1_DEFINITIONS, Call, Definition, expanded, settled
+from ketgrad.qasm_names import MAX_BITS, Names, Register
 
-MAX_BITS = 10**6  # qubits, or classical bits, of all registers together
 BYTES_PER_OP = 600  # of an op in a Circuit, its angle included
 
 _CLASSICAL = (
-    "angle array bool box break cal case complex continue def defcal defcalgrammar default delay duration else \
-end extern float for if int let nop opaque output pragma return stretch switch uint while".split()
+    "angle array bool box break cal case complex continue def defcal defcalgrammar default delay duration else end "
+    "extern float for if int let nop opaque output pragma return stretch switch uint while"
+).split()
+_NOT_IN_BODIES = {*_CLASSICAL, *"measure reset qubit bit qreg creg gate include input const".split()}
+PLAIN_CALL = re.compile(
+    r"[ \t\r\n]*([^\W\d]\w*)[ \t]*(?:\(([^();{}\[\]\"'/]*(?:/[^();{}\[\]\"'/*][^();{}\[\]\"'/]*)*)\))?[ \t]*"
+    r"(?<![\w])(\w+\[\d{1,7}\](?:,[ \t]*\w+\[\d{1,7}\])*);"
 )
-_NOT_IN_BODIES = {
-    *_CLASSICAL,
-    "measure",
-    "reset",
-    "qubit",
-    "bit",
-    "qreg",
-    "creg",
-    "gate",
-    "include",
-    "input",
-    "const",
-}
 _MODIFIERS = ("ctrl", "negctrl", "inv", "pow")
-
-
-@dataclass(frozen=True)
-class Register:
-    """A row of qubits or bits that the text declares."""
-
-    kind: str  # "qubit" or "bit"
-    first: int
-    size: int
-    is_array: bool = True
-
-    def __str__(self) -> str:
-        return f"a {self.kind} register of size {self.size}"
 
 
 @dataclass(frozen=True)
@@ -95,7 +64,7 @@ Recognise = Callable[[str], tuple[str, Gate] | None]
 
 def read_program(source: Source, max_operations: int, same: Recognise) -> Reading:
     """Read a whole text. `same(name)` is the definition that our writer gives to a gate of that name, and the gate."""
-    return _Reader(Tokens(source), source, max_operations, same).program()
+    return _Reader(Tokens(source), source, max_operations, same, Names(source)).program()
 
 
 @dataclass
@@ -106,20 +75,15 @@ class _Reader:
     source: Source
     max_operations: int
     same: Recognise
+    names: Names
     version: int = 3
-    declared: dict[str, Any] = field(default_factory=dict)
-    parameters: dict[str, Angle] = field(default_factory=dict)
-    constants: dict[str, Any] = field(default_factory=dict)
-    values: dict[str, Any] = field(default_factory=dict)  # of constants and of parameters
-    taken: set[tuple[str, int]] = field(default_factory=set)  # weights and inputs that have a name
-    next_weight: int = 0
-    sizes: dict[str, int] = field(default_factory=lambda: {"qubit": 0, "bit": 0})
-    names: list[str] = field(default_factory=list)
     ops: list[Op] = field(default_factory=list)
     count: int = 0
     used: set[int] = field(default_factory=set)
     measured: set[int] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    plain: dict[str, tuple[Angle, ...]] = field(default_factory=dict)  # angles by their text
+    plain_places: dict[str, int] = field(default_factory=dict)  # qubits by their text
 
     def program(self) -> Reading:
         """All statements, first to last."""
@@ -128,11 +92,15 @@ class _Reader:
             self._header()
         elif tokens.word == "include" and "qelib1.inc" in self.source.text[tokens.position :][:40]:
             self.version = 2
-        self._declare_gates(BUILT_IN[self.version])
+        self.names.declare_gates(BUILT_IN[self.version], tokens.position)
         while tokens.kind != "end":
-            self._statement()
-        circuit = Circuit(self.ops, self.sizes["qubit"])
-        return Reading(circuit, self.version, tuple(self.names), self.parameters, tuple(self.notes))
+            self._plain_calls()
+            if tokens.kind != "end":
+                self._statement()
+        circuit = Circuit(self.ops, self.names.sizes["qubit"])
+        return Reading(
+            circuit, self.version, tuple(self.names.qubits), self.names.parameters, tuple(self.notes)
+        )
 
     def _header(self) -> None:
         tokens = self.tokens
@@ -142,10 +110,59 @@ class _Reader:
         self.version = int(tokens.take()[0])
         tokens.expect(";", "after the version")
 
+    def _plain_calls(self) -> None:
+        """Read by one match each the calls such as `rx(0.5) q[0];` that stand here: most texts hold little else.
+
+        Whatever is not plain or not right is left to `_statement`, which says what is wrong and where.
+        """
+        position, declared, start = self.tokens.position, self.names.declared, len(self.ops)
+        while match := PLAIN_CALL.match(self.source.text, position):
+            name, numbers, operands = match.groups()
+            gate, angles = declared.get(name), self._plain_angles(numbers) if numbers else ()
+            if not isinstance(gate, Definition) or gate.row is None or len(gate.parameters) != len(angles):
+                break
+            places = tuple([self._plain_place(operand) for operand in operands.split(",")])
+            wrong = -1 in places or len(set(places)) != len(places) or not self.measured.isdisjoint(places)
+            if wrong or gate.num_qubits != len(places) or self.count >= self.max_operations:
+                break
+            self.count += 1
+            self.used.update(places)
+            self.ops.append(Op(gate.row, places[gate.num_controls :], angles, places[: gate.num_controls]))
+            position = match.end()
+        if len(self.ops) > start:
+            self.tokens.restart(position)
+
+    def _plain_angles(self, text: str) -> tuple[Angle, ...]:
+        """The angles that stand between brackets, remembered by their text; none if they are wrong."""
+        known = self.plain.get(text)
+        if known is None:
+            try:
+                source = Source(text, self.source.name)
+                tokens, found = Tokens(source), []
+                while tokens.kind != "end" and (not found or tokens.accept(",")):
+                    expression = parse_expression(tokens, self.version, self.names.values)
+                    found.append(as_angle(evaluate(expression, self.names.values, source)))
+                known = tuple(found) if tokens.kind == "end" else ()
+            except KetgradError:
+                known = ()  # the slow way comes to the same error, and knows where in the whole text it is
+            self.plain[text] = known
+        return known
+
+    def _plain_place(self, text: str) -> int:
+        """The qubit that `q[3]` means, remembered by its text; -1 if it means none."""
+        place = self.plain_places.get(text)
+        if place is None:
+            name, _, index = text.strip().rstrip("]").partition("[")
+            register = self.names.declared.get(name)
+            if not isinstance(register, Register) or register.kind != "qubit" or int(index) >= register.size:
+                return -1
+            place = self.plain_places[text] = register.first + int(index)
+        return place
+
     def _statement(self) -> None:
         tokens = self.tokens
         word = tokens.word
-        if tokens.kind == "name" and isinstance(self.declared.get(word), Definition):
+        if tokens.kind == "name" and isinstance(self.names.declared.get(word), Definition):
             return self._gate_call()
         if word == ";":
             return tokens.advance()
@@ -154,7 +171,7 @@ class _Reader:
             return statement(self)
         if word in _MODIFIERS and self.version == 3:
             return self._gate_call()
-        if isinstance(self.declared.get(word), Register):
+        if isinstance(self.names.declared.get(word), Register):
             return self._assignment()
         if word in _CLASSICAL or word in "@#" or word in _STATEMENTS[5 - self.version]:
             raise tokens.fault(
@@ -165,7 +182,7 @@ class _Reader:
             raise tokens.fault("the version must be the first statement.")
         if tokens.kind != "name":
             raise tokens.fault(f"expected a statement, but found {tokens.shown()}.")
-        raise self._unknown_gate(word, tokens.position)
+        raise self.names.unknown_gate(word, tokens.position, self.version)
 
     # -- declarations
 
@@ -179,21 +196,12 @@ class _Reader:
                 f"is read - but here stands {tokens.shown()}."
             )
         name = tokens.word[1:-1]
-        self._declare_gates(library)
+        self.names.declare_gates(library, tokens.position)
         if name == "qelib1.inc":
             for composite in _composite_gates():
-                self._declare(composite.name, composite, tokens.position)
+                self.names.declare(composite.name, composite, tokens.position)
         tokens.advance()
         tokens.expect(";", "after the file name")
-
-    def _declare_gates(self, library: Mapping[str, tuple[str, int]]) -> None:
-        for name, (row, num_controls) in library.items():
-            self._declare(name, standard(name, row, num_controls), self.tokens.position)
-
-    def _declare(self, name: str, what: Any, position: int) -> None:
-        if name in self.declared:
-            raise self.source.fault(position, f"the name {shortened(name)} is declared already.")
-        self.declared[name] = what
 
     def _old_register(self) -> None:
         """qreg q[3]; or creg c[3]; of OpenQASM 2, which 3 allows too."""
@@ -201,7 +209,7 @@ class _Reader:
         kind = "qubit" if tokens.take() == "qreg" else "bit"
         position, name = tokens.position, tokens.name("a register")
         size = self._designator() if tokens.word == "[" or self.version == 2 else 1
-        self._declare_register(kind, name, size, True, position)
+        self.names.declare_register(kind, name, size, True, position)
         tokens.expect(";", f"after the declaration of {name}")
 
     def _register(self) -> None:
@@ -211,7 +219,7 @@ class _Reader:
         is_array = tokens.word == "["
         size = self._designator() if is_array else 1
         position, name = tokens.position, tokens.name("a register")
-        self._declare_register(kind, name, size, is_array, position)
+        self.names.declare_register(kind, name, size, is_array, position)
         if kind == "bit" and tokens.accept("="):
             self._measurement(Register("bit", 0, size), position)
         tokens.expect(";", f"after the declaration of {name}")
@@ -226,19 +234,6 @@ class _Reader:
         tokens.expect("]", "after the size")
         return size
 
-    def _declare_register(self, kind: str, name: str, size: int, is_array: bool, position: int) -> None:
-        first = self.sizes[kind]
-        if first + size > MAX_BITS:
-            total = first + size
-            shown = f"{total:,}" if total < 10**15 else f"about 10^{len(str(total)) - 1}"
-            raise self.source.fault(
-                position, f"a text may declare {MAX_BITS:,} {kind}s, but {name} makes it {shown}."
-            )
-        self._declare(name, Register(kind, first, size, is_array), position)
-        self.sizes[kind] = first + size
-        if kind == "qubit":
-            self.names += [f"{name}[{k}]" for k in range(size)] if is_array else [name]
-
     def _input(self) -> None:
         """input float[64] name; becomes w[i] for the name w_i, x[j] for x_j, and else the next free weight."""
         tokens = self.tokens
@@ -251,22 +246,8 @@ class _Reader:
         if tokens.word == "[":
             self._designator()
         position, name = tokens.position, tokens.name("an input")
-        self._declare(name, "input", position)
-        self.parameters[name] = self.values[name] = self._parameter(name)
+        self.names.declare_input(name, position)
         tokens.expect(";", f"after the declaration of {name}")
-
-    def _parameter(self, name: str) -> Angle:
-        """w_3 is w[3] and x_3 is x[3], as our writer names them; another name is the next free weight."""
-        kind, _, digits = name.partition("_")
-        chosen = None
-        if kind in ("w", "x") and digits.isascii() and digits.isdigit() and str(int(digits[:8])) == digits:
-            chosen = (kind, int(digits))
-        if chosen is None or chosen in self.taken:
-            chosen = ("w", self.next_weight)
-        self.taken.add(chosen)
-        if chosen[0] == "w":
-            self.next_weight = max(self.next_weight, chosen[1] + 1)
-        return (w if chosen[0] == "w" else x)[chosen[1]]
 
     def _constant(self) -> None:
         tokens = self.tokens
@@ -280,16 +261,13 @@ class _Reader:
             self._designator()
         position, name = tokens.position, tokens.name("a constant")
         tokens.expect("=", f"after const {name}")
-        value = self._value()
-        if isinstance(value, Angle) or (kind in ("int", "uint") and int(value) != value):
-            raise self.source.fault(position, f"the constant {name} must have a fixed value of type {kind}.")
-        self._declare(name, "constant", position)
-        self.constants[name] = int(value) if kind in ("int", "uint") else float(value)
-        self.values[name] = self.constants[name]
+        self.names.declare_constant(kind, name, self._value(), position)
         tokens.expect(";", f"after the declaration of {name}")
 
     def _value(self) -> Any:
-        return evaluate(parse_expression(self.tokens, self.version, self.values), self.values, self.source)
+        return evaluate(
+            parse_expression(self.tokens, self.version, self.names.values), self.names.values, self.source
+        )
 
     def _whole_number(self, what: str) -> int:
         tokens = self.tokens
@@ -314,7 +292,7 @@ class _Reader:
         parameters = self._names_in_brackets() if tokens.accept("(") else ()
         qubits = self._name_list("a qubit", "{")
         self._refuse_repeats((*parameters, *qubits), position)
-        known = ChainMap[str, Any](dict.fromkeys(parameters), self.constants)
+        known = ChainMap[str, Any](dict.fromkeys(parameters), self.names.constants)
         slots = {qubit: k for k, qubit in enumerate(qubits)}
         tokens.expect("{", f"before the body of {name}")
         body: list[Call] = []
@@ -323,7 +301,7 @@ class _Reader:
         text = tokens.source.text[start : tokens.position + 1]
         cost = min(1 + sum(call.cost for call in body), self.max_operations + 1)
         made = self._gate_with_this_definition(name, text, body)
-        self._declare(
+        self.names.declare(
             name, made or Definition(name, parameters, len(qubits), cost, body=tuple(body)), position
         )
         tokens.advance()
@@ -351,7 +329,7 @@ class _Reader:
             tokens.advance()
             operands = self._name_list("a qubit", ";")
         else:
-            if tokens.word in _NOT_IN_BODIES and tokens.word not in self.declared:
+            if tokens.word in _NOT_IN_BODIES and tokens.word not in self.names.declared:
                 raise tokens.fault(f"the statement '{tokens.word}' is not supported in the body of a gate.")
             call = self._call_head(known)
             operands = self._name_list("a qubit", ";")
@@ -391,7 +369,7 @@ class _Reader:
 
     def _gate_call(self) -> None:
         """One call at the top level: broadcast over registers, counted, expanded."""
-        call = self._call_head(self.values)
+        call = self._call_head(self.names.values)
         operands = self._operands()
         self._check_number_of_qubits(call, len(operands))
         lengths = {len(places) for places, is_array in operands if is_array}
@@ -399,13 +377,13 @@ class _Reader:
             raise self.source.fault(call.position, f"registers of different sizes: {sorted(lengths)}.")
         repeats = lengths.pop() if lengths else 1
         self._count(repeats * call.cost, call.position)
-        angles = tuple(evaluate(angle, self.values, self.source) for angle in call.angles)
+        angles = tuple(evaluate(angle, self.names.values, self.source) for angle in call.angles)
         for k in range(repeats):
             places = tuple(places[k] if is_array else places[0] for places, is_array in operands)
             if len(set(places)) != len(places) or (self.measured and not self.measured.isdisjoint(places)):
                 raise self._bad_places(call, places)
             self.used.update(places)
-            self._expand(call, angles, places)
+            self.ops.extend(expanded(call, angles, places, self.source))
         self.tokens.expect(";", f"after the gate {call.gate.name}")
 
     def _call_head(self, known: Mapping[str, Any]) -> Call:
@@ -414,9 +392,9 @@ class _Reader:
         start = tokens.position
         power, polarity = self._modifiers() if self.version == 3 and tokens.word in _MODIFIERS else (1, ())
         position, name = tokens.position, tokens.word
-        gate = self.declared.get(name)
+        gate = self.names.declared.get(name)
         if not isinstance(gate, Definition):
-            raise self._unknown_gate(name, position) if tokens.kind == "name" else tokens.fault(
+            raise self.names.unknown_gate(name, position, self.version) if tokens.kind == "name" else tokens.fault(
                 f"expected the name of a gate, but found {tokens.shown()}.")  # fmt: skip
         tokens.advance()
         angles = self._angles(known) if tokens.word == "(" else ()
@@ -448,7 +426,9 @@ class _Reader:
             number = 1
             if word != "inv" and (word == "pow" or tokens.word == "("):
                 tokens.expect("(", f"after {word}")
-                value = evaluate(parse_expression(tokens, 3, self.constants), self.constants, self.source)
+                value = evaluate(
+                    parse_expression(tokens, 3, self.names.constants), self.names.constants, self.source
+                )
                 if isinstance(value, Angle) or value != int(value):
                     raise self.source.fault(
                         position, f"the number of '{word}' must be an integer, but is {value}."
@@ -475,24 +455,14 @@ class _Reader:
                 f"the gate {call.gate.name} acts on {call.num_qubits} qubit(s), but {given} are given.",
             )
 
-    def _unknown_gate(self, name: str, position: int) -> Exception:
-        gates = [known for known, what in islice(self.declared.items(), 500) if isinstance(what, Definition)]
-        library = "stdgates.inc" if self.version == 3 else "qelib1.inc"
-        hint = near_matches(name, gates) if len(gates) > 2 else ""
-        if name in LIBRARIES[library] and name not in gates:
-            hint = f'It is in {library}: begin with `include "{library}";`.'
-        return self.source.fault(position, f"the gate {shortened(name)} is not declared. {hint}".rstrip())
-
     def _bad_places(self, call: Call, places: tuple[int, ...]) -> Exception:
         qubit, times = Counter(places).most_common(1)[0]
         if times > 1:
-            message = f"the gate {call.gate.name} names the qubit {self.names[qubit]} twice; qubits must be distinct."
+            reason = f"names the qubit {self.names.qubits[qubit]} twice; qubits must be distinct."
         else:
-            name = self.names[min(self.measured & set(places))]
-            message = (
-                f"the gate {call.gate.name} acts on {name} after its measurement; measurements must be final."
-            )
-        return self.source.fault(call.position, message)
+            name = self.names.qubits[min(self.measured & set(places))]
+            reason = f"acts on {name} after its measurement; measurements must be final."
+        return self.source.fault(call.position, f"the gate {call.gate.name} {reason}")
 
     def _count(self, more: int, position: int) -> None:
         self.count += more
@@ -507,27 +477,6 @@ class _Reader:
             f"here the text expands to more than {self.max_operations:,} operations, which is the limit; "
             "raise it with `max_operations`.",
         )
-
-    def _expand(self, call: Call, angles: tuple[Any, ...], places: tuple[int, ...]) -> None:
-        """Append the ops of one call. The stack holds what is still to come, next on top."""
-        stack: list[Task] = []
-        push(stack, call, angles, places, (), 1)
-        while stack:
-            gate, values, qubits, controls, power = stack.pop()
-            if abs(power) != 1:
-                if power:
-                    sign = 1 if power > 0 else -1
-                    stack.append((gate, values, qubits, controls, power - sign))
-                    stack.append((gate, values, qubits, controls, sign))
-            elif gate.row is not None:
-                middle = gate.num_controls
-                op = Op(gate.row, qubits[middle:], tuple(map(as_angle, values)), controls + qubits[:middle])
-                self.ops.append(op.inverse() if power < 0 else op)
-            else:
-                named = dict(zip(gate.parameters, values, strict=True))
-                for inner in gate.body if power < 0 else reversed(gate.body):
-                    numbers = tuple(evaluate(angle, named, self.source) for angle in inner.angles)
-                    push(stack, inner, numbers, tuple(qubits[k] for k in inner.qubits), controls, power)
 
     # -- measurements, resets, barriers
 
@@ -544,19 +493,9 @@ class _Reader:
         """q, q[2], q[0:2] or q[{0, 2}]."""
         tokens = self.tokens
         position, name = tokens.position, tokens.word
-        if tokens.kind == "name" and name.startswith("$"):
-            raise tokens.fault(
-                f"the physical qubit {shortened(name)} is not supported; declare `qubit[n] q;`."
-            )
-        tokens.name(f"a {kind}")
-        register = self.declared.get(name)
-        if not isinstance(register, Register) or register.kind != kind:
-            declared = islice(self.declared.items(), 500)
-            known = [n for n, what in declared if isinstance(what, Register) and what.kind == kind]
-            hint = near_matches(name, known) if known else ""
-            raise self.source.fault(
-                position, f"{shortened(name)} is not a declared {kind} or register. {hint}".rstrip()
-            )
+        if not name.startswith("$"):
+            tokens.name(f"a {kind}")
+        register = self.names.register(kind, name, position)
         if tokens.word != "[":
             return range(register.first, register.first + register.size), register.is_array
         tokens.advance()
@@ -616,8 +555,9 @@ class _Reader:
             raise self.source.fault(
                 position, f"{len(places)} qubit(s) are measured into {target.size} bit(s)."
             )
+        self._count(len(places), position)
         self.measured.update(places)
-        names = ", ".join(self.names[q] for q in places[:4]) + (", ..." if len(places) > 4 else "")
+        names = ", ".join(self.names.qubits[q] for q in places[:4]) + (", ..." if len(places) > 4 else "")
         self._note(
             position, f"measure {names}: left out; ask ketgrad for probabilities or samples of these qubits"
         )
@@ -628,11 +568,12 @@ class _Reader:
         position = tokens.position
         tokens.advance()
         places, _ = self._operand("qubit")
+        self._count(len(places), position)
         late = sorted(self.used.intersection(places) | self.measured.intersection(places))
         if late:
             raise self.source.fault(
                 position,
-                f"reset of {self.names[late[0]]} after a gate or measurement is not unitary and not supported.",
+                f"reset of {self.names.qubits[late[0]]} after a gate or measurement is not supported.",
             )
         self._note(position, "reset of qubits that are in |0>: left out")
         tokens.expect(";", "after reset")
@@ -668,10 +609,10 @@ _STATEMENTS: Mapping[int, _Statements] = {
 def _composite_gates() -> tuple[Definition, ...]:
     """The gates of qelib1.inc that are sequences of others."""
     source = Source(QELIB1_DEFINITIONS, "qelib1.inc")
-    reader = _Reader(Tokens(source), source, 10**7, lambda name: None, version=2)
-    for name, (row, num_controls) in LIBRARIES["qelib1.inc"].items():
-        reader.declared[name] = standard(name, row, num_controls)
-    before = set(reader.declared)
+    names = Names(source)
+    names.declare_gates(LIBRARIES["qelib1.inc"], 0)
+    before = set(names.declared)
+    reader = _Reader(Tokens(source), source, 10**7, lambda name: None, names, version=2)
     while reader.tokens.kind != "end":
         reader._gate_definition()
-    return tuple(what for name, what in reader.declared.items() if name not in before)
+    return tuple(what for name, what in names.declared.items() if name not in before)
