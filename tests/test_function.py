@@ -57,6 +57,14 @@ def test_functions_are_values():
         assert loaded == f and np.array_equal(loaded(WEIGHTS, INPUTS), f(WEIGHTS, INPUTS))
 
 
+def test_functions_are_shown_in_one_line():
+    text = repr(kg.expectation(CIRCUIT * 1000, kg.Pauli("Z0")))
+    assert (
+        text
+        == "<Function: expectation values of 1 observable, 1 Pauli word; 2 qubits, 2000 weights, 3 inputs; native>"
+    )
+
+
 def test_p2_one_function_from_eight_threads():
     f = kg.expectation(random_circuit(4, 20, seed=1), random_observable(4, 5, 1))
     points = np.random.default_rng(0).uniform(-2, 2, (8, f.num_weights)), np.linspace(0.2, 2, 2)

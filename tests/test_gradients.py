@@ -440,10 +440,17 @@ def test_check_gradients_passes_what_is_right(dtype):
 
 
 def test_check_gradients_lists_the_weights_that_change_nothing():
-    ops = [kg.rx(kg.w[0], 0), kg.rz(kg.w[1], 0), kg.ry(kg.w[3], 1), kg.rz(kg.x[1], 0), kg.ry(kg.x[0], 0)]
-    report = kg.check_gradients(kg.expectation(kg.Circuit(ops), kg.Pauli("Z0")))
-    assert report.disconnected_weights == (2, 3) and report.disconnected_inputs == ()
-    assert "No output depends on w[2], w[3]" in str(report)
+    ops: Any = [kg.rx(kg.w[0], 0), kg.rz(kg.w[1], 0), kg.ry(kg.w[3], 1), kg.rz(kg.x[1], 0), kg.ry(kg.x[0], 0)]
+    for options in (
+        {},
+        {"dtype": np.complex64},
+        {"gradient": DIFFERENCE},
+        {"executor": FrozenExecutor("plain")},
+    ):
+        report = kg.check_gradients(kg.expectation(kg.Circuit(ops), kg.Pauli("Z0"), **options))
+        assert report.disconnected_weights == (2, 3) and report.disconnected_inputs == ()
+        assert "No output depends on w[2], w[3]" in str(report)
+    assert kg.check_gradients(kg.probabilities(kg.Circuit(ops), [1])).disconnected_weights == (0, 1, 2)
 
 
 def test_check_gradients_refuses_what_it_cannot_compare():

@@ -22,7 +22,7 @@ from ketgrad.errors import KetgradValueError
 from ketgrad.executors.sampled import Sampled
 from ketgrad.memory import FREE_BELOW, reserve, state_bytes
 from ketgrad.paulis import PauliSum
-from ketgrad.plan import Plan, make_plan
+from ketgrad.plan import Plan, make_plan, question_text
 from ketgrad.program import Expect, Probabilities, Program, Question, Samples, State, compile
 from ketgrad.questions import (
     check_circuit,
@@ -57,7 +57,7 @@ REAL_OF = {COMPLEX128: FLOAT64, COMPLEX64: FLOAT32}
 COMPLEX_OF = {FLOAT64: COMPLEX128, FLOAT32: COMPLEX64}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Function:
     """f(weights, inputs): what a circuit answers to a question, with its derivatives.
 
@@ -85,12 +85,12 @@ class Function:
     seed: Any = None
     packed: bool = False
 
-    program: Program = field(init=False, repr=False, compare=False)
-    num_weights: int = field(init=False, repr=False, compare=False)
-    num_inputs: int = field(init=False, repr=False, compare=False)
-    num_outputs: int = field(init=False, repr=False, compare=False)
-    _chosen: Any = field(init=False, repr=False, compare=False)  # the rule, where that is known beforehand
-    _quick_rows: int = field(init=False, repr=False, compare=False)  # calls up to this size need no preflight
+    program: Program = field(init=False, compare=False)
+    num_weights: int = field(init=False, compare=False)
+    num_inputs: int = field(init=False, compare=False)
+    num_outputs: int = field(init=False, compare=False)
+    _chosen: Any = field(init=False, compare=False)  # the rule, where that is known beforehand
+    _quick_rows: int = field(init=False, compare=False)  # calls up to this size need no preflight
 
     def __post_init__(self) -> None:
         program = compile(self.circuit, self.question)
@@ -114,6 +114,10 @@ class Function:
         }
         for name, value in found.items():
             object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        sizes = f"{self.circuit.num_qubits} qubits, {self.num_weights} weights, {self.num_inputs} inputs"
+        return f"<Function: {question_text(self.question)}; {sizes}; {self.executor.name}>"
 
     def __reduce__(self) -> Any:
         fields = (self.circuit, self.question, self.executor, self.gradient)

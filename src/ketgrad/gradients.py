@@ -111,28 +111,30 @@ class Adjoint:
     def jacobian(self, point: Point) -> tuple[np.ndarray, np.ndarray]:
         """One row per sample and output with a unit cotangent each: a batch, not a loop."""
         batch, outputs = point.batch, point.program.num_outputs
-        complex_valued = isinstance(point.program.question, State)
-        directions = np.eye(outputs, dtype=point.dtype if complex_valued else point.weights.dtype)
-        if complex_valued:  # Re(conj(c) d psi): c = 1 gives the real part, c = i the imaginary part
-            directions = np.concatenate([directions, 1j * directions])
-        by_weights = np.empty((batch, len(directions), point.weights.shape[1]))
-        by_inputs = np.empty((batch, len(directions), point.inputs.shape[1]))
+        # Re(conj(c) d psi): c = 1 gives the real part of an amplitude's derivative, c = i the imaginary part
+        units = (1.0, 1j) if isinstance(point.program.question, State) else (1.0,)
+        kind = point.dtype if len(units) == 2 else point.weights.dtype
+        by_weights = np.zeros(
+            (batch, outputs, point.weights.shape[1]), np.complex128 if len(units) == 2 else float
+        )
+        by_inputs = np.zeros((batch, outputs, point.inputs.shape[1]), by_weights.dtype)
         step = blocks_at_once(point, 2 * outputs + by_weights.shape[2] + by_inputs.shape[2])
-        for start in range(0, len(directions), step):
-            part = directions[start : start + step]
+        for start in range(0, outputs, step):
+            part = range(start, min(outputs, start + step))
             rows = (len(part), batch)
-            _, dweights, dinputs = point.executor.vjp(
-                point.program,
-                repeat(point.weights, *rows),
-                repeat(point.inputs, *rows),
-                np.ascontiguousarray(np.repeat(part, batch, axis=0)),
-                dtype=point.dtype,
-                threads=point.threads,
-            )
-            by_weights[:, start : start + step] = dweights.reshape(*rows, -1).swapaxes(0, 1)
-            by_inputs[:, start : start + step] = dinputs.reshape(*rows, -1).swapaxes(0, 1)
-        if complex_valued:
-            return tuple(d[:, :outputs] + 1j * d[:, outputs:] for d in (by_weights, by_inputs))  # type: ignore[return-value]
+            arguments = repeat(point.weights, *rows), repeat(point.inputs, *rows)
+            for unit in units:
+                direction = np.zeros((*rows, outputs), dtype=kind)
+                direction[np.arange(len(part)), :, part] = unit
+                _, *found = point.executor.vjp(
+                    point.program,
+                    *arguments,
+                    direction.reshape(-1, outputs),
+                    dtype=point.dtype,
+                    threads=point.threads,
+                )
+                for total, derivative in zip((by_weights, by_inputs), found, strict=True):
+                    total[:, part.start : part.stop] += unit * derivative.reshape(*rows, -1).swapaxes(0, 1)
         return by_weights, by_inputs
 
 

@@ -90,7 +90,7 @@ def make_plan(function: Any) -> Plan:
         memory = cost.memory * function.dtype.itemsize // 16
     circuits = executor.executions(program) if sampled else 1
     return Plan(
-        question=_question_text(function.question),
+        question=question_text(function.question),
         num_qubits=program.num_qubits,
         num_weights=function.num_weights,
         num_inputs=function.num_inputs,
@@ -111,7 +111,8 @@ def make_plan(function: Any) -> Plan:
     )
 
 
-def _question_text(question: Any) -> str:
+def question_text(question: Any) -> str:
+    """What is asked of a circuit, as a noun."""
     if isinstance(question, Expect):
         words = sum(len(observable.terms) for observable in question.observables)
         return f"expectation values of {_count(len(question.observables), 'observable')}, {_count(words, 'Pauli word')}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ketgrad.memory import reserve
 from ketgrad.program import Program, State
 
 CHUNK_BYTES = 32 * 2**20  # shifted rows are evaluated in portions of about this size,
@@ -133,6 +135,11 @@ def sweep(point: Point, stencil: Stencil, cotangent: np.ndarray | None) -> np.nd
     outputs = point.program.num_outputs
     tail = (batch,) if cotangent is not None else (batch, outputs)
     kind = COMPLEX128 if cotangent is None and isinstance(point.program.question, State) else np.float64
+    reserve(
+        16 * stencil.num_variables * math.prod(tail),
+        f"the derivatives of {batch} rows by {stencil.num_variables} angles or variables",
+        "Use f.vjp, or smaller batches.",
+    )
     result = np.zeros((stencil.num_variables, *tail), dtype=kind)
     step = blocks_at_once(point, split + point.inputs.shape[1] + 2 * outputs)
     for start in range(0, len(stencil.column), step):
