@@ -260,21 +260,12 @@ bool uses_blocks(const NativeProgram& self, std::int64_t batch) {
 }
 
 template <class Real>
-const BlockedKernels<Real>& blocked_kernels(const NativeProgram& self) {
-    const BlockedInstructionSet* set = find_blocked_instruction_set(self.instruction_set->name);
-    if constexpr (sizeof(Real) == 8)
-        return *set->float64;
-    else
-        return *set->float32;
-}
-
-template <class Real>
 void run_released(const NativeProgram& self, const Arrays<Real>& arrays, int threads) {
     const bool finished = without_gil([&](const auto& poll) {
         Interrupt interrupt;
         interrupt.poll = poll;
         if (uses_blocks<Real>(self, arrays.batch))
-            return execute_blocked(self.blocked, blocked_kernels<Real>(self), arrays, threads, interrupt);
+            return execute_blocked(self.blocked, find_blocked_kernels<Real>(self.instruction_set->name), arrays, threads, interrupt);
         const Lowered& lowered = lowered_for<Real>(self, arrays.batch);
         return execute(self.schedule, lowered, *self.instruction_set, arrays, threads, interrupt);
     });

@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cmath>
 #include <numbers>
-#include <string_view>
 
 #include "buffer.hpp"
 
@@ -878,15 +877,6 @@ bool execute_blocked(const BlockedPlan& blocked, const BlockedKernels<Real>& ker
 
 std::uint64_t bytes_blocked(const BlockedPlan& blocked, int real_size, bool backward) {
     return (std::uint64_t(2) << blocked.program.num_qubits) * std::uint64_t(real_size) * (backward ? 2 : 1);
-}
-
-const BlockedInstructionSet* find_blocked_instruction_set(const char* name) {
-    const std::string_view wanted(name);
-#if defined(__x86_64__)
-    if (wanted == "avx512") return ketgrad_blocked_avx512();
-    if (wanted == "avx2") return ketgrad_blocked_avx2();
-#endif
-    return wanted == "baseline" ? ketgrad_blocked_baseline() : nullptr;
 }
 
 template bool execute_blocked<double>(const BlockedPlan&, const BlockedKernels<double>&, const Arrays<double>&,

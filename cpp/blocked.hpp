@@ -6,15 +6,12 @@
 
 namespace ketgrad {
 
-/// As `execute` in engine.hpp, sample by sample. Needs single.supported and at least as many amplitudes as lanes.
+/// As `execute` in engine.hpp, sample by sample. Needs blocked.supported and at least as many amplitudes as lanes.
 template <class Real>
 bool execute_blocked(const BlockedPlan& blocked, const BlockedKernels<Real>& kernels, const Arrays<Real>& arrays,
                     int threads, Interrupt& interrupt);
 
 /// Bytes of states: psi, and lambda when `backward`.
 std::uint64_t bytes_blocked(const BlockedPlan& blocked, int real_size, bool backward);
-
-/// The kernels for a single state of the instruction set with that name.
-const BlockedInstructionSet* find_blocked_instruction_set(const char* name);
 
 }  // namespace ketgrad

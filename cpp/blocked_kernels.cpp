@@ -1,9 +1,6 @@
-// Compiled once per instruction set (KETGRAD_TARGET, KETGRAD_VECTOR_BYTES), like kernels.cpp: everything in an anonymous
-// namespace, no library function.
+// Compiled once per instruction set and precision, like kernels.cpp (KETGRAD_BLOCKED_SYMBOL, KETGRAD_VECTOR_BYTES,
+// KETGRAD_REAL): everything in an anonymous namespace, no library function.
 #include "blocked_kernels.hpp"
-
-#define KETGRAD_NAME(prefix, target) prefix##target
-#define KETGRAD_SYMBOL(target) KETGRAD_NAME(ketgrad_blocked_, target)
 
 namespace {
 
@@ -481,9 +478,7 @@ constexpr BlockedKernels<Real> kernels = {
     accumulate<Real>, dot<Real>,
 };
 
-constexpr ketgrad::BlockedInstructionSet instruction_set = {&kernels<double>, &kernels<float>};
-
 }  // namespace
 
-extern "C" const ketgrad::BlockedInstructionSet* KETGRAD_SYMBOL(KETGRAD_TARGET)();
-extern "C" const ketgrad::BlockedInstructionSet* KETGRAD_SYMBOL(KETGRAD_TARGET)() { return &instruction_set; }
+extern "C" const BlockedKernels<KETGRAD_REAL>* KETGRAD_BLOCKED_SYMBOL();
+extern "C" const BlockedKernels<KETGRAD_REAL>* KETGRAD_BLOCKED_SYMBOL() { return &kernels<KETGRAD_REAL>; }

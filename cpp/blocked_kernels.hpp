@@ -50,13 +50,8 @@ struct BlockedKernels {
     double (*dot)(const Real* a, const Real* b, std::uint64_t rows);
 };
 
-struct BlockedInstructionSet {
-    const BlockedKernels<double>* float64;
-    const BlockedKernels<float>* float32;
-};
-
-extern "C" const BlockedInstructionSet* ketgrad_blocked_avx512();
-extern "C" const BlockedInstructionSet* ketgrad_blocked_avx2();
-extern "C" const BlockedInstructionSet* ketgrad_blocked_baseline();
+/// The kernels of the instruction set with that name, which this machine must be able to run.
+template <class Real>
+const BlockedKernels<Real>& find_blocked_kernels(const char* instruction_set);
 
 }  // namespace ketgrad

@@ -2,27 +2,45 @@
 
 #include "kernels.hpp"
 
+extern "C" {
+const ketgrad::Kernels<double>* ketgrad_baseline_double();
+const ketgrad::Kernels<float>* ketgrad_baseline_float();
+#ifdef __x86_64__
+const ketgrad::Kernels<double>* ketgrad_avx2_double();
+const ketgrad::Kernels<float>* ketgrad_avx2_float();
+const ketgrad::Kernels<double>* ketgrad_avx512_double();
+const ketgrad::Kernels<float>* ketgrad_avx512_float();
+#endif
+}
+
 namespace ketgrad {
 namespace {
 
-#ifdef __x86_64__
-bool runs_avx512() {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("fma");
-}
+struct Candidate {
+    bool runs_here;
+    InstructionSet set;
+};
 
+#ifdef __x86_64__
 bool runs_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+bool runs_avx512() {
+    return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
+}
 #endif
 
 }  // namespace
 
 const InstructionSet* find_instruction_set(const char* name) {
-    const bool any = std::strcmp(name, "") == 0;
+    static const Candidate candidates[] = {
 #ifdef __x86_64__
-    if ((any || std::strcmp(name, "avx512") == 0) && runs_avx512()) return ketgrad_kernels_avx512();
-    if ((any || std::strcmp(name, "avx2") == 0) && runs_avx2()) return ketgrad_kernels_avx2();
+        {runs_avx512(), {"avx512", ketgrad_avx512_double(), ketgrad_avx512_float()}},
+        {runs_avx2(), {"avx2", ketgrad_avx2_double(), ketgrad_avx2_float()}},
 #endif
-    if (any || std::strcmp(name, "baseline") == 0) return ketgrad_kernels_baseline();
+        {true, {"baseline", ketgrad_baseline_double(), ketgrad_baseline_float()}},
+    };
+    for (const Candidate& candidate : candidates)
+        if (candidate.runs_here && (*name == 0 || std::strcmp(name, candidate.set.name) == 0)) return &candidate.set;
     return nullptr;
 }
 

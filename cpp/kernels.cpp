@@ -1,11 +1,6 @@
-// Compiled once per instruction set (KETGRAD_TARGET, KETGRAD_VECTOR_BYTES). Everything is in an anonymous namespace and no
+// Compiled once per instruction set and precision (KETGRAD_SYMBOL, KETGRAD_VECTOR_BYTES, KETGRAD_REAL). Everything is in an anonymous namespace and no
 // library function is used, so that no code of a wide instruction set can be shared with a narrow one by the linker.
 #include "kernels.hpp"
-
-#define KETGRAD_NAME(prefix, target) prefix##target
-#define KETGRAD_SYMBOL(target) KETGRAD_NAME(ketgrad_kernels_, target)
-#define KETGRAD_STRING(target) #target
-#define KETGRAD_TEXT(target) KETGRAD_STRING(target)
 
 namespace {
 
@@ -18,12 +13,11 @@ using ketgrad::RowSet;
 using ketgrad::SignedRows;
 using ketgrad::Turn;
 
+// In this order: each part uses those before it.
 #include "kernels/vectors.inc"
-// (order matters)
 #include "kernels/rotations.inc"
-// (uses coefficients of rotations)
-#include "kernels/diagonals.inc"
 #include "kernels/dispatch.inc"
+#include "kernels/diagonals.inc"
 #include "kernels/measures.inc"
 #include "kernels/products.inc"
 
@@ -61,8 +55,6 @@ constexpr Kernels<Real> kernels = {
     .apply_outcomes = apply_outcomes<Real>,
 };
 
-constexpr ketgrad::InstructionSet instruction_set = {KETGRAD_TEXT(KETGRAD_TARGET), &kernels<double>, &kernels<float>};
-
 }  // namespace
 
-extern "C" const ketgrad::InstructionSet* KETGRAD_SYMBOL(KETGRAD_TARGET)() { return &instruction_set; }
+extern "C" const Kernels<KETGRAD_REAL>* KETGRAD_SYMBOL() { return &kernels<KETGRAD_REAL>; }

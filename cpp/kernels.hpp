@@ -96,10 +96,6 @@ struct InstructionSet {
     const Kernels<float>* float32;
 };
 
-extern "C" const InstructionSet* ketgrad_kernels_avx512();
-extern "C" const InstructionSet* ketgrad_kernels_avx2();
-extern "C" const InstructionSet* ketgrad_kernels_baseline();
-
 /// The best instruction set of this machine, or the one called `name` ("" means best); nullptr if it cannot run here.
 const InstructionSet* find_instruction_set(const char* name);
 

@@ -1,0 +1,38 @@
+#include <cstring>
+
+#include "blocked_kernels.hpp"
+
+extern "C" {
+const ketgrad::BlockedKernels<double>* ketgrad_blocked_baseline_double();
+const ketgrad::BlockedKernels<float>* ketgrad_blocked_baseline_float();
+#ifdef __x86_64__
+const ketgrad::BlockedKernels<double>* ketgrad_blocked_avx2_double();
+const ketgrad::BlockedKernels<float>* ketgrad_blocked_avx2_float();
+const ketgrad::BlockedKernels<double>* ketgrad_blocked_avx512_double();
+const ketgrad::BlockedKernels<float>* ketgrad_blocked_avx512_float();
+#endif
+}
+
+namespace ketgrad {
+
+template <>
+const BlockedKernels<double>& find_blocked_kernels<double>(const char* name) {
+#ifdef __x86_64__
+    if (!std::strcmp(name, "avx512")) return *ketgrad_blocked_avx512_double();
+    if (!std::strcmp(name, "avx2")) return *ketgrad_blocked_avx2_double();
+#endif
+    (void)name;
+    return *ketgrad_blocked_baseline_double();
+}
+
+template <>
+const BlockedKernels<float>& find_blocked_kernels<float>(const char* name) {
+#ifdef __x86_64__
+    if (!std::strcmp(name, "avx512")) return *ketgrad_blocked_avx512_float();
+    if (!std::strcmp(name, "avx2")) return *ketgrad_blocked_avx2_float();
+#endif
+    (void)name;
+    return *ketgrad_blocked_baseline_float();
+}
+
+}  // namespace ketgrad
