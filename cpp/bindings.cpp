@@ -30,7 +30,7 @@ using Array1 = nb::ndarray<const Value, nb::ndim<1>, nb::c_contig, nb::device::c
 using Real2 = nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using AnyArray = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 
-constexpr int block_bits = 13;            // 128 KiB of amplitudes: psi and lambda of a block fit into the L2 cache
+constexpr int default_block_bits = 13;    // 128 KiB of amplitudes: psi and lambda of a block fit into the L2 cache
 constexpr int whole_bits = 15;            // up to here a state is one block
 constexpr int least_blocked_qubits = 12;  // measured: below, one state over the lanes is as fast
 
@@ -42,6 +42,7 @@ struct NativeProgram {
     mutable std::unique_ptr<Lowered> spread[2];
     mutable BlockedPlan blocked;  // made when it is first needed
     mutable std::once_flag once_blocked;
+    int block_bits = 0;  // other than 0: blocks of that size wherever they are possible, for tests
 };
 
 void require(bool condition, const char* sentence) {
@@ -126,7 +127,8 @@ void construct(NativeProgram* self, std::int64_t num_qubits, std::int64_t num_we
                Array1<std::int64_t> amplitude_slot, Array1<std::uint8_t> normalize, int question,
                Array1<std::int64_t> observable_start, Array1<std::uint64_t> word_x, Array1<std::uint64_t> word_z,
                Array1<double> word_coefficient, Array1<std::int64_t> measured, const std::string& instruction_set,
-               const std::vector<std::string>& without) {
+               const std::vector<std::string>& without, int block_bits) {
+    require(block_bits == 0 || (6 <= block_bits && block_bits <= max_qubits), "block_bits must be 0 or 6 at least");
     require(0 <= num_qubits && num_qubits <= max_qubits, "the number of qubits is out of range");
     require(0 <= question && question <= 2, "the native executor knows expectations, probabilities and states");
     Program program;
@@ -154,6 +156,7 @@ void construct(NativeProgram* self, std::int64_t num_qubits, std::int64_t num_we
     new (self) NativeProgram{std::move(schedule), chosen, std::move(batched), {}, {}};
     // steps of dense matrices point into the schedule, which has now found its place
     self->batched = lower(self->schedule, 0);
+    self->block_bits = block_bits;
 }
 
 template <class Value>
@@ -253,9 +256,13 @@ const Lowered& lowered_for(const NativeProgram& self, std::int64_t batch) {
 /// A few large states go through the cache block by block.
 template <class Real>
 bool uses_blocks(const NativeProgram& self, std::int64_t batch) {
-    if (!self.schedule.passes.blocks || self.schedule.program.num_qubits < least_blocked_qubits) return false;
-    if (!spreads<Real>(self, batch)) return false;
-    std::call_once(self.once_blocked, [&] { self.blocked = plan_blocked(self.schedule.program, block_bits, whole_bits); });
+    const bool forced = self.block_bits;
+    if (!self.schedule.passes.blocks) return false;
+    if (!forced && (self.schedule.program.num_qubits < least_blocked_qubits || !spreads<Real>(self, batch))) return false;
+    std::call_once(self.once_blocked, [&] {
+        self.blocked = forced ? plan_blocked(self.schedule.program, self.block_bits, 0)
+                              : plan_blocked(self.schedule.program, default_block_bits, whole_bits);
+    });
     return self.blocked.supported;
 }
 
@@ -407,7 +414,7 @@ NB_MODULE(_native, m) {
              "term_start"_a, "term_coefficient"_a, "term_a"_a, "term_b"_a, "target_start"_a, "targets"_a, "data_start"_a,
              "data"_a, "amplitude_slot"_a, "normalize"_a, "question"_a, "observable_start"_a, "word_x"_a, "word_z"_a,
              "word_coefficient"_a, "measured"_a, "instruction_set"_a = "",
-             "without"_a = std::vector<std::string>())
+             "without"_a = std::vector<std::string>(), "block_bits"_a = 0)
         .def("run", run, "weights"_a.noconvert(), "inputs"_a.noconvert(), "threads"_a,
              "Values (batch, outputs) for weights (batch or 1, num_weights) and inputs (batch or 1, num_inputs).")
         .def("vjp", vjp, "weights"_a.noconvert(), "inputs"_a.noconvert(), "cotangent"_a.noconvert(), "threads"_a,

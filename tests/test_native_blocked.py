@@ -1,0 +1,96 @@
+"""The blocked engine: large states, pass by pass through the cache."""
+
+import numpy as np
+import pytest
+from programs import random_circuit, random_observable
+
+import ketgrad as kg
+from ketgrad.executors import get
+from ketgrad.executors.native import ARRAYS, QUESTIONS, load_core
+from ketgrad.program import Expect, Probabilities, State, compile
+
+
+def blockable(circuit):
+    """Without matrices on several qubits, which the blocked engine leaves to the other one."""
+    kept = [op for op in circuit.ops if op.gate.unitary is None or op.gate.num_qubits == 1 or op.gate.name == "swap"]
+    return kg.Circuit(kept, circuit.num_qubits)
+
+
+def native(program, **options):
+    arrays = {name: getattr(program, name) for name in ARRAYS}
+    return load_core().Program(**arrays, question=QUESTIONS[type(program.question)], **options)
+
+
+def questions(n, seed):
+    sums = (random_observable(n, 6, seed), kg.Pauli("Z0"), random_observable(n, 3, seed + 9))
+    return [Expect(sums), Probabilities((n - 1, 0)), State()]
+
+
+def data(program, seed, rows=2):
+    rng = np.random.default_rng(seed)
+    weights, inputs = rng.uniform(-4, 4, (1, program.num_weights)), rng.uniform(0.2, 2, (rows, program.num_inputs))
+    cotangent = rng.normal(size=(rows, program.num_outputs))
+    if isinstance(program.question, State):
+        cotangent = cotangent + 1j * rng.normal(size=cotangent.shape)
+    return weights, inputs, cotangent
+
+
+@pytest.mark.parametrize("instruction_set", load_core().instruction_sets())
+@pytest.mark.parametrize("block_bits", [6, 7, 20])
+def test_blocks_equal_the_reference(instruction_set, block_bits):
+    """Six bits leave two for each block beside its contiguous run, so that every rule of the scheduler is used."""
+    for seed in range(4):
+        n = 8
+        circuit = blockable(random_circuit(n, 30, seed, prepare=seed % 2 == 1))
+        for question in questions(n, seed):
+            program = compile(circuit, question)
+            weights, inputs, cotangent = data(program, seed)
+            core = native(program, instruction_set=instruction_set, block_bits=block_bits)
+            results = core.vjp(weights, inputs, cotangent, 1)
+            expected = get("reference").vjp(program, weights, inputs, cotangent)
+            for result, wanted in zip(results, expected, strict=True):
+                np.testing.assert_allclose(result, wanted, atol=1e-11 * (1 + np.abs(wanted).max(initial=0)))
+            np.testing.assert_allclose(core.run(weights, inputs, 1), expected[0], atol=1e-12)
+
+
+def test_a_word_longer_than_a_block_is_turned_into_a_short_one():
+    ops = [kg.h(q) for q in range(9)] + [kg.pauli_rotation(kg.w[0], "XYZXYXXYX", *range(9)), kg.ry(kg.w[1], 4)]
+    program = compile(kg.Circuit(ops), Expect((kg.Pauli("Z4 X2"), kg.Pauli("Y0 Z8"))))
+    weights, inputs, cotangent = data(program, 0, rows=1)
+    results = native(program, block_bits=6).vjp(weights, inputs, cotangent, 1)
+    for result, wanted in zip(results, get("reference").vjp(program, weights, inputs, cotangent), strict=True):
+        np.testing.assert_allclose(result, wanted, atol=1e-12)
+
+
+def test_results_are_the_same_bits_for_any_number_of_threads():
+    circuit = blockable(random_circuit(16, 60, 3))
+    for question in (Expect((kg.Pauli("Z0 Z15 + X3"),)), State()):
+        program = compile(circuit, question)
+        weights, inputs, cotangent = data(program, 1, rows=1)
+        core = native(program, block_bits=10)
+        first = core.vjp(weights, inputs, cotangent, 1)
+        assert core.plan(1)["blocked"]
+        for threads in (2, 3, 8):
+            for a, b in zip(first, core.vjp(weights, inputs, cotangent, threads), strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+def test_a_brickwork_circuit_takes_fewer_passes_than_layers():
+    n, depth = 20, 10
+    ops = []
+    for layer in range(depth):
+        ops += [kg.rot(0.1 * (q + 1), 0.2, 0.3 * layer, q) for q in range(n)]
+        ops += [kg.cz(q, q + 1) for q in range(layer % 2, n - 1, 2)]
+    core = native(compile(kg.Circuit(ops), Expect((kg.Pauli("Z0 Z1"),))))
+    assert core.plan(1)["blocked"] and core.plan(1)["blocked_passes"] <= depth + 1
+
+
+def test_deep_circuits_keep_their_norm():
+    """Turns postpone their cosines; after thousands of them the scale must still be right."""
+    n = 12
+    layer = kg.Circuit([kg.ry(kg.w[0], q) for q in range(n)] + [kg.rx(kg.w[0], q) for q in range(n)])
+    circuit = kg.Circuit(layer.ops * 150, n)
+    weights = np.array([[1.5]])
+    for dtype, tolerance in ((np.float64, 1e-11), (np.float32, 2e-3)):
+        total = native(compile(circuit, Probabilities((0, 5)))).run(weights.astype(dtype), np.zeros((1, 0), dtype), 1)
+        assert abs(total.sum() - 1) < tolerance
