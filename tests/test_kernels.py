@@ -150,7 +150,7 @@ def test_kernels_are_values(kernel):
 def test_gamma_is_scaled_by_the_training_rows_and_then_fixed():
     kernel = kg.ProjectedKernel(iqp(3)).scaled_to(ROWS)
     values = kernel.features(ROWS)
-    assert kernel.gamma == pytest.approx(1 / values.var(axis=0).sum())
+    assert kernel.gamma == pytest.approx(0.5 / values.var(axis=0).sum())
     np.testing.assert_array_equal(kernel(ROWS[:3], ROWS), kernel(ROWS)[:3])
     with pytest.raises(errors.KetgradValueError, match="all rows give the same"):
         kernel.scaled_to(ROWS[:1])

@@ -163,13 +163,13 @@ class ProjectedKernel:
         reserve_gram(num_rows, num_columns, 8 * self._expectations.num_outputs * (num_rows + num_columns))
 
     def scaled_to(self, X: Any) -> ProjectedKernel:
-        """The kernel with gamma = 1 / (sum over the observables of the variance of their values over X).
+        """The kernel with gamma = 1 / (mean squared distance of two random rows of X).
 
-        Two random rows then have the exponent -2 on average. X: the training rows, and only those.
+        That distance is twice the sum of the variances of the observables. X: the training rows, and only those.
         Raises `KetgradValueError` if the expectation values do not vary.
 
         >>> round(ProjectedKernel(kg.encodings.angle(1)).scaled_to([[0.0], [np.pi]]).gamma, 9)
-        1.0
+        0.5
         """
         return self.scaled_to_features(self.features(X))
 
@@ -181,7 +181,7 @@ class ProjectedKernel:
                 "`X` must hold rows that differ - gamma is scaled by their spread - but all rows give the same "
                 "expectation values."
             )
-        return ProjectedKernel(self.circuit, 1.0 / spread, self.observables, self.executor, self.threads)
+        return ProjectedKernel(self.circuit, 0.5 / spread, self.observables, self.executor, self.threads)
 
     @cached_property
     def _expectations(self) -> Function:

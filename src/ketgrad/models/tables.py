@@ -128,7 +128,7 @@ def warn_of_constant_columns(table: np.ndarray, names: Any) -> None:
             f"{constant.size} column(s) of X are constant and tell nothing, so they are encoded as the angle 0: "
             f"{listed}{', ...' if constant.size > 10 else ''}.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=5,  # the caller of fit
         )
 
 
