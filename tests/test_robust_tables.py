@@ -16,10 +16,16 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from ketgrad.errors import KetgradError, KetgradMemoryError, KetgradTypeError, KetgradValueError
+from ketgrad.errors import (
+    KetgradError,
+    KetgradImportError,
+    KetgradMemoryError,
+    KetgradTypeError,
+    KetgradValueError,
+)
 from ketgrad.referee import compare, tables
 from ketgrad.referee.results import Comparison
-from ketgrad.referee.run import _ask
+from ketgrad.referee.run import _ask, available_threads
 from ketgrad.referee.tables import BadTable, InputChanged, InputForbidden, InputMissing, RawTable
 
 QUICK = {"models": ["linear"], "candidates": 1, "folds": 2, "repeats": 1, "threads": 1}
@@ -332,6 +338,13 @@ def test_D30_an_exact_kernel_on_very_many_rows_is_refused_before_work(tmp_path):
     from ketgrad.referee.baselines import kernel_memory
 
     assert kernel_memory(100_000, 0) == 8 * 10**10  # 74.5 GiB
+    frame = pandas.DataFrame({"a": np.arange(100_000.0) ** 2 % 97, "y": np.arange(100_000) % 3})
+    started = time.perf_counter()
+    with pytest.raises(
+        KetgradMemoryError, match=r"'kernel' on 99999 training rows needs .* GiB.*rows=2000.*linear"
+    ):
+        compare(frame, "y", models=["kernel"], folds=100_000, threads=16)
+    assert time.perf_counter() - started < 0.5
 
 
 def test_D31_a_small_file_that_unpacks_to_a_huge_one_is_refused(tmp_path, monkeypatch):
@@ -449,6 +462,26 @@ def test_R9_wrong_options_are_refused_with_near_matches(tmp_path):
             compare(path, "y", **{**QUICK, **options})  # pyright: ignore[reportArgumentType]
     with pytest.raises(KetgradTypeError, match="list of names"):
         compare(path, "y", models="linear")
+
+
+def test_P12_a_package_that_is_not_installed_is_named_with_the_line_that_installs_it(tmp_path, monkeypatch):
+    import sys
+
+    path = write(tmp_path, rows("{i},{k}{j},{k}", header="a,c,y"))
+    for package in ("pandas", "skrub"):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, package, None)
+            with pytest.raises(KetgradImportError, match=r"pip install 'ketgrad\[compare\]'"):
+                compare(path, "y", **QUICK)
+
+
+def test_P3_no_more_processes_than_cores_are_allowed(monkeypatch):
+    allowed = len(os.sched_getaffinity(0))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert 1 <= available_threads() <= allowed
+    for wish, answer in (("1", 1), ("100000", available_threads()), ("x", available_threads()), ("0", None)):
+        monkeypatch.setenv("OMP_NUM_THREADS", wish)
+        assert available_threads() == (answer or min(allowed, available_threads()))
 
 
 def test_P10_seeds_of_numpy_are_taken_and_the_result_is_the_same(tmp_path):

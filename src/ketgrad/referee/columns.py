@@ -192,7 +192,9 @@ def _words(cells: Any, reading: Reading) -> list[str | None]:
     absent = cells.isna().to_numpy()
     words: list[str | None] = []
     for i, value in enumerate(cells.tolist()):
-        if absent[i]:
+        if type(value) is str:
+            words.append(value.strip() or None)
+        elif absent[i]:
             words.append(None)
         elif isinstance(value, list | dict | set | tuple | np.ndarray | complex | pd.DataFrame):
             raise KetgradTypeError(
@@ -220,7 +222,8 @@ def _read_words(words: list[str | None], reading: Reading, as_text: bool, decima
 def _numbers_from(words: list[str | None], different: set[str], reading: Reading, decimal: str | None) -> Any:
     """float64 values if every cell is a number (or says "missing"); None if this column is not one of numbers."""
     points = {word for word in different if POINT_NUMBER.fullmatch(word)}
-    commas = {word for word in different if COMMA_NUMBER.fullmatch(word)}
+    settled = decimal == "." or (decimal is None and different <= points | MISSING_WORDS)
+    commas = set() if settled else {word for word in different if COMMA_NUMBER.fullmatch(word)}
     use_comma = decimal == "," or (decimal is None and bool(commas - points) and not points - commas)
     numbers = commas if use_comma else points
     rest = different - numbers - MISSING_WORDS - INFINITE_WORDS

@@ -111,11 +111,12 @@ def _cost(mine: Sequence[Outcome]) -> Cost:
 
 def _data(question: Question, qubits: int) -> Data:
     raw, understood, task = question.raw, question.understood, question.task
-    doubled = int(raw.frame.astype(str).duplicated().sum())
+    doubled = int(raw.frame.duplicated().sum())
     warnings = [*raw.warnings, *task.warnings, *understood.warnings]
     if doubled:
         warnings.append(
-            f"{doubled} rows are copies of earlier rows; a copy in both training and test part makes scores too good."
+            f"{doubled} rows are copies of earlier rows; a copy in both training and test part can make scores"
+            " too good."
         )
     width = len(understood.columns)
     if width > 1000:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ketgrad.errors import missing_extra
 from ketgrad.memory import reserve
-from ketgrad.referee.columns import Understood
+from ketgrad.referee.columns import MAX_CATEGORIES, Understood
 from ketgrad.referee.results import Split
 from ketgrad.referee.tasks import SplitRows, Task
 from ketgrad.streams import stream
@@ -23,7 +23,8 @@ from ketgrad.streams import stream
 SENTENCE = (
     "Inside each fold, on its training rows only: missing numbers become the median (with a column that says so),"
     " categories become columns of 0 and 1, dates become year, month, day, weekday and seconds, text becomes ten"
-    " numbers, and every column is scaled to mean 0 and deviation 1. All models see the same columns."
+    " numbers, every column is scaled to mean 0 and deviation 1, and columns that do not vary are left out. All"
+    " models see the same columns."
 )
 
 
@@ -76,7 +77,10 @@ def _words_vectorizer(understood: Understood, seed: int) -> Any:
     encode = skrub.StringEncoder(n_components=10, random_state=state)
     specific = [(encode, texts)] if texts else []
     table = skrub.TableVectorizer(
-        datetime=skrub.DatetimeEncoder(add_weekday=True, resolution="hour"), specific_transformers=specific
+        cardinality_threshold=MAX_CATEGORIES + 1,  # what is a category was decided by `columns`
+        drop_null_fraction=None,
+        datetime=skrub.DatetimeEncoder(add_weekday=True, resolution="hour"),
+        specific_transformers=specific,
     )
     return make_pipeline(table, SimpleImputer(strategy="median", keep_empty_features=True))
 
@@ -130,6 +134,11 @@ def _matrix(pipeline: Any, frame: Any, train: np.ndarray, test: np.ndarray) -> t
     with warnings.catch_warnings():
         # a value that the training rows do not have is expected, and is told in the description of the column
         warnings.filterwarnings("ignore", message="Found unknown categories")
-        X_train = pipeline.fit_transform(frame.iloc[train])
-        X_test = pipeline.transform(frame.iloc[test])
-    return np.ascontiguousarray(X_train, dtype=float), np.ascontiguousarray(X_test, dtype=float)
+        warnings.filterwarnings(
+            "ignore", message="All-NaN slice encountered"
+        )  # such a column becomes constant
+        X_train = np.asarray(pipeline.fit_transform(frame.iloc[train]), dtype=float)
+        X_test = np.asarray(pipeline.transform(frame.iloc[test]), dtype=float)
+    varies = np.ptp(X_train, axis=0) > 0
+    kept = varies if varies.any() else slice(None)
+    return np.ascontiguousarray(X_train[:, kept]), np.ascontiguousarray(X_test[:, kept])

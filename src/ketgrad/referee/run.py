@@ -87,6 +87,7 @@ def compare(
         )
     seed, qubits, candidates, inner_folds = int(seed), int(qubits), int(candidates), int(inner_folds)
     raw = tables.read_table(table, rows=rows, seed=seed, separator=separator, encoding=encoding)
+    _reserve_for_models(chosen, len(raw.frame), int(folds) if isinstance(folds, int) else 5, number)
     question = _ask(raw, target, task, missing, drop, text, decimal)
     read_seconds = time.perf_counter() - clock
     if repeats is None:
@@ -96,10 +97,8 @@ def compare(
     protocol = _protocol(
         question, splits, metric, chosen, (folds, repeats, seed, qubits, candidates, inner_folds)
     )
-    _reserve_for_models(chosen, protocol, number)
     if progress is not None:
-        work = (len(splits), 0, len(splits) * len(chosen), time.perf_counter() - clock)
-        progress(Progress("plan", "", "", 0, *work, None, None, f"Preparing {len(splits)} splits."))
+        progress(_announcement(len(splits), len(chosen), len(question.task.y), clock))
     prepared = preparation.prepare(question.understood, question.task, splits, inner_folds, seed)
     rules = Rules(
         question.task.kind, len(question.task.classes), protocol.metrics[0], qubits, candidates, seed
@@ -113,6 +112,15 @@ def compare(
         finished,
     )
     return conclude(question, protocol, chosen, outcomes, interrupted, environment(number, seed), timings)
+
+
+def _announcement(splits: int, models: int, rows: int, clock: float) -> Progress:
+    """The event before the splits are prepared."""
+    message = f"Preparing {splits} splits."
+    if rows > 5000:
+        message += f" {rows} rows take long; --rows 2000 is quicker."
+    elapsed = time.perf_counter() - clock
+    return Progress("plan", "", "", 0, splits, 0, splits * models, elapsed, None, None, message)
 
 
 # ------------------------------------------------------------------------------------------------- the question
@@ -253,14 +261,16 @@ def _protocol(
     )
 
 
-def _reserve_for_models(chosen: Iterable[Contestant], protocol: Protocol, threads: int) -> None:
-    """Refuse before any work what the largest split does not leave memory for."""
-    n_train = max(split.n_train for split in protocol.splits)
-    n_test = max(split.n_test for split in protocol.splits)
+def _reserve_for_models(chosen: Iterable[Contestant], rows: int, folds: int, threads: int) -> None:
+    """Refuse before any work the models that this many rows do not leave memory for."""
+    n_test = rows // max(2, folds)
+    n_train = rows - n_test
     for contestant in chosen:
-        others = [item.name for item in CONTESTANTS if contestant.name not in (item.name, item.twin_of)]
-        way_out = (
-            f"Use a part of the table: rows=2000 (--rows 2000); or other models: {', '.join(others[:8])}."
-        )
+        others = [
+            item.name
+            for item in CONTESTANTS
+            if item.family in ("classical", "quantum") and item.memory(n_train, n_test) * threads < 2**30
+        ]
+        way_out = f"Use a part of the table: rows=2000 (--rows 2000); or other models: {', '.join(others)}."
         need = contestant.memory(n_train, n_test) * threads
         reserve(need, f"the model {contestant.name!r} on {n_train} training rows", way_out)
