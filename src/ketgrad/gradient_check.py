@@ -63,6 +63,9 @@ class GradientReport:
         """Whether the two rules agree on every gate, weight and input."""
         return not self.disagreements
 
+    def __bool__(self) -> bool:
+        return self.ok
+
     def __str__(self) -> str:
         verdict = "agree" if self.ok else "DISAGREE"
         lines = [

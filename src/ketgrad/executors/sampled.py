@@ -6,6 +6,7 @@ is appended to the program, the outcomes' exact probabilities are asked for, and
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -68,26 +69,54 @@ class Sampled:
     ) -> np.ndarray:
         """Estimates (B, K), frequencies (B, 2**m), or outcome indices (B, shots) as uint64."""
         generator = stream(None) if rng is None else rng
-        if isinstance(program.question, State):
+        question, rows = program.question, (weights, inputs)
+        if isinstance(question, State):
             raise KetgradValueError(
-                "a state cannot be measured - ask for kg.probabilities or kg.samples, or no shots."
+                "a state cannot be measured - ask for kg.probabilities or kg.samples, or for no shots."
             )
-        if isinstance(program.question, Samples):
-            draw = _Draw(self, generator, program.question.shots)
-            return _by_chunks(draw.outcomes, self._everything(program), weights, inputs, dtype, threads)
-        draw = _Draw(self, generator, int(self.shots))
+        if isinstance(question, Samples):
+            exact = self._exact(self._everything(program), *rows, dtype, threads, 8 * question.shots)
+            return np.concatenate([_outcomes(generator, question.shots, chances) for chances in exact])
         real = np.float32 if np.dtype(dtype) == np.complex64 else np.float64
-        if isinstance(program.question, Probabilities):
-            counts = _by_chunks(draw.counts, program, weights, inputs, dtype, threads)
+        if isinstance(question, Probabilities):
+            exact = self._exact(program, *rows, dtype, threads)
+            counts = np.concatenate([generator.multinomial(self.shots, chances) for chances in exact])
             return (counts / self.shots).astype(real)
-        values = np.zeros((max(len(weights), len(inputs)), len(program.question.observables)))
+        values = np.zeros((max(len(weights), len(inputs)), len(question.observables)))
         for group in groups(program):
             if group.program is None:  # multiples of the identity need no shots
                 values += group.coefficients[0]
             else:
-                draw = replace(draw, group=group)
-                values += _by_chunks(draw.estimates, group.program, weights, inputs, dtype, threads)
+                exact = self._exact(group.program, *rows, dtype, threads)
+                values += np.concatenate(
+                    [_estimates(generator, self.shots, chances, group) for chances in exact]
+                )
         return values.astype(real)
+
+    def _exact(
+        self,
+        program: Program,
+        weights: np.ndarray,
+        inputs: np.ndarray,
+        dtype: Any,
+        threads: int | None,
+        row_bytes: int = 0,
+    ) -> Iterator[np.ndarray]:
+        """The exact probabilities (rows, outcomes) of a few rows at a time; row_bytes: of what is drawn from a row."""
+        batch, width = max(len(weights), len(inputs)), 8 * 2 ** len(program.measured)
+        # probabilities, their normalised copy, the cumulated ones, and the counts
+        chunk = 4 * min(batch * width, max(CHUNK_BYTES, width))
+        reserve(
+            chunk + batch * row_bytes,
+            f"the measurements of {batch} rows",
+            "Measure fewer rows or qubits at a time.",
+        )
+        step = max(1, CHUNK_BYTES // width)
+        for start in range(0, batch, step):
+            rows = [a if len(a) == 1 else a[start : start + step] for a in (weights, inputs)]
+            found = self.executor.run(program, *rows, dtype=dtype, threads=threads)
+            chances = np.maximum(found.astype(np.float64), 0.0)
+            yield chances / chances.sum(axis=1, keepdims=True)
 
     def executions(self, program: Program) -> int:
         """Circuits that are run for one value: one for each group of words."""
@@ -217,32 +246,22 @@ def _append(program: Program, rotations: list[tuple[int, int, float]]) -> Progra
     )
 
 
-@dataclass(frozen=True)
-class _Draw:
-    """Outcomes from the exact probabilities of one chunk of rows."""
+def _estimates(generator: np.random.Generator, shots: int, chances: np.ndarray, group: Group) -> np.ndarray:
+    """The share of each observable (rows, K) that the words of one group hold, from one set of shots per row."""
+    frequencies = generator.multinomial(shots, chances) / shots
+    outcomes = np.arange(chances.shape[1], dtype=np.uint64)
+    means = [frequencies @ _signs(outcomes & parity) for parity in group.parities]
+    return np.stack(means, axis=1) @ group.coefficients
 
-    sampled: Sampled
-    generator: np.random.Generator
-    shots: int
-    group: Group | None = None
 
-    def counts(self, exact: np.ndarray) -> np.ndarray:
-        return self.generator.multinomial(self.shots, exact)
-
-    def estimates(self, exact: np.ndarray) -> np.ndarray:
-        assert self.group is not None
-        frequencies = self.counts(exact) / self.shots
-        outcomes = np.arange(exact.shape[1], dtype=np.uint64)
-        means = [frequencies @ _signs(outcomes & parity) for parity in self.group.parities]
-        return np.stack(means, axis=1) @ self.group.coefficients
-
-    def outcomes(self, exact: np.ndarray) -> np.ndarray:
-        drawn = np.empty((len(exact), self.shots), dtype=np.uint64)
-        for row, distribution in enumerate(np.cumsum(exact, axis=1)):
-            # the first outcome whose cumulated probability exceeds u: never one of probability zero
-            uniform = self.generator.random(self.shots) * distribution[-1]
-            drawn[row] = np.minimum(np.searchsorted(distribution, uniform, side="right"), exact.shape[1] - 1)
-        return drawn
+def _outcomes(generator: np.random.Generator, shots: int, chances: np.ndarray) -> np.ndarray:
+    """Outcome indices (rows, shots) in the order in which they were measured."""
+    drawn = np.empty((len(chances), shots), dtype=np.uint64)
+    for row, distribution in enumerate(np.cumsum(chances, axis=1)):
+        # the first outcome whose cumulated probability exceeds u: never one of probability zero
+        uniform = generator.random(shots) * distribution[-1]
+        drawn[row] = np.minimum(np.searchsorted(distribution, uniform, side="right"), chances.shape[1] - 1)
+    return drawn
 
 
 def _signs(bits: np.ndarray) -> np.ndarray:
@@ -251,24 +270,3 @@ def _signs(bits: np.ndarray) -> np.ndarray:
     for distance in (32, 16, 8, 4, 2, 1):
         folded ^= folded >> np.uint64(distance)
     return 1.0 - 2.0 * (folded & np.uint64(1))
-
-
-def _by_chunks(
-    draw: Any, program: Program, weights: np.ndarray, inputs: np.ndarray, dtype: Any, threads: int | None
-) -> np.ndarray:
-    """`draw` applied to the exact probabilities of a few rows at a time."""
-    assert isinstance(draw.__self__, _Draw)
-    exact, shots = draw.__self__.sampled.executor, draw.__self__.shots
-    batch, width = max(len(weights), len(inputs)), 8 * 2 ** len(program.measured)
-    per_row = 8 * shots if draw.__name__ == "outcomes" else 0
-    reserve(
-        min(batch * width, max(CHUNK_BYTES, width)) + batch * per_row, f"the measurements of {batch} rows"
-    )
-    step = max(1, CHUNK_BYTES // width)
-    pieces = []
-    for start in range(0, batch, step):
-        rows = [a if len(a) == 1 else a[start : start + step] for a in (weights, inputs)]
-        found = exact.run(program, *rows, dtype=dtype, threads=threads)
-        chances = np.maximum(found.astype(np.float64), 0.0)
-        pieces.append(draw(chances / chances.sum(axis=1, keepdims=True)))
-    return np.concatenate(pieces)
