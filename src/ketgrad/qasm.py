@@ -401,8 +401,8 @@ def _own_definition(name: str) -> tuple[str, Gate] | None:
     row = GATES.get(name)
     if row is not None:
         return None if row.qasm is not None else (_row_definition(row)[0], row)
-    word = name.removeprefix("pauli_rotation_").upper()
-    if name == word or len(word) > 64 or set(word) - set(LETTERS) or not name.startswith("pauli_rotation_"):
+    prefix, _, word = name.rpartition("_")
+    if prefix != "pauli_rotation" or not 0 < len(word) <= 64 or not set(word.upper()) <= set(LETTERS):
         return None
-    gate = pauli_rotation(0.0, word, *range(len(word))).gate
+    gate = pauli_rotation(0.0, word.upper(), *range(len(word))).gate
     return _row_definition(gate)[0], gate

@@ -22,7 +22,7 @@ MAX_DIGITS = 400  # of one integer literal
 TOKEN = re.compile(
     r"""(?P<space>[ \t\r\n\f\v]+|//[^\n]*|/\*[\s\S]*?\*/)
       | (?P<float>(?:\d[\d_]*\.[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d+)?|\d[\d_]*[eE][+-]?\d+)
-      | (?P<integer>0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|\d[\d_]*)
+      | (?P<integer>0[xX][0-9a-fA-F][0-9a-fA-F_]*|0[bB][01][01_]*|0[oO][0-7][0-7_]*|\d[\d_]*)
       | (?P<name>[^\W\d]\w*|\$\d+)
       | (?P<string>"[^"\n]*"|'[^'\n]*')
       | (?P<opened>/\*)
