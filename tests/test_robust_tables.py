@@ -341,9 +341,9 @@ def test_D30_an_exact_kernel_on_very_many_rows_is_refused_before_work(tmp_path):
     frame = pandas.DataFrame({"a": np.arange(100_000.0) ** 2 % 97, "y": np.arange(100_000) % 3})
     started = time.perf_counter()
     with pytest.raises(
-        KetgradMemoryError, match=r"'kernel' on 99999 training rows needs .* GiB.*rows=2000.*linear"
+        KetgradMemoryError, match=r"'kernel' on 99900 training rows needs .* GiB.*rows=2000.*linear"
     ):
-        compare(frame, "y", models=["kernel"], folds=100_000, threads=16)
+        compare(frame, "y", models=["kernel"], folds=1000, threads=16)
     assert time.perf_counter() - started < 0.5
 
 
@@ -454,7 +454,7 @@ def test_R9_wrong_options_are_refused_with_near_matches(tmp_path):
         ({"threads": 0}, "threads"),
         ({"qubits": float("nan")}, "qubits"),
         ({"candidates": 0}, "candidates"),
-        ({"candidates": 7}, "6 settings"),
+        ({"candidates": 7}, "from 1 to 6"),
         ({"decimal": "x"}, "decimal"),
         ({"drop": ["b"]}, "no column 'b'"),
     ):

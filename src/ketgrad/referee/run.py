@@ -74,26 +74,28 @@ def compare(
     500 rows on two cores. Raises `KetgradError` before any work if the table cannot be used.
 
     >>> import ketgrad.datasets
-    >>> result = compare(ketgrad.datasets.path("breast_cancer"), "diagnosis", models=["linear"], folds=3,
-    repeats=1, ...                  candidates=1, threads=1) >>>
-    result.model("linear").summary["accuracy"].mean > 0.9 True
+    >>> table = ketgrad.datasets.path("breast_cancer")
+    >>> quick = {"models": ["linear"], "folds": 3, "repeats": 1, "candidates": 1, "threads": 1}
+    >>> result = compare(table, "diagnosis", **quick)
+    >>> result.model("linear").summary["accuracy"].mean > 0.9
+    True
     """
     clock, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
     chosen = choose_models(models)
-    number = _check_numbers(seed, threads, qubits=qubits, candidates=candidates, inner_folds=inner_folds)
-    if candidates > MOST_CANDIDATES:
-        raise KetgradValueError(
-            f"every model has {MOST_CANDIDATES} settings to try, but `candidates` is {candidates}."
-        )
-    seed, qubits, candidates, inner_folds = int(seed), int(qubits), int(candidates), int(inner_folds)
+    folds = tasks.check_count("folds", folds, 2, 1000)
+    repeats = None if repeats is None else tasks.check_count("repeats", repeats, 1, 1000)
+    qubits = tasks.check_count("qubits", qubits, 1, 30)
+    candidates = tasks.check_count("candidates", candidates, 1, MOST_CANDIDATES)
+    inner_folds = tasks.check_count("inner_folds", inner_folds, 1, 1000)
+    seed = tasks.check_count("seed", seed, 0, 2**63 - 1)
+    workers = available_threads() if threads is None else tasks.check_count("threads", threads, 1, 1024)
     raw = tables.read_table(table, rows=rows, seed=seed, separator=separator, encoding=encoding)
-    _reserve_for_models(chosen, len(raw.frame), int(folds) if isinstance(folds, int) else 5, number)
+    _reserve_for_models(chosen, len(raw.frame), folds, workers)
     question = _ask(raw, target, task, missing, drop, text, decimal)
     read_seconds = time.perf_counter() - clock
     if repeats is None:
         repeats = 2 if len(question.task.y) <= 2000 else 1
     splits = tasks.make_splits(question.task, folds, repeats, seed)
-    folds, repeats = int(folds), int(repeats)
     protocol = _protocol(
         question, splits, metric, chosen, (folds, repeats, seed, qubits, candidates, inner_folds)
     )
@@ -103,7 +105,7 @@ def compare(
     rules = Rules(
         question.task.kind, len(question.task.classes), protocol.metrics[0], qubits, candidates, seed
     )
-    outcomes, interrupted = run_all(chosen, prepared, rules, number, progress, clock)
+    outcomes, interrupted = run_all(chosen, prepared, rules, workers, progress, clock)
     finished = time.perf_counter() - clock
     timings = Timings(
         started.isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -111,7 +113,7 @@ def compare(
         finished - read_seconds,
         finished,
     )
-    return conclude(question, protocol, chosen, outcomes, interrupted, environment(number, seed), timings)
+    return conclude(question, protocol, chosen, outcomes, interrupted, environment(workers, seed), timings)
 
 
 def _announcement(splits: int, models: int, rows: int, clock: float) -> Progress:
@@ -147,21 +149,6 @@ def choose_models(names: Sequence[str] | None) -> tuple[Contestant, ...]:
         for contestant in CONTESTANTS
         if contestant.family == "dummy" or contestant.name in names or contestant.twin_of in names
     )
-
-
-def _check_numbers(seed: int, threads: int | None, **counts: int) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise KetgradValueError(
-            f"`seed` must be a whole number >= 0, so that a run can be repeated, but is {seed!r}."
-        )
-    for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise KetgradValueError(f"`{name}` must be a whole number >= 1, but is {value!r}.")
-    if threads is None:
-        return available_threads()
-    if isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1:
-        raise KetgradValueError(f"`threads` must be a whole number >= 1 or None, but is {threads!r}.")
-    return int(threads)
 
 
 def available_threads() -> int:
