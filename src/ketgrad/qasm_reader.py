@@ -6,16 +6,15 @@ when its definition has been read, so a definition that doubles sixty times is r
 
 from __future__ import annotations
 
-import re
 from collections import ChainMap, Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from ketgrad.angles import Angle, as_angle
+from ketgrad.angles import Angle
 from ketgrad.circuit import Circuit, Op
-from ketgrad.errors import KetgradError, near_matches
+from ketgrad.errors import near_matches
 from ketgrad.gates import Gate
 from ketgrad.memory import reserve
 from ketgrad.qasm_expressions import (
@@ -29,6 +28,7 @@ from ketgrad.qasm_expressions import (
 )
 from ketgrad.qasm_gates import BUILT_IN, LIBRARIES, QELIB1_DEFINITIONS, Call, Definition, expanded, settled
 from ketgrad.qasm_names import MAX_BITS, Names, Register
+from ketgrad.qasm_plain import PlainCalls
 
 BYTES_PER_OP = 600  # of an op in a Circuit, its angle included
 
@@ -37,10 +37,6 @@ _CLASSICAL = (
     "extern float for if int let nop opaque output pragma return stretch switch uint while"
 ).split()
 _NOT_IN_BODIES = {*_CLASSICAL, *"measure reset qubit bit qreg creg gate include input const".split()}
-PLAIN_CALL = re.compile(
-    r"[ \t\r\n]*([^\W\d]\w*)[ \t]*(?:\(([^();{}\[\]\"'/]*(?:/[^();{}\[\]\"'/*][^();{}\[\]\"'/]*)*)\))?[ \t]*"
-    r"(?<![\w])(\w+\[\d{1,7}\](?:,[ \t]*\w+\[\d{1,7}\])*);"
-)
 _MODIFIERS = ("ctrl", "negctrl", "inv", "pow")
 
 
@@ -82,8 +78,7 @@ class _Reader:
     used: set[int] = field(default_factory=set)
     measured: set[int] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
-    plain: dict[str, tuple[Angle, ...]] = field(default_factory=dict)  # angles by their text
-    plain_places: dict[str, int] = field(default_factory=dict)  # qubits by their text
+    plain: PlainCalls = field(init=False)
 
     def program(self) -> Reading:
         """All statements, first to last."""
@@ -92,6 +87,7 @@ class _Reader:
             self._header()
         elif tokens.word == "include" and "qelib1.inc" in self.source.text[tokens.position :][:40]:
             self.version = 2
+        self.plain = PlainCalls(self.names, self.version)
         self.names.declare_gates(BUILT_IN[self.version], tokens.position)
         while tokens.kind != "end":
             self._plain_calls()
@@ -111,53 +107,19 @@ class _Reader:
         tokens.expect(";", "after the version")
 
     def _plain_calls(self) -> None:
-        """Read by one match each the calls such as `rx(0.5) q[0];` that stand here: most texts hold little else.
-
-        Whatever is not plain or not right is left to `_statement`, which says what is wrong and where.
-        """
-        position, declared, start = self.tokens.position, self.names.declared, len(self.ops)
-        while match := PLAIN_CALL.match(self.source.text, position):
-            name, numbers, operands = match.groups()
-            gate, angles = declared.get(name), self._plain_angles(numbers) if numbers else ()
-            if not isinstance(gate, Definition) or gate.row is None or len(gate.parameters) != len(angles):
+        """As long as plain calls follow one another, take them the short way."""
+        position, start = self.tokens.position, len(self.ops)
+        while self.count < self.max_operations:
+            found = self.plain.read(self.source, position, self.measured)
+            if found is None:
                 break
-            places = tuple([self._plain_place(operand) for operand in operands.split(",")])
-            wrong = -1 in places or len(set(places)) != len(places) or not self.measured.isdisjoint(places)
-            if wrong or gate.num_qubits != len(places) or self.count >= self.max_operations:
-                break
+            op, position = found
             self.count += 1
-            self.used.update(places)
-            self.ops.append(Op(gate.row, places[gate.num_controls :], angles, places[: gate.num_controls]))
-            position = match.end()
+            self.used.update(op.qubits)
+            self.used.update(op.controls)
+            self.ops.append(op)
         if len(self.ops) > start:
             self.tokens.restart(position)
-
-    def _plain_angles(self, text: str) -> tuple[Angle, ...]:
-        """The angles that stand between brackets, remembered by their text; none if they are wrong."""
-        known = self.plain.get(text)
-        if known is None:
-            try:
-                source = Source(text, self.source.name)
-                tokens, found = Tokens(source), []
-                while tokens.kind != "end" and (not found or tokens.accept(",")):
-                    expression = parse_expression(tokens, self.version, self.names.values)
-                    found.append(as_angle(evaluate(expression, self.names.values, source)))
-                known = tuple(found) if tokens.kind == "end" else ()
-            except KetgradError:
-                known = ()  # the slow way comes to the same error, and knows where in the whole text it is
-            self.plain[text] = known
-        return known
-
-    def _plain_place(self, text: str) -> int:
-        """The qubit that `q[3]` means, remembered by its text; -1 if it means none."""
-        place = self.plain_places.get(text)
-        if place is None:
-            name, _, index = text.strip().rstrip("]").partition("[")
-            register = self.names.declared.get(name)
-            if not isinstance(register, Register) or register.kind != "qubit" or int(index) >= register.size:
-                return -1
-            place = self.plain_places[text] = register.first + int(index)
-        return place
 
     def _statement(self) -> None:
         tokens = self.tokens
