@@ -8,10 +8,10 @@ namespace ketgrad {
 
 /// As `execute` in engine.hpp, sample by sample. Needs blocked.supported and at least as many amplitudes as lanes.
 template <class Real>
-bool execute_blocked(const BlockedPlan& blocked, const BlockedKernels<Real>& kernels, const Arrays<Real>& arrays,
+bool execute_blocked(const BlockedPlan& plan, const BlockedKernels<Real>& kernels, const Arrays<Real>& arrays,
                     int threads, Interrupt& interrupt);
 
 /// Bytes of states: psi, and lambda when `backward`.
-std::uint64_t bytes_blocked(const BlockedPlan& blocked, int real_size, bool backward);
+std::uint64_t bytes_blocked(const BlockedPlan& plan, int real_size, bool backward);
 
 }  // namespace ketgrad
