@@ -208,6 +208,18 @@ def test_without_matplotlib_the_error_holds_the_install_line(monkeypatch):
         kg.Circuit([kg.h(0)]).draw("matplotlib")
 
 
+def test_a_notebook_shows_the_picture_of_a_circuit_that_is_not_too_long():
+    circuit = kg.Circuit([kg.h(0)])
+    assert circuit._repr_svg_() == circuit.draw("svg")
+    assert (circuit * 1001)._repr_svg_() is None
+
+
+def test_a_picture_that_does_not_fit_into_memory_is_refused_at_once():
+    circuit = kg.Circuit([kg.h(q) for q in range(5000)] + [kg.cx(0, 4999)] * 3, 10**6)
+    with pytest.raises(MemoryError, match=r"picture .* needs .* usable on this machine. Draw a part"):
+        draw(kg.Circuit([*circuit.ops, *[kg.rx(0.1, 0)] * 10**4], 10**6))
+
+
 def test_wrong_arguments_are_refused_with_the_right_ones():
     circuit = kg.Circuit([kg.h(0)])
     for call, message in [

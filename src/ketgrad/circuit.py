@@ -199,11 +199,24 @@ class Circuit:
             (replace(o, qubits=moved(o.qubits), controls=moved(o.controls)) for o in self.ops), num_qubits
         )
 
-    def draw(self, style: str = "text", **options: Any) -> Any:
-        """A picture: style "text" (a string), "svg" (a string) or "matplotlib" (a figure)."""
+    def draw(self, style: str = "text", *, width: int | None = None) -> Any:
+        """A picture: style "text" (a string), "svg" (a string) or "matplotlib" (a figure).
+
+        width: where it is folded, in characters (text) or points; see `ketgrad.draw.draw`.
+
+        >>> import ketgrad as kg
+        >>> print(kg.Circuit([kg.ry(kg.w[0], 0), kg.cx(0, 1)]).draw())
+        q0 ─┤RY(w[0])├─●─
+                       │
+        q1 ────────────⊕─
+        """
         from ketgrad import draw  # drawing stands above circuits; the method is only a door
 
-        return draw.draw(self, style, **options)
+        return draw.draw(self, style, width=width)
+
+    def _repr_svg_(self) -> str | None:
+        """What a notebook shows: the picture, or the text form of a circuit of more than 1000 ops."""
+        return self.draw("svg") if len(self.ops) <= 1000 else None
 
     def to_qasm(self) -> str:
         """The circuit as OpenQASM 3."""

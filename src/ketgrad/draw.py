@@ -15,6 +15,7 @@ from ketgrad.angles import Angle, Monomial
 from ketgrad.circuit import Circuit, Op
 from ketgrad.errors import KetgradValueError, near_matches
 from ketgrad.gates import Gate
+from ketgrad.memory import reserve
 from ketgrad.pictures import matplotlib_figure, svg
 
 LONGEST_LABEL = 48  # characters; a longer label ends in "…"
@@ -210,6 +211,12 @@ def _text(plan: Layout, width: int) -> str:
     margin = max(map(len, names), default=0) + 1
     widths = [1 + max(_width(cell) for cell in column) for column in plan.columns]  # 1 keeps neighbours apart
     joined = any(cell.span[0] != cell.span[1] for column in plan.columns for cell in column)
+    num_lines = plan.num_qubits * (1 + joined)
+    reserve(
+        8 * sum(widths) * num_lines,
+        "the picture of this circuit as text",
+        "Draw a part: Circuit(circuit.ops[:100]).",
+    )
     blocks = []
     for start, stop in _folds(widths, width - margin - 2):
         rows = _block(plan, start, stop, widths, joined)
