@@ -335,15 +335,18 @@ def test_D29_a_sample_of_rows_is_uniform_ordered_repeatable_and_told(tmp_path):
 
 
 def test_D30_an_exact_kernel_on_very_many_rows_is_refused_before_work(tmp_path):
-    from ketgrad.referee.baselines import kernel_memory
+    from ketgrad.referee.twins import kernel_memory
 
-    assert kernel_memory(100_000, 0) == 8 * 10**10  # 74.5 GiB
+    assert kernel_memory(100_000, 0, 0) >= 8 * 10**10  # 74.5 GiB
     frame = pandas.DataFrame({"a": np.arange(100_000.0) ** 2 % 97, "y": np.arange(100_000) % 3})
     started = time.perf_counter()
     with pytest.raises(
-        KetgradMemoryError, match=r"'kernel' on 99900 training rows needs .* GiB.*rows=2000.*linear"
+        KetgradMemoryError,
+        match=r"'kernel' on 99900 training rows and 6 qubits needs .* GiB.*rows=2000.*linear",
     ):
         compare(frame, "y", models=["kernel"], folds=1000, threads=16)
+    with pytest.raises(KetgradMemoryError, match=r"'variational' .* 30 qubits needs 384\.0 GiB"):
+        compare(frame[:100], "y", models=["variational"], qubits=30, threads=1)
     assert time.perf_counter() - started < 0.5
 
 
@@ -453,6 +456,7 @@ def test_R9_wrong_options_are_refused_with_near_matches(tmp_path):
         ({"seed": True}, "seed"),
         ({"threads": 0}, "threads"),
         ({"qubits": float("nan")}, "qubits"),
+        ({"qubits": 1}, "qubits"),
         ({"candidates": 0}, "candidates"),
         ({"candidates": 7}, "from 1 to 6"),
         ({"decimal": "x"}, "decimal"),

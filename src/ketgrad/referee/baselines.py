@@ -35,7 +35,7 @@ class Contestant:
     """One row of the table of models.
 
     titles, classes of both tasks: (classification, regression). settings: what tuning chooses from, default
-    first. memory: bytes that one fit needs beyond the data, from (training rows, test rows), for the
+    first. memory: bytes that one fit needs beyond the data, from (training rows, test rows, qubits), for the
     preflight. effort: rough cost beside the others, to start the long ones first and to estimate the time
     left.
     """
@@ -48,7 +48,7 @@ class Contestant:
     settings: tuple[Settings, ...]
     build: Callable[[Settings, Facts], Any]
     twin_of: str | None = None
-    memory: Callable[[int, int], int] = lambda n_train, n_test: 0
+    memory: Callable[[int, int, int], int] = lambda n_train, n_test, qubits: 0
     effort: float = 1.0
 
     def title(self, task: str) -> str:
@@ -141,11 +141,6 @@ def mlp(settings: Settings, facts: Facts) -> Any:
     return reduced(network, settings, facts)
 
 
-def kernel_memory(n_train: int, n_test: int) -> int:
-    """Bytes of the matrices of an exact kernel: training by training and test by training, in doubles."""
-    return 8 * n_train * (n_train + n_test)
-
-
 CLASSICAL = (
     Contestant(
         "dummy",
@@ -182,7 +177,6 @@ CLASSICAL = (
             {"C": 100.0, "gamma": 0.1},
         ),
         svm,
-        memory=lambda n_train, n_test: 100 * 2**20,
         effort=0.2,
     ),
     Contestant(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad.errors import KetgradTypeError, KetgradValueError, near_matches
-from ketgrad.memory import reserve
+from ketgrad.memory import available_bytes, reserve
 from ketgrad.referee import columns, preparation, tables, tasks
 from ketgrad.referee.baselines import Contestant
 from ketgrad.referee.conclusion import Question, conclude, environment
@@ -84,13 +84,13 @@ def compare(
     chosen = choose_models(models)
     folds = tasks.check_count("folds", folds, 2, 1000)
     repeats = None if repeats is None else tasks.check_count("repeats", repeats, 1, 1000)
-    qubits = tasks.check_count("qubits", qubits, 1, 30)
+    qubits = tasks.check_count("qubits", qubits, 2, 30)
     candidates = tasks.check_count("candidates", candidates, 1, MOST_CANDIDATES)
     inner_folds = tasks.check_count("inner_folds", inner_folds, 1, 1000)
     seed = tasks.check_count("seed", seed, 0, 2**63 - 1)
     workers = available_threads() if threads is None else tasks.check_count("threads", threads, 1, 1024)
     raw = tables.read_table(table, rows=rows, seed=seed, separator=separator, encoding=encoding)
-    _reserve_for_models(chosen, len(raw.frame), folds, workers)
+    _reserve_for_models(chosen, len(raw.frame), folds, qubits, workers)
     question = _ask(raw, target, task, missing, drop, text, decimal)
     read_seconds = time.perf_counter() - clock
     if repeats is None:
@@ -248,16 +248,24 @@ def _protocol(
     )
 
 
-def _reserve_for_models(chosen: Iterable[Contestant], rows: int, folds: int, threads: int) -> None:
+def _reserve_for_models(
+    chosen: Iterable[Contestant], rows: int, folds: int, qubits: int, threads: int
+) -> None:
     """Refuse before any work the models that this many rows do not leave memory for."""
     n_test = rows // max(2, folds)
     n_train = rows - n_test
+    limit = available_bytes() // threads
     for contestant in chosen:
         others = [
             item.name
             for item in CONTESTANTS
-            if item.family in ("classical", "quantum") and item.memory(n_train, n_test) * threads < 2**30
+            if item.family in ("classical", "quantum") and item.memory(n_train, n_test, qubits) < limit
         ]
-        way_out = f"Use a part of the table: rows=2000 (--rows 2000); or other models: {', '.join(others)}."
-        need = contestant.memory(n_train, n_test) * threads
-        reserve(need, f"the model {contestant.name!r} on {n_train} training rows", way_out)
+        way_out = (
+            "Use a part of the table: rows=2000 (--rows 2000); fewer qubits; or other models:"
+            f" {', '.join(others)}."
+        )
+        need = contestant.memory(n_train, n_test, qubits) * threads
+        reserve(
+            need, f"the model {contestant.name!r} on {n_train} training rows and {qubits} qubits", way_out
+        )

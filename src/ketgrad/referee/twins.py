@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ketgrad.referee.baselines import CLASSICAL, Contestant, Facts, Settings, kernel_memory, reduced
+from ketgrad.memory import state_bytes
+from ketgrad.referee.baselines import CLASSICAL, Contestant, Facts, Settings, reduced
 
 MOST_COLUMNS_PER_QUBIT = (
     16  # beyond, a quantum model without a reduction of its own gets principal components
@@ -26,6 +27,16 @@ KERNEL_SETTINGS: tuple[Settings, ...] = (
     {"C": 100.0, "bandwidth": 0.25},
     {"C": 1.0, "bandwidth": 1.5, "reduce": "pca"},
 )
+
+
+def kernel_memory(n_train: int, n_test: int, qubits: int) -> int:
+    """Bytes of an exact kernel: the matrices in doubles, and one state per row."""
+    return 8 * n_train * (n_train + n_test) + state_bytes(qubits, n_train + n_test)
+
+
+def circuit_memory(n_train: int, n_test: int, qubits: int) -> int:
+    """Bytes of the states that a gradient holds at once: three for each of eight rows."""
+    return state_bytes(qubits, 24)
 
 
 def variational(settings: Settings, facts: Facts) -> Any:
@@ -87,6 +98,7 @@ QUANTUM = (
         "Perez-Salinas et al. 2020, arXiv:1907.02085; ketgrad VariationalClassifier, VariationalRegressor",
         VARIATIONAL_SETTINGS,
         variational,
+        memory=circuit_memory,
         effort=20.0,
     ),
     Contestant(
@@ -99,6 +111,7 @@ QUANTUM = (
         VARIATIONAL_SETTINGS,
         variational_twin,
         twin_of="variational",
+        memory=circuit_memory,
         effort=15.0,
     ),
     Contestant(
