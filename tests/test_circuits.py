@@ -14,7 +14,9 @@ from ketgrad.executors import get
 from ketgrad.program import State, compile
 
 variables = st.one_of(
-    st.integers(0, 3).map(lambda i: kg.w[i]), st.integers(0, 2).map(lambda j: kg.x[j]), st.floats(-3, 3, width=16)
+    st.integers(0, 3).map(lambda i: kg.w[i]),
+    st.integers(0, 2).map(lambda j: kg.x[j]),
+    st.floats(-3, 3, width=16),
 )
 
 
@@ -73,7 +75,11 @@ def test_a_circuit_followed_by_its_inverse_is_the_identity(seed):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_controlled_circuit_acts_only_where_the_control_is_one(seed):
-    circuit = random_circuit(2, 8, seed).bind([0.3, -1.1, 0.8][: random_circuit(2, 8, seed).num_weights]).encode([0.4, 0.9])
+    circuit = (
+        random_circuit(2, 8, seed)
+        .bind([0.3, -1.1, 0.8][: random_circuit(2, 8, seed).num_weights])
+        .encode([0.4, 0.9])
+    )
     off, on = circuit.control(2), kg.Circuit([kg.x(2)]) + circuit.control(2)
     np.testing.assert_allclose(state_of(off), np.eye(8)[0], atol=1e-12)
     np.testing.assert_allclose(state_of(on)[1::2], state_of(circuit), atol=1e-12)
@@ -81,7 +87,11 @@ def test_a_controlled_circuit_acts_only_where_the_control_is_one(seed):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_relabelling_qubits_permutes_the_state(seed):
-    circuit = random_circuit(3, 10, seed).bind(np.full(random_circuit(3, 10, seed).num_weights, 0.4)).encode([0.4, 0.9])
+    circuit = (
+        random_circuit(3, 10, seed)
+        .bind(np.full(random_circuit(3, 10, seed).num_weights, 0.4))
+        .encode([0.4, 0.9])
+    )
     moved = circuit.relabel([2, 0, 1])
     expected = state_of(circuit).reshape(2, 2, 2).transpose(1, 2, 0).ravel()
     np.testing.assert_allclose(state_of(moved), expected, atol=1e-12)
@@ -92,7 +102,9 @@ def test_binding_weights_equals_passing_them(seed):
     circuit = random_circuit(3, 10, seed)
     weights = np.linspace(0.1, 1.0, circuit.num_weights)
     inputs = np.linspace(0.3, 0.9, circuit.num_inputs)
-    np.testing.assert_allclose(state_of(circuit.bind(weights), (), inputs), state_of(circuit, weights, inputs), atol=1e-12)
+    np.testing.assert_allclose(
+        state_of(circuit.bind(weights), (), inputs), state_of(circuit, weights, inputs), atol=1e-12
+    )
 
 
 def test_a_circuit_is_a_value():
@@ -108,6 +120,14 @@ def test_a_prepared_state_is_the_state():
     circuit = kg.Circuit([kg.prepare_state(vector, 1, 0, normalize=True)])
     expected = (vector / np.linalg.norm(vector)).reshape(2, 2).T.ravel()
     np.testing.assert_allclose(state_of(circuit), expected, atol=1e-15)
+
+
+def test_amplitudes_that_become_numbers_make_a_constant_preparation():
+    circuit = kg.Circuit([kg.prepare_state(kg.x[0:4], 0, 1, normalize=True)])
+    encoded = circuit.encode([1.0, 2.0, 0.0, 2.0])
+    assert encoded.ops == (kg.prepare_state([1 / 3, 2 / 3, 0, 2 / 3], 0, 1),)
+    with pytest.raises(ValueError, match="norm"):
+        circuit.encode([0.0] * 4)
 
 
 def test_preparing_a_state_on_used_qubits_is_refused():

@@ -62,6 +62,12 @@ class Op:
             raise KetgradTypeError("`prepare_state` takes no controls - it prepares qubits that are in |0>.")
         return Op.build(self.gate, self.qubits, self.angles, (*self.controls, *qubits))
 
+    def with_angles(self, angles: tuple[Angle, ...]) -> Op:
+        """The op with other angles; a preparation whose amplitudes become numbers turns into a constant one."""
+        if angles and self.gate.amplitudes is not None and all(angle.is_constant for angle in angles):
+            return replace(self, gate=self.gate.prepared([angle.constant for angle in angles]), angles=())
+        return replace(self, angles=angles) if angles else self
+
     def inverse(self) -> Op:
         """The op that undoes this one."""
         gate = self.gate.inverse()
@@ -145,8 +151,7 @@ class Circuit:
 
     def map_angles(self, change: Callable[[Angle], Angle]) -> Circuit:
         """The circuit with every angle replaced by `change(angle)`."""
-        ops = (replace(op, angles=tuple(map(change, op.angles))) if op.angles else op for op in self.ops)
-        return Circuit(ops, self.num_qubits)
+        return Circuit((op.with_angles(tuple(map(change, op.angles))) for op in self.ops), self.num_qubits)
 
     def bind(self, weights: Sequence[float] | np.ndarray) -> Circuit:
         """The circuit with numbers in place of its weights; inputs stay.

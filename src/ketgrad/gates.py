@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -86,6 +86,21 @@ class Gate:
         label = self.label[:-1] if self.label.endswith("†") else self.label + "†"
         return Gate(name, self.num_qubits, self.num_angles, f"Inverse of {self.name}.", unitary, None, equals,
                     angle_names=self.angle_names, label=label)  # fmt: skip
+
+    def prepared(self, amplitudes: Sequence[float]) -> Gate:
+        """This state preparation with numbers where it had angles.
+
+        Raises `KetgradValueError` if all are zero, or if their norm is not 1 and the gate does not normalise.
+        """
+        vector = np.array(amplitudes, dtype=np.complex128)
+        norm = float(np.linalg.norm(vector))
+        if norm == 0.0 or (not self.normalize and abs(norm - 1.0) > 1e-8):
+            raise KetgradValueError(
+                f"The amplitudes of `{self.name}` must have norm 1 - they are a quantum state - but the norm is "
+                f"{norm:.9g}. Other vectors than zero are accepted with normalize=True."
+            )
+        data = (vector / norm if self.normalize else vector).tobytes()
+        return replace(self, num_angles=0, amplitudes=data, normalize=False)
 
     def eigenvalues(self, controlled: bool = False) -> tuple[float, ...]:
         """The distinct eigenvalues of G / 2, ascending; a control adds 0, where nothing happens.
