@@ -62,6 +62,8 @@ PROGRAMS_2 = {
     "phase estimation": "qreg q[5]; h q[0]; h q[1]; h q[2]; h q[3]; x q[4]; cu1(3*pi/8) q[0],q[4]; "
     "cu1(3*pi/4) q[1],q[4]; "
     "cu1(3*pi/2) q[2],q[4]; cu1(3*pi) q[3],q[4]; h q[0]; cu1(-pi/2) q[0],q[1]; h q[1]; cu1(-pi/4) q[0],q[2]; h q[2];",
+    "own gates under names that qelib1 got later": "gate cu c,t { u1(-3*pi/8) t; cx c,t; u1(3*pi/8) t; cx c,t; } "
+    "gate swap a,b { cx a,b; cx b,a; cx a,b; } qreg q[3]; h q; cu q[0],q[2]; swap q[1],q[2]; cu1(-pi/2) q[0],q[1];",
     "deutsch-jozsa oracle": "gate oracle a,b,c,d { cx a,d; x b; cx b,d; x b; ccx c,a,d; } qreg q[4]; "
     "u2(0,0) q[0]; u2(0,0) q[1]; "
     "h q[2]; u2(-pi,-pi) q[3]; oracle q[2],q[0],q[1],q[3]; h q;",

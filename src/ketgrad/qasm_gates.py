@@ -31,6 +31,10 @@ _QELIB1 = set(
     "u3 u2 u1 cx id x y z h s sdg t tdg rx ry rz cz cy swap ch ccx cswap crx cry crz cu1 cu3".split()
 )
 _QELIB1 |= set("u p sx sxdg cp csx cu rxx rzz".split())
+# Later additions to qelib1.inc: texts that follow the first one (arXiv:1707.03429) may define these names themselves.
+REPLACEABLE = frozenset(
+    "u0 u p sx sxdg swap cswap crx cry cp csx cu rxx rzz rccx rc3x c3x c4x c3sqrtx".split()
+)
 BUILT_IN = {
     2: {"U": ("u", 0), "CX": ("x", 1)},
     3: {"U": ("u", 0), "gphase": ("gphase", 0)},

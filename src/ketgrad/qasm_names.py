@@ -39,12 +39,15 @@ class Names:
     values: dict[str, Any] = field(default_factory=dict)  # of constants and of parameters
     sizes: dict[str, int] = field(default_factory=lambda: {"qubit": 0, "bit": 0})
     qubits: list[str] = field(default_factory=list)
+    replaceable: set[str] = field(default_factory=set)  # names of a library that the text may define itself
     taken: set[tuple[str, int]] = field(default_factory=set)  # weights and inputs that have a name
     next_weight: int = 0
 
     def declare(self, name: str, what: Any, position: int) -> None:
         """Give a name its meaning; refused if it has one."""
-        if name in self.declared:
+        if name in self.replaceable and isinstance(what, Definition):
+            self.replaceable.discard(name)
+        elif name in self.declared:
             raise self.source.fault(position, f"the name {shortened(name)} is declared already.")
         self.declared[name] = what
 

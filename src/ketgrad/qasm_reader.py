@@ -26,7 +26,16 @@ from ketgrad.qasm_expressions import (
     parse_expression,
     shortened,
 )
-from ketgrad.qasm_gates import BUILT_IN, LIBRARIES, QELIB1_DEFINITIONS, Call, Definition, expanded, settled
+from ketgrad.qasm_gates import (
+    BUILT_IN,
+    LIBRARIES,
+    QELIB1_DEFINITIONS,
+    REPLACEABLE,
+    Call,
+    Definition,
+    expanded,
+    settled,
+)
 from ketgrad.qasm_names import MAX_BITS, Names, Register
 from ketgrad.qasm_plain import PlainCalls
 
@@ -162,6 +171,7 @@ class _Reader:
         if name == "qelib1.inc":
             for composite in _composite_gates():
                 self.names.declare(composite.name, composite, tokens.position)
+            self.names.replaceable.update(REPLACEABLE)
         tokens.advance()
         tokens.expect(";", "after the file name")
 
