@@ -45,7 +45,9 @@ def _instruction(rng, n, num_slots, special, controlled):
     kind = rng.random()
     mask = sum(1 << q for q in qubits if controlled and rng.random() < 0.15)
     free = [q for q in qubits if not mask >> q & 1]
-    item = SimpleNamespace(x=0, z=0, controls=mask, angle=[], targets=[], data=np.zeros(0), slots=[], normalize=0)
+    item = SimpleNamespace(
+        x=0, z=0, controls=mask, angle=[], targets=[], data=np.zeros(0), slots=[], normalize=0
+    )
     if kind < 0.6 or not free:
         item.kind = 0
         support = free[: int(rng.integers(0 if rng.random() < 0.1 else 1, 4))]
@@ -119,7 +121,8 @@ def make_program(n, num_weights, num_inputs, items, question, words=(), measured
         data_start=_starts(data), data=_flat(data, complex), amplitude_slot=_flat(slots, np.int64),
         normalize=np.array([i.normalize for i in items], np.uint8), question=question,
         observable_start=_starts(words), word_x=np.array([w[0] for w in flat_words], np.uint64),
-        word_z=np.array([w[1] for w in flat_words], np.uint64), word_coefficient=np.array([w[2] for w in flat_words], float),
+        word_z=np.array([w[1] for w in flat_words], np.uint64),
+        word_coefficient=np.array([w[2] for w in flat_words], float),
         measured=np.array(measured, np.int64),
     )  # fmt: skip
 
@@ -140,7 +143,9 @@ def _controlled(n, controls, matrix):
 
 def _embed(n, targets, matrix):
     size, index = len(matrix), np.arange(1 << n)
-    offsets = np.array([sum((j >> (len(targets) - 1 - t) & 1) << p for t, p in enumerate(targets)) for j in range(size)])
+    offsets = np.array(
+        [sum((j >> (len(targets) - 1 - t) & 1) << p for t, p in enumerate(targets)) for j in range(size)]
+    )
     mask = int(offsets[-1])
     full = np.zeros((1 << n, 1 << n), complex)
     for i in range(size):
@@ -194,7 +199,9 @@ def dense_values(p, weights, inputs):
         return out
     values = []
     for first, last in zip(p["observable_start"], p["observable_start"][1:], strict=False):
-        words = zip(p["word_x"][first:last], p["word_z"][first:last], p["word_coefficient"][first:last], strict=True)
+        words = zip(
+            p["word_x"][first:last], p["word_z"][first:last], p["word_coefficient"][first:last], strict=True
+        )
         values.append(sum(c * np.vdot(psi, pauli_matrix(n, int(x), int(z)) @ psi).real for x, z, c in words))
     return np.array(values)
 
@@ -203,5 +210,9 @@ def as_program(p):
     """The same program for the other executors. Its observables are only counted there: the words are in the arrays."""
     arrays = {name: value for name, value in p.items() if name != "question"}
     one = PauliSum(((0, 0, 1.0),))
-    questions = [Expect((one,) * (len(p["observable_start"]) - 1)), Probabilities(tuple(p["measured"])), State()]
+    questions = [
+        Expect((one,) * (len(p["observable_start"]) - 1)),
+        Probabilities(tuple(p["measured"])),
+        State(),
+    ]
     return Program(**arrays, question=questions[p["question"]], occurrences=(), input_map=None)

@@ -23,7 +23,9 @@ def random_angle(rng: np.random.Generator, num_weights: int, num_inputs: int) ->
     return forms[rng.integers(len(forms))]
 
 
-def random_op(gate: Gate, num_qubits: int, rng: np.random.Generator, num_weights: int = 3, num_inputs: int = 2) -> kg.Op:
+def random_op(
+    gate: Gate, num_qubits: int, rng: np.random.Generator, num_weights: int = 3, num_inputs: int = 2
+) -> kg.Op:
     """`gate` on random qubits, sometimes under a control."""
     places = [int(q) for q in rng.permutation(num_qubits)]
     angles = [random_angle(rng, num_weights, num_inputs) for _ in range(gate.num_angles)]

@@ -40,7 +40,7 @@ def test_the_value_of_a_polynomial_is_the_polynomial_of_the_values(a, b, c):
 
 def test_an_angle_of_degree_three_is_refused():
     with pytest.raises(ValueError, match="degree 2"):
-        kg.w[0] * kg.x[0] * kg.x[1]
+        _ = kg.w[0] * kg.x[0] * kg.x[1]
 
 
 @pytest.mark.parametrize("bad", ["0.1", None, 1j, True, [0.1]])

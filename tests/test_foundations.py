@@ -19,7 +19,7 @@ from ketgrad.streams import check_seed, stream
 @pytest.mark.parametrize("num_qubits", [40, 62, 64, 70, 10**6, 2**63])
 def test_Q4_any_size_is_refused_at_once_with_both_amounts(num_qubits):
     start = time.perf_counter()
-    with pytest.raises(MemoryError, match="needs .* but only .* usable") as caught:
+    with pytest.raises(MemoryError, match=r"needs .* but only .* usable") as caught:
         reserve(state_bytes(num_qubits), f"the state of {num_qubits} qubits", "Ask for fewer qubits.")
     assert time.perf_counter() - start < 0.1
     assert str(caught.value).endswith("Ask for fewer qubits.") and isinstance(caught.value, kg.KetgradError)
@@ -42,7 +42,9 @@ def test_the_address_space_limit_is_seen():
     assert result.stdout.strip() == "refused"
 
 
-@pytest.mark.parametrize(("count", "text"), [(12, "12 bytes"), (2**34, "16.0 GiB"), (2**10000, "2^10000 bytes")])
+@pytest.mark.parametrize(
+    ("count", "text"), [(12, "12 bytes"), (2**34, "16.0 GiB"), (2**10000, "2^10000 bytes")]
+)
 def test_byte_counts_are_readable(count, text):
     assert readable(count) == text
 
@@ -93,7 +95,9 @@ def test_P10_seeds_in_all_documented_forms():
     first = stream(7, 1).random(4)
     np.testing.assert_array_equal(first, stream(np.int64(7), 1).random(4))
     np.testing.assert_array_equal(first, stream(np.random.SeedSequence(7), 1).random(4))
-    assert (stream(7, 2).random(4) != first).all() and (stream(None).random(4) != stream(None).random(4)).all()
+    assert (stream(7, 2).random(4) != first).all() and (
+        stream(None).random(4) != stream(None).random(4)
+    ).all()
     assert stream(2**64 + 5).random() != stream(5).random()
     for bad in (True, 1.5, "seed"):
         with pytest.raises(TypeError, match="`seed`"):

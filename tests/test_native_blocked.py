@@ -12,7 +12,11 @@ from ketgrad.program import Expect, Probabilities, State, compile
 
 def blockable(circuit):
     """Without matrices on several qubits, which the blocked engine leaves to the other one."""
-    kept = [op for op in circuit.ops if op.gate.unitary is None or op.gate.num_qubits == 1 or op.gate.name == "swap"]
+    kept = [
+        op
+        for op in circuit.ops
+        if op.gate.unitary is None or op.gate.num_qubits == 1 or op.gate.name == "swap"
+    ]
     return kg.Circuit(kept, circuit.num_qubits)
 
 
@@ -28,7 +32,10 @@ def questions(n, seed):
 
 def data(program, seed, rows=2):
     rng = np.random.default_rng(seed)
-    weights, inputs = rng.uniform(-4, 4, (1, program.num_weights)), rng.uniform(0.2, 2, (rows, program.num_inputs))
+    weights, inputs = (
+        rng.uniform(-4, 4, (1, program.num_weights)),
+        rng.uniform(0.2, 2, (rows, program.num_inputs)),
+    )
     cotangent = rng.normal(size=(rows, program.num_outputs))
     if isinstance(program.question, State):
         cotangent = cotangent + 1j * rng.normal(size=cotangent.shape)
@@ -54,11 +61,16 @@ def test_blocks_equal_the_reference(instruction_set, block_bits):
 
 
 def test_a_word_longer_than_a_block_is_turned_into_a_short_one():
-    ops = [kg.h(q) for q in range(9)] + [kg.pauli_rotation(kg.w[0], "XYZXYXXYX", *range(9)), kg.ry(kg.w[1], 4)]
+    ops = [kg.h(q) for q in range(9)] + [
+        kg.pauli_rotation(kg.w[0], "XYZXYXXYX", *range(9)),
+        kg.ry(kg.w[1], 4),
+    ]
     program = compile(kg.Circuit(ops), Expect((kg.Pauli("Z4 X2"), kg.Pauli("Y0 Z8"))))
     weights, inputs, cotangent = data(program, 0, rows=1)
     results = native(program, block_bits=6).vjp(weights, inputs, cotangent, 1)
-    for result, wanted in zip(results, get("reference").vjp(program, weights, inputs, cotangent), strict=True):
+    for result, wanted in zip(
+        results, get("reference").vjp(program, weights, inputs, cotangent), strict=True
+    ):
         np.testing.assert_allclose(result, wanted, atol=1e-12)
 
 
@@ -92,5 +104,7 @@ def test_deep_circuits_keep_their_norm():
     circuit = kg.Circuit(layer.ops * 150, n)
     weights = np.array([[1.5]])
     for dtype, tolerance in ((np.float64, 1e-11), (np.float32, 2e-3)):
-        total = native(compile(circuit, Probabilities((0, 5)))).run(weights.astype(dtype), np.zeros((1, 0), dtype), 1)
+        total = native(compile(circuit, Probabilities((0, 5)))).run(
+            weights.astype(dtype), np.zeros((1, 0), dtype), 1
+        )
         assert abs(total.sum() - 1) < tolerance

@@ -1,4 +1,4 @@
-"""The native core against the reference: every feature, pass, precision, instruction set, batch shape and thread count."""
+"""The native core against the reference: features, passes, precisions, instruction sets, batches, thread counts."""
 
 import itertools
 

@@ -73,6 +73,13 @@ class Native:
         core.check_memory(program, len(cotangent), workers, backward=True)
         return core.program.vjp(weights, inputs, cotangent, workers)
 
+    def locate(self, chances: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
+        """For each uniform number u in [0, 1) the first outcome whose cumulated chance exceeds u times their sum.
+
+        chances: (outcomes,), uniforms: (shots,), float64. Returns (shots,) uint64. Cost: linear in both.
+        """
+        return load_core().locate(np.ascontiguousarray(chances), np.ascontiguousarray(uniforms))[0]
+
     def engine(self, program: Program) -> str:
         """What the core made of the program, in one line."""
         facts = self.facts(program)
@@ -141,8 +148,8 @@ def load_core() -> Any:
         from ketgrad import _native
     except ImportError as error:
         raise KetgradImportError(
-            f"The compiled core of ketgrad cannot be loaded ({error}). Install the package with `pip install .` (needs a "
-            'C++20 compiler), or choose `executor="reference"`.'
+            f"The compiled core of ketgrad cannot be loaded ({error}). Install the package with `pip install .` "
+            '(needs a C++20 compiler), or choose `executor="reference"`.'
         ) from error
     return _native
 
