@@ -41,6 +41,7 @@ class VariationalClassifier(ClassifierMixin, Estimator):
     optimizer: None for L-BFGS-B, or Adam if `batch_size` is given; any of `kg.optimize`, learning rate included.
     max_steps, tolerance: of `kg.minimise`. batch_size: rows per step; None for all.
     regularisation: regularisation / n * |circuit weights and A|^2 is added to the mean loss; n is the number of rows.
+        The defaults of this and of max_qubits were chosen on scikit-learn's bundled sets; elsewhere, tune them.
     class_weight: None, "balanced" or a dict. executor, gradient, threads: as in `kg.expectation`.
     random_state: None for another start each time, an integer for the same bits each time.
     verbose: True draws one line on stderr; a function is called with each `kg.optimize.Step`.
@@ -76,7 +77,7 @@ class VariationalClassifier(ClassifierMixin, Estimator):
         max_steps=100,
         batch_size=None,
         tolerance=1e-6,
-        regularisation=0.3,
+        regularisation=0.5,
         class_weight=None,
         executor="native",
         gradient=None,
@@ -162,7 +163,7 @@ class VariationalRegressor(RegressorMixin, Estimator):
         encoding=None,
         ansatz=None,
         num_qubits=None,
-        max_qubits=4,
+        max_qubits=5,
         num_layers=3,
         entangle=True,
         scaling="auto",
@@ -172,7 +173,7 @@ class VariationalRegressor(RegressorMixin, Estimator):
         max_steps=100,
         batch_size=None,
         tolerance=1e-6,
-        regularisation=2.0,
+        regularisation=2.5,
         executor="native",
         gradient=None,
         threads=None,
