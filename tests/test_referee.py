@@ -164,6 +164,9 @@ def test_settings_that_fail_are_counted_and_passed_over():
     outcome = play(Contestant("odd", ("Odd", "Odd"), "classical", "", "", settings, odd), ready, rules)
     assert outcome.score.failure is None and outcome.score.failed_candidates == 1
     assert outcome.score.chosen == {"fault": "none"}
+    assert outcome.score.candidate_scores[0] is None and outcome.score.candidate_scores[1] == pytest.approx(
+        0.5
+    )
 
 
 def test_every_contestant_answers_each_row_by_itself_and_says_its_size():

@@ -67,27 +67,31 @@ def play(contestant: Contestant, prepared: Prepared, rules: Rules) -> Outcome:
         # a trainer that keeps what it has when Ctrl-C is pressed says so in a warning; the contest must stop then
         warnings.filterwarnings("error", message="Training (was )?interrupted")
         started = time.perf_counter()
-        settings, failed, reason = _tune(contestant, prepared, rules, facts)
+        settings, candidate_scores = _tune(contestant, prepared, rules, facts)
         tuned = time.perf_counter()
         caught.clear()
-        result = (
-            None if settings is None else _fit_and_score(contestant, settings, prepared.outer, rules, facts)
-        )
-    chosen = {key: str(value) for key, value in (settings or {}).items()}
-    index, spent = prepared.split.index, tuned - started
-    if result is None or isinstance(result, str):
-        dummy = _dummy_scores(prepared.outer, rules)
-        failure = result or reason
-        lost = SplitScore(index, dummy[0], dummy[1], chosen, spent, 0.0, 0.0, failure, failed)
-        return Outcome(contestant.name, lost, Circuit())
-    scores, correct, size, fit_seconds, predict_seconds = result
-    notes = tuple(
-        dict.fromkeys(f"{entry.category.__name__}: {_first_line(entry.message)}" for entry in caught)
+        result = _fit_and_score(contestant, settings, prepared.outer, rules, facts)
+    notes = dict.fromkeys(f"{entry.category.__name__}: {_first_line(entry.message)}" for entry in caught)
+    failure, size = None, Circuit()
+    if isinstance(result, str):
+        failure, fit_seconds, predict_seconds = result, 0.0, 0.0
+        scores, correct = _dummy_scores(prepared.outer, rules)
+    else:
+        scores, correct, size, fit_seconds, predict_seconds = result
+    item = SplitScore(
+        prepared.split.index,
+        scores,
+        correct,
+        {key: str(value) for key, value in settings.items()},
+        tuned - started,
+        fit_seconds,
+        predict_seconds,
+        failure,
+        sum(value is None for value in candidate_scores),
+        tuple(notes)[:3],
+        candidate_scores,
     )
-    done = SplitScore(
-        index, scores, correct, chosen, spent, fit_seconds, predict_seconds, None, failed, notes[:3]
-    )
-    return Outcome(contestant.name, done, size)
+    return Outcome(contestant.name, item, size)
 
 
 def _facts(contestant: Contestant, prepared: Prepared, rules: Rules) -> Facts:
@@ -99,32 +103,28 @@ def _facts(contestant: Contestant, prepared: Prepared, rules: Rules) -> Facts:
 
 def _tune(
     contestant: Contestant, prepared: Prepared, rules: Rules, facts: Facts
-) -> tuple[Settings | None, int, str | None]:
-    """The best settings, how many failed, and the reason of the first failure; None if all of them failed."""
+) -> tuple[Settings, tuple[float | None, ...]]:
+    """The best settings (the default if there is no choice or all fail), and the inner score of each one."""
     candidates = contestant.settings[: rules.candidates]
     if len(candidates) == 1 or not prepared.inner:
-        return candidates[0], 0, None
-    best, best_value, failed, reason = None, -math.inf, 0, None
-    for settings in candidates:
-        value = _inner_score(contestant, settings, prepared, rules, facts)
-        if isinstance(value, str):
-            failed, reason = failed + 1, reason or value
-        elif value > best_value:
-            best, best_value = settings, value
-    return best, failed, reason
+        return candidates[0], ()
+    scores = tuple(_inner_score(contestant, settings, prepared, rules, facts) for settings in candidates)
+    sign = 1.0 if rules.metric.higher_is_better else -1.0
+    worth = [-math.inf if value is None else sign * value for value in scores]
+    return candidates[worth.index(max(worth))], scores
 
 
 def _inner_score(
     contestant: Contestant, settings: Settings, prepared: Prepared, rules: Rules, facts: Facts
-) -> float | str:
-    """Mean score over the inner parts, larger is better; or the reason of the failure."""
+) -> float | None:
+    """Mean score over the inner parts; None if the model failed on one, or has no such score."""
     values = []
     for part in prepared.inner:
         result = _fit_and_score(contestant, settings, part, rules, facts)
-        if isinstance(result, str):
-            return result
-        value = result[0][rules.metric.name]
-        values.append(-math.inf if value is None else value if rules.metric.higher_is_better else -value)
+        value = None if isinstance(result, str) else result[0][rules.metric.name]
+        if value is None:
+            return None
+        values.append(value)
     return float(np.mean(values))
 
 
@@ -145,6 +145,8 @@ def _fit_and_score(
     except Exception as error:  # a contestant may fail in any way; the failure is listed
         return f"{type(error).__name__}: {_first_line(error)}"
     scores = score(rules.task, part.y_test, prediction, rules.num_classes)
+    if scores[rules.metric.name] is None:
+        return f"the {rules.metric.title}, which decides, does not exist for this model on this split"
     right = None if rules.task == "regression" else int((prediction.labels == part.y_test).sum())
     return scores, right, _size(estimator), fitted - started, finished - fitted
 

@@ -163,6 +163,8 @@ class SplitScore:
     correct: rows of the test part predicted right (classification). chosen: the settings that won the tuning,
     as text. failure: None, or the reason; the scores are then those of the dummy model on this split.
     failed_candidates: settings that failed during tuning. notes: warnings of the fit, shortened.
+    candidate_scores: of each setting tried, in order, under the deciding metric, by cross-validation inside the
+    training rows; None for one that failed; empty when there was no choice.
     """
 
     split: int
@@ -175,6 +177,7 @@ class SplitScore:
     failure: str | None = None
     failed_candidates: int = 0
     notes: tuple[str, ...] = ()
+    candidate_scores: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
