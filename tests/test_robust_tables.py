@@ -461,6 +461,7 @@ def test_R9_wrong_options_are_refused_with_near_matches(tmp_path):
         ({"candidates": 7}, "from 1 to 6"),
         ({"decimal": "x"}, "decimal"),
         ({"drop": ["b"]}, "no column 'b'"),
+        ({"drop": ["y"]}, "must not name the target"),
     ):
         with pytest.raises(KetgradValueError, match=word):
             compare(path, "y", **{**QUICK, **options})  # pyright: ignore[reportArgumentType]

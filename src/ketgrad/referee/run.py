@@ -176,9 +176,11 @@ def _ask(
         )
     drop, text = tuple(drop), tuple(text)
     columns.check_column(raw, target)
+    if target in drop:
+        raise KetgradValueError(f"`drop` must not name the target {target!r}.")
     if missing == "drop":
         raw = _without_missing(raw, target, drop, text, decimal)
-    found = tasks.find_task(raw, target, task)
+    found = tasks.find_task(raw, target, task, as_text=target in text)
     understood = columns.understand(raw, target, drop=drop, text=text, decimal=decimal)
     if missing == "error":
         _refuse_missing(raw, understood)

@@ -40,7 +40,7 @@ class SplitRows:
     test: np.ndarray
 
 
-def find_task(table: RawTable, target: str, task: str | None = None) -> Task:
+def find_task(table: RawTable, target: str, task: str | None = None, *, as_text: bool = False) -> Task:
     """Classification or regression, from the cells of the target column or as told; and the target's values.
 
     Raises `BadTable` for a target that is absent, empty in some row, constant, or that does not fit the task.
@@ -49,7 +49,7 @@ def find_task(table: RawTable, target: str, task: str | None = None) -> Task:
     if task is not None and task not in TASKS:
         raise KetgradValueError(f"there is no task {task!r}. {near_matches(str(task), TASKS)}")
     cells = table.frame[target]
-    reading = understand_column(cells, target, table.places)
+    reading = understand_column(cells, target, table.places, as_text)
     if reading.missing:
         _refuse_missing_target(cells, reading.values, target, table)
     if reading.kind == "constant":

@@ -212,7 +212,7 @@ def amount(value: float, metric: Metric) -> str:
     '1.3 points'
     """
     if metric.unit != "points":
-        return f"{value:.3g}"
+        return f"{value:.3f}" if metric.name == "r2" else f"{value:.3g}"
     points = f"{100 * value:.1f}"
     return "1 point" if points == "1.0" else f"{points} points"
 
