@@ -163,8 +163,8 @@ class SplitScore:
     correct: rows of the test part predicted right (classification). chosen: the settings that won the tuning,
     as text. failure: None, or the reason; the scores are then those of the dummy model on this split.
     failed_candidates: settings that failed during tuning. notes: warnings of the fit, shortened.
-    candidate_scores: of each setting tried, in order, under the deciding metric, by cross-validation inside the
-    training rows; None for one that failed; empty when there was no choice.
+    candidate_scores: of each setting tried, in order, under the deciding metric, by cross-validation inside
+    the training rows; None for one that failed; empty when there was no choice.
     """
 
     split: int
@@ -246,11 +246,12 @@ class PairedDifference:
 
     role: "best classical" (a quantum model against the best classical one), "twin" (against itself without
     entanglers), "dummy" or "classical". differences: split by split. low, high: Nadeau-Bengio corrected
-    interval. p, t: its two-sided test; p_holm: p after Holm's correction within its family - all pairs of
-    quantum with classical models, all twins, or all pairs with the dummy. p_better, p_equal, p_worse:
-    posterior probabilities of the correlated Bayesian t-test with the protocol's region of practical
-    equivalence. detectable: the smallest true difference that this design finds with probability 0.8. All
-    statistics are None with fewer than two common splits.
+    interval. p, t: its two-sided test; p_holm: p after Holm's correction: over all pairs of quantum with
+    classical models, over all twins, or over all pairs with the dummy; but where a quantum model is ahead of
+    the best classical one, over the quantum models only (it is then ahead of every classical one). p_better,
+    p_equal, p_worse: posterior probabilities of the correlated Bayesian t-test with the protocol's region of
+    practical equivalence. detectable: the smallest true difference that this design finds with probability
+    0.8. All statistics are None with fewer than two common splits.
     """
 
     first: str

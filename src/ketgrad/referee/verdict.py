@@ -91,15 +91,25 @@ def all_pairs(models: Sequence[Model], protocol: Protocol) -> tuple[PairedDiffer
 
 
 def _with_holm(pairs: list[PairedDifference]) -> tuple[PairedDifference, ...]:
-    corrected = list(pairs)
-    # "best classical" was chosen by its score, so it shares a family with those that it was chosen from
-    families = (("best classical", "classical"), ("twin",), ("dummy",))
-    for roles in families:
-        where = [i for i, item in enumerate(pairs) if item.role in roles and item.p is not None]
-        family = stats.holm([value for i in where if (value := pairs[i].p) is not None])
-        for i, p_holm in zip(where, family, strict=True):
-            corrected[i] = replace(pairs[i], p_holm=p_holm)
+    """The pairs with p corrected in its family.
+
+    To be better than the best classical model is to be better than all of them, so that claim is corrected for the
+    number of quantum models only. To be worse than the best of many is easy, for the best was picked by its score:
+    that claim shares a family with all the classical models that it was picked from.
+    """
+    every_rival = _holm_of(pairs, ("best classical", "classical"))
+    by_role = {role: _holm_of(pairs, (role,)) for role in ("best classical", "twin", "dummy")}
+    corrected = []
+    for i, item in enumerate(pairs):
+        ahead = item.role == "best classical" and (item.mean or 0.0) > 0
+        family = every_rival if item.role.endswith("classical") and not ahead else by_role[item.role]
+        corrected.append(replace(item, p_holm=family.get(i)))
     return tuple(corrected)
+
+
+def _holm_of(pairs: Sequence[PairedDifference], roles: tuple[str, ...]) -> dict[int, float]:
+    known = {i: item.p for i, item in enumerate(pairs) if item.role in roles and item.p is not None}
+    return dict(zip(known, stats.holm(list(known.values())), strict=True))
 
 
 def _best(models: Sequence[Model], protocol: Protocol) -> Model | None:
@@ -199,10 +209,21 @@ def _sentence(
         )
     side = "ahead of" if against.mean > 0 else "behind" if against.mean < 0 else "level with"
     by = f" by {gap} of {metric.title}" if against.mean else ""
+    chance = (
+        "chance can explain when this many are compared"
+        if _lost_to_holm(against)
+        else "chance alone can explain"
+    )
     return (
         f"It is undecided whether {ours} or {theirs} does better on this table: the quantum model is {side} the"
-        f" classical one{by}, which chance alone can explain."
+        f" classical one{by}, which {chance}."
     )
+
+
+def _lost_to_holm(difference: PairedDifference) -> bool:
+    """Whether the pair by itself looks decided, but not among all the pairs that were looked at."""
+    p, p_holm = difference.p, difference.p_holm
+    return p is not None and p_holm is not None and p < 0.05 <= p_holm
 
 
 def amount(value: float, metric: Metric) -> str:
@@ -267,6 +288,11 @@ def _reasons(
             f"With this many rows, a true difference below {amount(against.detectable, metric)} would mostly stay"
             " unnoticed."
         )
+    if against is not None and _lost_to_holm(against):
+        reasons.append(
+            f"By itself this difference looks decided (p = {against.p:.2g}), but the best classical model was picked by"
+            f" its score, and with all pairs of models in view it is not (p = {against.p_holm:.2g} after Holm)."
+        )
     reasons += _chance_reasons((quantum, classical), pairs)
     lost = sum(len(model.failures) for model in models)
     if lost:
@@ -285,7 +311,7 @@ def _chance_reasons(best: Sequence[Model], pairs: Sequence[PairedDifference]) ->
 
 def _with_interval(interval: Interval, metric: Metric) -> str:
     scale, digits = (100, 1) if metric.unit == "points" else (1, 3)
-    mean = f"{scale * interval.mean:.{digits}f}"
+    mean = f"{scale * interval.mean:.{digits}f}" + (" %" if metric.unit == "points" else "")
     if interval.low is None or interval.high is None:
         return mean
     return f"{mean} (95 % interval {scale * interval.low:.{digits}f} to {scale * interval.high:.{digits}f})"
