@@ -464,3 +464,22 @@ def test_check_gradients_refuses_what_it_cannot_compare():
             kg.check_gradients(f)
     with pytest.raises(TypeError):
         kg.check_gradients(circuit)
+
+
+@pytest.mark.parametrize("executor", ["native", "reference"])
+@pytest.mark.parametrize("gradient", [None, kg.ParameterShift()])
+def test_a_slope_differentiates_a_squared_loss_in_one_call(executor, gradient):
+    circuit = random_circuit(3, 10, 4)
+    observables = [kg.Pauli("Z0"), kg.Pauli("X1 Z2")]
+    f = kg.expectation(circuit, observables, executor=executor, gradient=gradient)
+    rng = np.random.default_rng(0)
+    weights, inputs = rng.normal(size=f.num_weights), rng.uniform(0.2, 1, (5, f.num_inputs))
+    targets = rng.normal(size=(5, 2))
+    expected = f.vjp(weights, inputs, 2 * (f(weights, inputs) - targets))
+    for result, wanted in zip(f.vjp(weights, inputs, -2 * targets, slope=[2.0, 2.0]), expected, strict=True):
+        np.testing.assert_allclose(result, wanted, atol=1e-12)
+
+
+def test_a_slope_is_refused_for_states():
+    with pytest.raises(ValueError, match="`slope` is for real values"):
+        kg.state(kg.Circuit([kg.ry(kg.w[0], 0)])).vjp([0.1], None, [1.0, 0.0], slope=[1.0, 0.0])

@@ -159,12 +159,14 @@ def check_width(array: np.ndarray | None, name: str, letter: str, width: int) ->
     )
 
 
-def as_cotangent(cotangent: Any, shape: tuple[int, ...], complex_valued: bool) -> np.ndarray:
+def as_cotangent(
+    cotangent: Any, shape: tuple[int, ...], complex_valued: bool, name: str = "cotangent"
+) -> np.ndarray:
     """The cotangent as an array of `shape`, broadcast over missing leading axes."""
     array = _complex_array(cotangent) if complex_valued else None
     if array is None:
-        array = real_array(cotangent, "cotangent")
-    check_finite(array, "cotangent")
+        array = real_array(cotangent, name)
+    check_finite(array, name)
     if array.shape == shape:
         return array
     if array.ndim and array.shape[-1] == shape[-1] and array.ndim <= len(shape):
@@ -172,7 +174,7 @@ def as_cotangent(cotangent: Any, shape: tuple[int, ...], complex_valued: bool) -
         if all(length in (1, wanted) for length, wanted in fits):
             return np.broadcast_to(array, shape)
     raise KetgradValueError(
-        f"`cotangent` must have shape {shape} - one number for each output - but has shape {array.shape}."
+        f"`{name}` must have shape {shape} - one number for each output - but has shape {array.shape}."
     )
 
 

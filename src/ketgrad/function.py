@@ -145,12 +145,14 @@ class Function:
         return _bits(values, self.circuit.num_qubits) if unpack else values
 
     def vjp(
-        self, weights: Any = None, inputs: Any = None, cotangent: Any = None
+        self, weights: Any = None, inputs: Any = None, cotangent: Any = None, *, slope: Any = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(values, dweights, dinputs): the values, and the derivatives of sum(cotangent * values).
 
         cotangent: (..., num_outputs), broadcast over missing leading axes; for `state` complex, with
-        d loss = Re(sum(conj(cotangent) * d psi)). The derivatives have the shapes of `weights` and `inputs`, summed
+        d loss = Re(sum(conj(cotangent) * d psi)). slope: like cotangent, for real values only; the cotangent used is
+        then cotangent + slope * values, so that one call differentiates a squared loss: sum((values - y)**2) has
+        the cotangent -2 y and the slope 2. The derivatives have the shapes of `weights` and `inputs`, summed
         over the axes along which those were broadcast, and shape (0,) for an argument that was left out.
         Cost: see `plan`. Raises `KetgradValueError` if no gradient rule can be used.
 
@@ -166,7 +168,12 @@ class Function:
         if not len(direction):
             return self._nothing(rows), np.zeros(rows.weights_shape, real), np.zeros(rows.inputs_shape, real)
         point = self._point(rows)
-        values, dweights, dinputs = rule.vjp(point, direction)
+        if slope is None:
+            values, dweights, dinputs = rule.vjp(point, direction)
+        else:
+            tilt = self._slope(slope, rows)
+            values, dweights, dinputs = gradients.vjp_with_slope(rule, point, direction, tilt)
+            direction = direction + tilt * values
         if self.program.input_map is not None:
             dinputs = chain_inputs(
                 self.program,
@@ -179,6 +186,13 @@ class Function:
             unbroadcast(dweights, rows.lead, rows.weights_shape).astype(real, copy=False),
             unbroadcast(dinputs, rows.lead, rows.inputs_shape).astype(real, copy=False),
         )
+
+    def _slope(self, slope: Any, rows: Rows) -> np.ndarray:
+        if isinstance(self.question, State):
+            raise KetgradValueError(
+                "`slope` is for real values, but `state` gives complex ones. Pass the cotangent of the state alone."
+            )
+        return self._cotangent(slope, rows, "slope")
 
     def jacobian(self, weights: Any = None, inputs: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """(by_weights, by_inputs): (..., num_outputs, num_weights) and (..., num_outputs, num_inputs).
@@ -305,8 +319,8 @@ class Function:
         kind = kinds.get(type(self.question), REAL_OF[rows.dtype])
         return np.zeros((*rows.lead, self.num_outputs), dtype=kind)
 
-    def _cotangent(self, cotangent: Any, rows: Rows) -> np.ndarray:
-        """The cotangent in rows, checked."""
+    def _cotangent(self, cotangent: Any, rows: Rows, name: str = "cotangent") -> np.ndarray:
+        """The cotangent (or the slope) in rows, checked."""
         complex_valued = isinstance(self.question, State)
         kind = rows.dtype if complex_valued else REAL_OF[rows.dtype]
         shape = (*rows.lead, self.num_outputs)
@@ -318,7 +332,7 @@ class Function:
             and math.isfinite(abs(np.vdot(cotangent, cotangent)))
         ):
             return cotangent if rows.lead and len(rows.lead) == 1 else cotangent.reshape(-1, shape[-1])
-        array = as_cotangent(cotangent, shape, complex_valued)
+        array = as_cotangent(cotangent, shape, complex_valued, name)
         return np.ascontiguousarray(array, dtype=kind).reshape(-1, self.num_outputs)
 
 

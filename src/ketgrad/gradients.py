@@ -73,6 +73,16 @@ class GradientRule(Protocol):
         ...
 
 
+def vjp_with_slope(
+    rule: Any, point: Point, cotangent: np.ndarray, slope: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`rule.vjp` with the cotangent cotangent + slope * values: in one pass where the rule is the adjoint method."""
+    if isinstance(rule, Adjoint):
+        return rule.vjp(point, cotangent, slope)
+    values = point.run(point.weights, point.inputs)
+    return rule.vjp(point, cotangent + slope * values)
+
+
 @dataclass(frozen=True)
 class Adjoint:
     """The adjoint method: one forward and one backward pass, whatever the number of parameters.
@@ -102,10 +112,19 @@ class Adjoint:
         """One execution and one backward pass; three states."""
         return Cost(1, 1, 3 * state_bytes(program.num_qubits))
 
-    def vjp(self, point: Point, cotangent: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def vjp(
+        self, point: Point, cotangent: np.ndarray, slope: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The executor's own vector-Jacobian product."""
+        options: dict[str, Any] = {} if slope is None else {"slope": slope}
         return point.executor.vjp(
-            point.program, point.weights, point.inputs, cotangent, dtype=point.dtype, threads=point.threads
+            point.program,
+            point.weights,
+            point.inputs,
+            cotangent,
+            dtype=point.dtype,
+            threads=point.threads,
+            **options,
         )
 
     def jacobian(self, point: Point) -> tuple[np.ndarray, np.ndarray]:

@@ -34,15 +34,18 @@ class Reference:
         *,
         dtype: Any = np.complex128,
         threads: int | None = None,
+        slope: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Values, and the derivatives of sum(cotangent * values) in the shapes of `weights` and `inputs`.
+
+        With `slope` (not for states) the cotangent used is cotangent + slope * values.
 
         psi and lambda are un-applied together: with lambda = d loss / d psi, an instruction exp(-i a G / 2)
         contributes Re <lambda| -i/2 G |psi> = Im <lambda|G|psi> / 2 (Jones & Gacon 2020, arXiv:2009.02823).
         """
         psi = _forward(program, weights, inputs)
         values = _answer(program, psi)
-        lam = _cotangent_state(program, psi, cotangent)
+        lam = _cotangent_state(program, psi, cotangent if slope is None else cotangent + slope * values)
         angles, slots = program.angles(weights, inputs), _slots(program, weights, inputs)
         gradient = np.zeros_like(slots)
         for i in reversed(range(program.num_instructions)):
