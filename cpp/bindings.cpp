@@ -19,6 +19,7 @@
 #include "buffer.hpp"
 #include "blocked.hpp"
 #include "engine.hpp"
+#include "python_call.hpp"
 
 namespace nb = nanobind;
 
@@ -157,68 +158,6 @@ void construct(NativeProgram* self, std::int64_t num_qubits, std::int64_t num_we
     // steps of dense matrices point into the schedule, which has now found its place
     self->batched = lower(self->schedule, 0);
     self->block_bits = block_bits;
-}
-
-template <class Value>
-nb::object owned(Buffer<Value>& buffer, std::size_t rows, std::size_t columns) {
-    Value* values = buffer.release();
-    nb::capsule owner(values, [](void* memory) noexcept { std::free(memory); });
-    return nb::cast(nb::ndarray<nb::numpy, Value, nb::ndim<2>>(values, {rows, columns}, owner));
-}
-
-// Until 3.13, a thread that asks for the GIL while the interpreter ends is unwound by pthread_exit, through frames
-// that must not be unwound. Such a thread (only a daemon thread can be one) sleeps instead, as Python 3.14 lets it.
-template <class Take>
-auto take_gil(Take take) {
-    try {
-        return take();
-    } catch (...) {
-        for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
-    }
-}
-
-struct GilReleased {
-    PyThreadState* state = PyEval_SaveThread();
-    ~GilReleased() {
-        take_gil([this] { PyEval_RestoreThread(state); });
-    }
-};
-
-/// A daemon thread that wakes up while the interpreter ends must not take the GIL: Python would unwind its stack by force,
-/// through frames of C++. It sleeps until the process is gone, as Python 3.14 does.
-struct SleepsIfUnwound {
-    bool arrived = false;
-    ~SleepsIfUnwound() {
-        while (!arrived) std::this_thread::sleep_for(std::chrono::hours(1));
-    }
-};
-
-void take_gil(PyThreadState* state) {
-    SleepsIfUnwound guard;
-    PyEval_RestoreThread(state);
-    guard.arrived = true;
-}
-
-/// work(poll) without the GIL; poll asks Python for pending signals and is called by this thread only.
-template <class Work>
-bool without_gil(Work work) {
-    PyThreadState* state = PyEval_SaveThread();
-    const auto poll = [&state] {
-        take_gil(state);
-        const bool stop = PyErr_CheckSignals() != 0;
-        state = PyEval_SaveThread();
-        return stop;
-    };
-    bool finished = false;
-    std::exception_ptr error;
-    try {
-        finished = work(poll);
-    } catch (const std::exception&) {
-        error = std::current_exception();
-    }
-    take_gil(state);
-    if (error) std::rethrow_exception(error);
-    return finished;
 }
 
 std::int64_t num_outputs(const NativeProgram& self) {
@@ -404,6 +343,10 @@ std::vector<std::string> instruction_sets() {
 }  // namespace
 }  // namespace ketgrad
 
+namespace ketgrad {
+void bind_array_functions(nb::module_& m);
+}
+
 NB_MODULE(_native, m) {
     using namespace ketgrad;
     using namespace nb::literals;
@@ -422,5 +365,6 @@ NB_MODULE(_native, m) {
              "(values, dweights, dinputs) for the cotangent, or for cotangent + slope * values (a squared loss in one call).")
         .def("bytes_needed", bytes_needed, "batch"_a, "threads"_a, "backward"_a, "Bytes of states that a call holds.")
         .def("plan", describe, "batch"_a = 1, "What the core made of the program, for a batch of that size.");
+    bind_array_functions(m);
     m.def("instruction_sets", instruction_sets, "The instruction sets that this machine can run, best first.");
 }

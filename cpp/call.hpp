@@ -23,6 +23,7 @@ struct Workspace {
     Real *psi, *lambda;
     Real* scratch;     // one state at most: a table, then its overlaps
     Real* turns;       // coefficients of turns that differ between lanes
+    Real *half_angles, *phases;  // of the turns that differ
     Real* dense;       // gathered rows, and a matrix in the precision of the call
     Real* factors;     // (bits, 2) rows: the product state's factors, and their gradients
     Real* halves;      // the two halves of the product state at every stage, and their gradients
@@ -49,6 +50,7 @@ struct Call {
     bool polls_often = false;
     std::vector<char> differs;       // per angle: differs between lanes
     std::vector<TurnForm> forms;     // per turn
+    std::vector<std::size_t> differing_turns;
     std::vector<char> table_kinds;   // per step: 1 has entries that all lanes share, 2 has others
     Buffer<Real> turns;              // shared turns
     Buffer<Real> tables;             // shared tables, when they are kept

@@ -134,7 +134,7 @@ enum class StepKind { rotation, table, dense };
 
 /// One rotation of a bit that is still in its product state: X, Y or Z with the sign in the turn's scale.
 struct ProductRotation {
-    bool flips, reads;  // x and z of the word on this bit
+    int axis;  // 0 X, 1 Y, 2 Z
     int turn;
 };
 

@@ -8,7 +8,7 @@
 namespace ketgrad {
 namespace {
 
-constexpr std::int64_t max_blocks = 128;  // blocks of lane groups; a constant, so that sums never depend on threads
+constexpr std::int64_t max_blocks = 64;  // blocks of lane groups; a constant, so that sums never depend on threads
 
 struct Stopped {};
 
@@ -81,6 +81,8 @@ Workspace<Real> make_workspace(const Call<Real>& call) {
     parts.add(space.lambda, backward ? state : 0);
     parts.add(space.scratch, scratch_reals(call));
     parts.add(space.turns, call.lowered.turns.size() * turn_parts * call.lanes);
+    parts.add(space.half_angles, call.differing_turns.size() * call.lanes);
+    parts.add(space.phases, call.differing_turns.size() * row);
     parts.add(space.dense, call.lowered.scratch_rows * row + 2 * largest_matrix(call.schedule));
     if (call.schedule.is_product()) {
         parts.add(space.factors, 4 * call.program().num_qubits * row);
@@ -99,48 +101,65 @@ Workspace<Real> make_workspace(const Call<Real>& call) {
     return space;
 }
 
-/// d angle / d slot, times the derivatives by the angles, added to those by the slots.
+/// d angle / d slot, times the derivatives by the angles of one kind, added to those by the slots.
 template <class Real>
-void chain_angles(const Call<Real>& call, Workspace<Real>& space) {
+void chain_angles(const Call<Real>& call, Workspace<Real>& space, bool differing) {
     const int lanes = call.lanes;
     for (std::size_t i = 0; i < call.schedule.angles.size(); ++i) {
-        if (call.schedule.angles[i].is_constant) continue;
-        const double* gradient = space.dangles + i * lanes;
+        if (call.schedule.angles[i].is_constant || bool(call.differs[i]) != differing) continue;
+        double* gradient = space.dangles + i * lanes;
+        if (!differing)  // the same slots in all lanes: lane 0 carries the sum
+            for (int l = 1; l < lanes; ++l) gradient[0] += gradient[l];
         for (const Term& term : call.schedule.angles[i].terms)
-            for (int l = 0; l < lanes; ++l) {
+            for (int l = 0; l < (differing ? lanes : 1); ++l) {
                 const double g = term.coefficient * gradient[l];
-                space.dslots[term.a * lanes + l] += g * space.slots[term.b * lanes + l];
-                space.dslots[term.b * lanes + l] += g * space.slots[term.a * lanes + l];
+                if (term.a) space.dslots[term.a * lanes + l] += g * space.slots[term.b * lanes + l];
+                if (term.b) space.dslots[term.b * lanes + l] += g * space.slots[term.a * lanes + l];
             }
     }
 }
 
-/// Batched gradients go straight to their rows; shared ones are summed over the lanes into the block's partial sums.
+/// Slots that differ between samples get their gradients; the others go on collecting.
 template <class Real>
-void write_gradients(const Call<Real>& call, Workspace<Real>& space, std::int64_t group, std::int64_t block) {
+void write_batched_gradients(const Call<Real>& call, Workspace<Real>& space, std::int64_t group) {
     const std::int64_t weights = call.program().num_weights, inputs = call.program().num_inputs;
-    Real* partial = call.partial.get() + block * (weights + inputs);
-    const int width = call.spread ? call.lanes : call.valid_lanes(group);
     for (std::int64_t i = 0; i < weights + inputs; ++i) {
-        const bool is_weight = i < weights;
-        const double* gradient = space.dslots + (1 + i) * call.lanes;
-        Real* rows = is_weight ? call.arrays.dweights + i : call.arrays.dinputs + (i - weights);
-        const std::int64_t stride = is_weight ? weights : inputs;
-        if (call.slot_rows(1 + i) == 1 || call.spread) {
-            double sum = 0;
-            for (int l = 0; l < width; ++l) sum += gradient[l];
-            if (call.slot_rows(1 + i) == 1)
-                partial[i] += Real(sum);
-            else
-                rows[group * stride] = Real(sum);
-            continue;
-        }
-        for (int l = 0; l < width; ++l) rows[(group * call.lanes + l) * stride] = Real(gradient[l]);
+        if (call.slot_rows(1 + i) == 1) continue;
+        double* gradient = space.dslots + (1 + i) * call.lanes;
+        Real* rows = i < weights ? call.arrays.dweights + i : call.arrays.dinputs + (i - weights);
+        const std::int64_t stride = i < weights ? weights : inputs;
+        for (int l = 0; l < call.valid_lanes(group); ++l) rows[(group * call.lanes + l) * stride] = Real(gradient[l]);
+        std::fill(gradient, gradient + call.lanes, 0.0);
     }
 }
 
+/// Gradients of what all samples share, summed over the samples of a block.
 template <class Real>
-void run_group(const Call<Real>& call, Workspace<Real>& space, std::int64_t group, std::int64_t block, int worker) {
+void write_shared_gradients(const Call<Real>& call, Workspace<Real>& space, std::int64_t block) {
+    chain_angles(call, space, false);
+    const std::int64_t count = call.program().num_slots() - 1;
+    for (std::int64_t i = 0; i < count; ++i) {
+        const double* gradient = space.dslots + (1 + i) * call.lanes;
+        double sum = 0;
+        for (int l = 0; l < call.lanes; ++l) sum += gradient[l];
+        call.partial[block * count + i] = Real(sum);
+    }
+}
+
+/// Angles that differ between lanes are chained group by group, so their derivatives start at zero in each.
+template <class Real>
+void clear_gradients(const Call<Real>& call, Workspace<Real>& space, bool all) {
+    if (all) {
+        std::fill(space.dslots, space.dslots + call.program().num_slots() * call.lanes, 0.0);
+        std::fill(space.dangles, space.dangles + call.schedule.angles.size() * call.lanes, 0.0);
+        return;
+    }
+    for (std::size_t i = 0; i < call.differs.size(); ++i)
+        if (call.differs[i]) std::fill(space.dangles + i * call.lanes, space.dangles + (i + 1) * call.lanes, 0.0);
+}
+
+template <class Real>
+void run_group(const Call<Real>& call, Workspace<Real>& space, std::int64_t group, int worker, bool first_of_block) {
     prepare_group(call, space, group);
     start_state(call, space);
     const std::size_t steps = call.lowered.steps.size();
@@ -150,15 +169,14 @@ void run_group(const Call<Real>& call, Workspace<Real>& space, std::int64_t grou
     }
     if (!call.backward()) return write_values(call, space, group);
     write_values_and_start_lambda(call, space, group);
-    std::fill(space.dslots, space.dslots + call.program().num_slots() * call.lanes, 0.0);
-    std::fill(space.dangles, space.dangles + call.schedule.angles.size() * call.lanes, 0.0);
+    clear_gradients(call, space, first_of_block);
     for (std::size_t i = steps; i-- > 0;) {
         if (call.polls_often) check_interrupt(call, worker);
         unapply_step(call, space, i);
     }
     unstart_state(call, space);
-    chain_angles(call, space);
-    write_gradients(call, space, group, block);
+    chain_angles(call, space, true);
+    write_batched_gradients(call, space, group);
 }
 
 /// Sums over the blocks in their order, whatever thread computed them.
@@ -173,11 +191,12 @@ void sum_partials(const Call<Real>& call) {
     }
 }
 
-/// One thread for work below about 50 microseconds.
+/// Groups of lanes are divided into blocks of about 50 microseconds, whatever the number of threads.
 template <class Real>
-int useful_threads(const Call<Real>& call, int threads) {
+std::int64_t count_blocks(const Call<Real>& call) {
     const double row_steps = double(call.rows()) * double(call.lowered.steps.size() + 1) * double(call.groups);
-    return int(std::clamp<double>(std::min<double>(double(call.blocks), row_steps / 20000), 1, std::max(threads, 1)));
+    const double most = double(std::min(call.groups, max_blocks));
+    return call.groups == 0 ? 0 : std::int64_t(std::clamp(row_steps / 20000, 1.0, most));
 }
 
 const Kernels<double>& kernels_for(const InstructionSet& set, double) { return *set.float64; }
@@ -191,20 +210,21 @@ bool execute_once(const Schedule& schedule, const Lowered& lowered, const Instru
     call.lanes = kernels.lanes;
     call.spread = lowered.lane_bits > 0;
     call.groups = call.spread ? arrays.batch : (arrays.batch + kernels.lanes - 1) / kernels.lanes;
-    call.blocks = std::min(call.groups, max_blocks);
+    call.blocks = count_blocks(call);
     call.polls_often = call.rows() >= 1024;
     if (arrays.cotangent) call.partial = allocate_zeros<Real>(call.blocks * (call.program().num_slots() - 1));
     if (call.groups > 0) prepare_call(call);
-    threads = useful_threads(call, threads);
+    threads = int(std::clamp<std::int64_t>(threads, 1, std::max<std::int64_t>(call.blocks, 1)));
     std::vector<Workspace<Real>> spaces;
     for (int worker = 0; call.groups > 0 && worker < threads; ++worker) spaces.push_back(make_workspace(call));
     try {
         parallel(threads, call.blocks, interrupt, [&](int worker, std::int64_t block) {
-            const std::int64_t end = (block + 1) * call.groups / call.blocks;
-            for (std::int64_t group = block * call.groups / call.blocks; group < end; ++group) {
+            const std::int64_t first = block * call.groups / call.blocks, end = (block + 1) * call.groups / call.blocks;
+            for (std::int64_t group = first; group < end; ++group) {
                 check_interrupt(call, worker);
-                run_group(call, spaces[worker], group, block, worker);
+                run_group(call, spaces[worker], group, worker, group == first);
             }
+            if (call.backward()) write_shared_gradients(call, spaces[worker], block);
         });
     } catch (const Stopped&) {
         return false;

@@ -77,4 +77,23 @@ void absorb_permutation(Frame& frame, const std::vector<int>& bits, const std::v
     }
 }
 
+std::vector<DiagonalClifford> flush_signs(Frame& frame) {
+    std::vector<DiagonalClifford> undone;
+    const auto absorb = [&](const Pauli& word, int quarters) {
+        for (Pauli& flip : frame.x) flip = conjugated(flip, word, quarters);
+        frame.phase *= eighth_turns(word.power & 2 ? quarters : -quarters);  // g|0>
+        undone.push_back({word, -quarters});
+    };
+    for (std::size_t w = 0; w < frame.x.size(); ++w) {
+        for (std::size_t v = w + 1; v < frame.x.size(); ++v) {
+            if (!parity(frame.x[w].z & frame.x[v].x)) continue;
+            absorb(frame.z[w], 1);  // a CZ of the two wires
+            absorb(frame.z[v], 1);
+            absorb(frame.z[w] * frame.z[v], -1);
+        }
+        if (parity(frame.x[w].z & frame.x[w].x)) absorb(frame.z[w], 1);  // an S
+    }
+    return undone;
+}
+
 }  // namespace ketgrad

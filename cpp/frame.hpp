@@ -26,4 +26,13 @@ void absorb_word(Frame& frame, std::uint64_t x, std::uint64_t z, int halves);
 /// C <- G C with G|j> = |permutation[j]>, an affine map on the given bits (the first is the most significant).
 void absorb_permutation(Frame& frame, const std::vector<int>& bits, const std::vector<std::size_t>& permutation);
 
+/// exp(-i quarters pi/4 word) on the rows, word a Z word.
+struct DiagonalClifford {
+    Pauli word;
+    int quarters;
+};
+
+/// C <- C g with the diagonal Clifford g after which no flip carries signs; the returned factors of g^-1 belong on the rows.
+std::vector<DiagonalClifford> flush_signs(Frame& frame);
+
 }  // namespace ketgrad

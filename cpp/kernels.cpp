@@ -20,6 +20,7 @@ using ketgrad::Turn;
 #include "kernels/diagonals.inc"
 #include "kernels/measures.inc"
 #include "kernels/products.inc"
+#include "kernels/overlaps.inc"
 
 template <class Real>
 constexpr Kernels<Real> kernels = {
@@ -39,6 +40,11 @@ constexpr Kernels<Real> kernels = {
     .unit_phases = unit_phases<Real>,
     .outer = outer<Real>,
     .unouter = unouter<Real>,
+    .grow = grow<Real>,
+    .shrink = shrink<Real>,
+    .rotate_factor = rotate_factor<Real>,
+    .factor_overlaps = factor_overlaps<Real>,
+    .unrotate_overlaps = unrotate_overlaps<Real>,
     .expand = expand<Real>,
     .contract = contract<Real>,
     .dense = dense<Real>,
@@ -46,6 +52,7 @@ constexpr Kernels<Real> kernels = {
     .expect_pairs = expect_pairs<Real>,
     .expect_lanes = expect_lanes<Real>,
     .expect_diagonal = expect_diagonal<Real>,
+    .set_diagonal = set_diagonal<Real>,
     .apply_word = apply_word<Real>,
     .apply_table_scalars = apply_table<Real, false>,
     .apply_table_rows = apply_table<Real, true>,
@@ -53,6 +60,8 @@ constexpr Kernels<Real> kernels = {
     .squares = squares<Real>,
     .probabilities = probabilities<Real>,
     .apply_outcomes = apply_outcomes<Real>,
+    .overlap_columns = overlap_columns,
+    .overlap_tile = overlap_tile<Real>,
 };
 
 }  // namespace

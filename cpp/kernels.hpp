@@ -70,6 +70,11 @@ struct Kernels {
     void (*outer)(Real* psi, const Real* low, std::uint64_t low_count, const Real* high, std::uint64_t high_count);
     void (*unouter)(const Real* lambda, const Real* low, std::uint64_t low_count, const Real* high, std::uint64_t high_count,
                     Real* dlow, Real* dhigh);
+    void (*grow)(Real* stages, const Real* factors, int bits);
+    void (*shrink)(const Real* stages, const Real* factors, int bits, Real* gradient, Real* factor_gradients);
+    void (*rotate_factor)(Real* factor, int axis, const Real* cosine, const Real* sine);
+    void (*factor_overlaps)(const Real* factor, const Real* gradient, Real* bloch);
+    void (*unrotate_overlaps)(Real* bloch, int axis, const Real* cosine, const Real* sine);
     void (*expand)(Real* psi, const RowSet& rows, const std::uint64_t* offsets, int size, const Real* amplitudes);
     void (*contract)(Real* lambda, const Real* psi, const RowSet& rows, const std::uint64_t* offsets, int size,
                      const Real* amplitudes, Real* gradient);
@@ -79,6 +84,7 @@ struct Kernels {
     void (*expect_pairs)(const Real* psi, const PairSet& set, Real* sums);
     void (*expect_lanes)(const Real* psi, const PairSet& set, Real* sums);
     void (*expect_diagonal)(const Real* psi, const SignedRows& set, Real* sums);
+    void (*set_diagonal)(Real* lambda, const Real* psi, const SignedRows& set, const Real* coefficient, Real* sums);
     void (*apply_word)(Real* lambda, const Real* psi, const PairSet& set, const Real* coefficient);
     void (*apply_table_scalars)(Real* lambda, const Real* psi, const Real* table, std::uint64_t count,
                                 const Real* coefficient, Real* sums);
@@ -88,6 +94,8 @@ struct Kernels {
     void (*squares)(const Real* psi, std::uint64_t count, Real* result);
     void (*probabilities)(const Real* psi, const RowSet& rows, Real* outcomes);
     void (*apply_outcomes)(Real* lambda, const Real* psi, const RowSet& rows, const Real* outcomes);
+    int overlap_columns;
+    void (*overlap_tile)(const Real* a0, const Real* a1, const Real* b, int column, std::uint64_t rows, Real* sums);
 };
 
 struct InstructionSet {

@@ -287,7 +287,7 @@ Lowered lower(const Schedule& schedule, int lane_bits) {
         for (Rotation rotation : factor) {
             const int turn = add_turn(lowered, rotation);
             lowered.turns[turn].controlled = true;  // two components: plain sine and cosine serve
-            rotations.push_back({rotation.word.x != 0, rotation.word.z != 0, turn});
+            rotations.push_back({rotation.word.x == 0 ? 2 : rotation.word.z == 0 ? 0 : 1, turn});
         }
     }
     for (const Block& block : schedule.blocks) {

@@ -183,7 +183,10 @@ void prepare_call(Call<Real>& call) {
     call.forms.assign(turns.size(), {});
     call.turns = allocate<Real>(turns.size() * turn_parts * call.lanes);
     for (std::size_t t = 0; t < turns.size(); ++t) {
-        if (call.differs[turns[t].angle]) continue;
+        if (call.differs[turns[t].angle]) {
+            call.differing_turns.push_back(t);
+            continue;
+        }
         const double half = half_angle(turns[t].scale * angle_value(call, space.slots, turns[t].angle, 0));
         call.forms[t] = make_turn(call, turns[t], half, call.turns.get() + t * turn_parts * call.lanes);
     }
@@ -194,17 +197,20 @@ void prepare_call(Call<Real>& call) {
 template <class Real>
 void prepare_group(const Call<Real>& call, Workspace<Real>& space, std::int64_t group) {
     load_slots(call, space, group);
-    const auto& turns = call.lowered.turns;
     const int lanes = call.lanes;
-    for (std::size_t t = 0; t < turns.size(); ++t) {
-        if (!call.differs[turns[t].angle]) continue;
-        Real* values = space.turns + t * turn_parts * lanes;
-        for (int lane = 0; lane < lanes; ++lane) {
-            const double half = half_angle(turns[t].scale * angle_value(call, space.slots, turns[t].angle, lane));
-            values[lane] = values[2 * lanes + lane] = Real(std::cos(half));
-            values[lanes + lane] = Real(std::sin(half));
-            values[3 * lanes + lane] = -values[lanes + lane];
-        }
+    for (std::size_t i = 0; i < call.differing_turns.size(); ++i) {
+        const TurnSource& source = call.lowered.turns[call.differing_turns[i]];
+        for (int lane = 0; lane < lanes; ++lane)
+            space.half_angles[i * lanes + lane] =
+                Real(half_angle(source.scale * angle_value(call, space.slots, source.angle, lane)));
+    }
+    call.kernels.unit_phases(space.phases, space.half_angles, call.differing_turns.size());
+    for (std::size_t i = 0; i < call.differing_turns.size(); ++i) {
+        const Real* phase = space.phases + 2 * i * lanes;
+        Real* values = space.turns + call.differing_turns[i] * turn_parts * lanes;
+        std::copy(phase, phase + 2 * lanes, values);
+        std::copy(phase, phase + lanes, values + 2 * lanes);
+        for (int lane = 0; lane < lanes; ++lane) values[3 * lanes + lane] = -phase[lanes + lane];
     }
     space.started = true;
 }

@@ -29,53 +29,6 @@ Real* amplitude(Real* state, std::uint64_t k, int lanes) {
     return state + k / lanes * 2 * lanes + k % lanes;
 }
 
-/// Row sum += a b or, conjugated, conj(a) b; per lane.
-template <bool conjugated, class Real>
-void add_product(Real* sum, const Real* a, const Real* b, int lanes) {
-    for (int l = 0; l < lanes; ++l) {
-        const Real re = a[l], im = conjugated ? -a[lanes + l] : a[lanes + l];
-        sum[l] += re * b[l] - im * b[lanes + l];
-        sum[lanes + l] += re * b[lanes + l] + im * b[l];
-    }
-}
-
-template <class Real>
-void set_product(Real* result, const Real* a, const Real* b, int lanes) {
-    for (int l = 0; l < lanes; ++l) {
-        result[l] = a[l] * b[l] - a[lanes + l] * b[lanes + l];
-        result[lanes + l] = a[l] * b[lanes + l] + a[lanes + l] * b[l];
-    }
-}
-
-/// One rotation on a 2-vector v = (row 0, row 1), per lane.
-template <class Real>
-void rotate_factor(const ProductRotation& rotation, Real* v, const Real* c, const Real* s, int lanes) {
-    Real *re0 = v, *im0 = v + lanes, *re1 = v + 2 * lanes, *im1 = v + 3 * lanes;
-    for (int l = 0; l < lanes; ++l) {
-        const Real a = re0[l], b = im0[l], d = re1[l], e = im1[l];
-        if (!rotation.flips) {  // (c - i s, c + i s)
-            re0[l] = c[l] * a + s[l] * b, im0[l] = c[l] * b - s[l] * a;
-            re1[l] = c[l] * d - s[l] * e, im1[l] = c[l] * e + s[l] * d;
-        } else if (rotation.reads) {  // Y
-            re0[l] = c[l] * a - s[l] * d, im0[l] = c[l] * b - s[l] * e;
-            re1[l] = c[l] * d + s[l] * a, im1[l] = c[l] * e + s[l] * b;
-        } else {  // X
-            re0[l] = c[l] * a + s[l] * e, im0[l] = c[l] * b - s[l] * d;
-            re1[l] = c[l] * d + s[l] * b, im1[l] = c[l] * e - s[l] * a;
-        }
-    }
-}
-
-/// Re(conj(e) (-i P) v) / 2 per lane.
-template <class Real>
-double factor_gradient(const ProductRotation& rotation, const Real* v, const Real* e, int lanes, int l) {
-    const double re0 = v[l], im0 = v[lanes + l], re1 = v[2 * lanes + l], im1 = v[3 * lanes + l];
-    const double f0 = e[l], g0 = e[lanes + l], f1 = e[2 * lanes + l], g1 = e[3 * lanes + l];
-    if (!rotation.flips) return 0.5 * (f0 * im0 - g0 * re0 - f1 * im1 + g1 * re1);
-    if (rotation.reads) return 0.5 * (f1 * re0 + g1 * im0 - f0 * re1 - g0 * im1);
-    return 0.5 * (f0 * im1 - g0 * re1 + f1 * im0 - g1 * re0);
-}
-
 template <class Real>
 Real* factor_of(const Call<Real>& call, Workspace<Real>& space, int bit) {
     return row(space.factors, 2 * bit, call.lanes);
@@ -89,12 +42,12 @@ template <class Real>
 void make_factors(const Call<Real>& call, Workspace<Real>& space) {
     const int lanes = call.lanes;
     for (int bit = 0; bit < call.program().num_qubits; ++bit) {
-        Real* v = factor_of(call, space, bit);
-        std::fill(v, v + 4 * lanes, Real(0));
-        std::fill(v, v + lanes, Real(1));
+        Real* factor = factor_of(call, space, bit);
+        std::fill(factor, factor + 4 * lanes, Real(0));
+        std::fill(factor, factor + lanes, Real(1));
         for (const ProductRotation& rotation : call.lowered.product[bit]) {
             const Real* values = turn_values(call, space, rotation.turn);
-            rotate_factor(rotation, v, values, values + lanes, lanes);
+            call.kernels.rotate_factor(factor, rotation.axis, values, values + lanes);
         }
     }
 }
@@ -115,19 +68,6 @@ Half high_half(const Lowered& lowered) {
     return {low.end() + low.count(), lowered.lane_bits + low.bits, lowered.row_bits - low.bits};
 }
 
-template <class Real>
-void grow(const Call<Real>& call, Workspace<Real>& space, const Half& half) {
-    const int lanes = call.lanes;
-    for (int i = 0; i < half.bits; ++i) {
-        const Real* factor = factor_of(call, space, half.first_bit + i);
-        const std::uint64_t count = std::uint64_t(1) << i;
-        for (std::uint64_t k = 0; k < count; ++k)
-            for (int j = 0; j < 2; ++j)
-                set_product(row(space.halves, half.stage(i + 1) + k + j * count, lanes),
-                            row(space.halves, half.stage(i) + k, lanes), factor + 2 * j * lanes, lanes);
-    }
-}
-
 /// Stage 0: 1, or the factors of the bits that are in the lanes.
 template <class Real>
 void start_half(const Call<Real>& call, Workspace<Real>& space, const Half& half, bool with_lanes) {
@@ -142,7 +82,7 @@ void start_half(const Call<Real>& call, Workspace<Real>& space, const Half& half
         start[l] = product.real();
         start[lanes + l] = product.imag();
     }
-    grow(call, space, half);
+    call.kernels.grow(start, factor_of(call, space, half.first_bit), half.bits);
 }
 
 template <class Real>
@@ -155,28 +95,10 @@ void start_product(const Call<Real>& call, Workspace<Real>& space) {
                        row(space.halves, high.stage(high.bits), call.lanes), high.count());
 }
 
-/// From the gradient of the last stage to those of the factors, stage by stage; the gradient of stage 0 remains.
 template <class Real>
 void shrink(const Call<Real>& call, Workspace<Real>& space, const Half& half, Real* gradient) {
-    const int lanes = call.lanes;
-    for (int i = half.bits; i-- > 0;) {
-        const std::uint64_t count = std::uint64_t(1) << i;
-        const Real* factor = factor_of(call, space, half.first_bit + i);
-        Real* dfactor = factor_gradient_of(call, space, half.first_bit + i);
-        std::fill(dfactor, dfactor + 4 * lanes, Real(0));
-        for (std::uint64_t k = 0; k < count; ++k) {
-            const Real* before = row(space.halves, half.stage(i) + k, lanes);
-            Real *g0 = row(gradient, k, lanes), *g1 = row(gradient, k + count, lanes);
-            add_product<true>(dfactor, before, g0, lanes);
-            add_product<true>(dfactor + 2 * lanes, before, g1, lanes);
-            for (int l = 0; l < lanes; ++l) {
-                const Real re = g0[l], im = g0[lanes + l];
-                g0[l] = factor[l] * re + factor[lanes + l] * im;
-                g0[lanes + l] = factor[l] * im - factor[lanes + l] * re;
-            }
-            add_product<true>(g0, factor + 2 * lanes, g1, lanes);
-        }
-    }
+    call.kernels.shrink(row(space.halves, half.stage(0), call.lanes), factor_of(call, space, half.first_bit), half.bits,
+                        gradient, factor_gradient_of(call, space, half.first_bit));
 }
 
 /// Gradients of the factors whose bits are in the lanes, from the gradient of stage 0.
@@ -200,22 +122,22 @@ void shrink_lanes(const Call<Real>& call, Workspace<Real>& space, const Real* gr
     }
 }
 
-/// Undoes the rotations of one factor on v and its gradient e, reading off the derivative of each. v was made anew, so only
-/// the gradient carries the scale.
+/// From the gradient of one factor to those of its rotations, last to first: three overlaps with X, Y and Z are all that is
+/// needed. The factors were made anew, so only the gradient carries the scale.
 template <class Real>
 void unrotate_factor(const Call<Real>& call, Workspace<Real>& space, int bit) {
     const int lanes = call.lanes;
-    Real *v = factor_of(call, space, bit), *e = factor_gradient_of(call, space, bit);
+    alignas(64) Real bloch[3 * max_lanes];
+    call.kernels.factor_overlaps(factor_of(call, space, bit), factor_gradient_of(call, space, bit), bloch);
     const auto& rotations = call.lowered.product[bit];
     for (std::size_t i = rotations.size(); i-- > 0;) {
         const TurnSource& source = call.lowered.turns[rotations[i].turn];
-        if (!call.schedule.angles[source.angle].is_constant)
-            for (int l = 0; l < lanes; ++l)
-                space.dangles[source.angle * lanes + l] +=
-                    space.scale * source.scale * factor_gradient(rotations[i], v, e, lanes, l);
-        const Real* values = turn_values(call, space, rotations[i].turn) + 2 * lanes;
-        rotate_factor(rotations[i], v, values, values + lanes, lanes);
-        rotate_factor(rotations[i], e, values, values + lanes, lanes);
+        const double scale = space.scale * source.scale;
+        double* gradient = space.dangles + std::int64_t(source.angle) * lanes;
+        for (int l = 0; l < lanes; ++l) gradient[l] += scale * bloch[rotations[i].axis * lanes + l];
+        if (i == 0) return;
+        const Real* values = turn_values(call, space, rotations[i].turn);
+        call.kernels.unrotate_overlaps(bloch, rotations[i].axis, values, values + lanes);
     }
 }
 
@@ -287,7 +209,7 @@ void contract_spread(const Call<Real>& call, Workspace<Real>& space, const Prepa
 template <class Real>
 void prepare_factors(const Call<Real>& call, Workspace<Real>& space, std::size_t count) {
     const int lanes = call.lanes;
-    double norms[64];
+    double norms[max_lanes];
     std::memset(static_cast<void*>(space.psi), 0, call.rows() * call.row_reals() * sizeof(Real));
     std::fill(space.psi, space.psi + (call.spread ? 1 : lanes), Real(1));
     for (std::size_t f = 0; f < count; ++f) {
@@ -321,7 +243,7 @@ void chain_amplitudes(const Call<Real>& call, Workspace<Real>& space, const Inst
 
 template <class Real>
 void unprepare_factors(const Call<Real>& call, Workspace<Real>& space) {
-    double norms[64];
+    double norms[max_lanes];
     for (std::size_t f = call.schedule.preparations.size(); f-- > 0;) {
         const Preparation& factor = call.schedule.preparations[f];
         const Instruction& instruction = call.program().instructions[factor.instruction];

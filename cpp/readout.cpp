@@ -54,19 +54,19 @@ void write_expectation(const Call<Real>& call, const Workspace<Real>& space, std
 template <class Real>
 void write_expectations(const Call<Real>& call, Workspace<Real>& space, std::int64_t group) {
     const auto& observables = call.lowered.observables;
-    alignas(64) Real one[64] = {};
+    alignas(64) Real one[max_lanes] = {};
     for (std::size_t k = 0; k < observables.size(); ++k) {
-        double total[64] = {};
+        double total[max_lanes] = {};
         const auto add = [&](const Real* sums, double coefficient) {
             for (int l = 0; l < call.lanes; ++l) total[l] += coefficient * sums[l];
         };
         for (const LoweredWord& word : observables[k].words) {
-            alignas(64) Real sums[64] = {};
+            alignas(64) Real sums[max_lanes] = {};
             expect_word(call, space.psi, word, sums);
             add(sums, word.coefficient);
         }
         if (call.observable_places[k] >= 0) {
-            alignas(64) Real sums[64] = {};
+            alignas(64) Real sums[max_lanes] = {};
             apply_diagonal(call, static_cast<Real*>(nullptr), space.psi, k, one, sums);
             add(sums, 1);
         }
@@ -143,8 +143,8 @@ void start_lambda_expect(const Call<Real>& call, Workspace<Real>& space, std::in
     const auto& observables = call.lowered.observables;
     std::memset(static_cast<void*>(space.lambda), 0, call.rows() * call.row_reals() * sizeof(Real));
     for (std::size_t k = 0; k < observables.size(); ++k) {
-        double cotangent[64];
-        alignas(64) Real coefficient[64] = {}, unused[64] = {};
+        double cotangent[max_lanes];
+        alignas(64) Real coefficient[max_lanes] = {}, unused[max_lanes] = {};
         for (int l = 0; l < call.lanes; ++l) cotangent[l] = 2 * cotangent_of(call, group, l, k, observables.size());
         for (const LoweredWord& word : observables[k].words) {
             for (int l = 0; l < call.lanes; ++l) coefficient[l] = Real(word.coefficient * cotangent[l]);
@@ -161,7 +161,7 @@ template <class Real>
 void expect_and_start_lambda(const Call<Real>& call, Workspace<Real>& space, std::int64_t group) {
     const LoweredObservable& observable = call.lowered.observables[0];
     std::memset(static_cast<void*>(space.lambda), 0, call.rows() * call.row_reals() * sizeof(Real));
-    alignas(64) Real coefficient[64], sums[64] = {}, unused[64] = {};
+    alignas(64) Real coefficient[max_lanes], sums[max_lanes] = {}, unused[max_lanes] = {};
     for (const LoweredWord& word : observable.words) {
         std::fill(coefficient, coefficient + call.lanes, Real(word.coefficient));
         apply_word(call, space, word, coefficient);
@@ -170,8 +170,20 @@ void expect_and_start_lambda(const Call<Real>& call, Workspace<Real>& space, std
     if (call.observable_places[0] >= 0) apply_diagonal(call, space.lambda, space.psi, 0, coefficient, unused);
     for (int l = 0; l < call.lanes; ++l) coefficient[l] = Real(2 * cotangent_of(call, group, l, 0, 1));
     call.kernels.dot_and_scale(space.lambda, space.psi, call.rows(), coefficient, sums);
-    double total[64];
+    double total[max_lanes];
     std::copy(sums, sums + call.lanes, total);
+    write_expectation(call, space, group, 0, total);
+}
+
+/// One diagonal word: its signed rows are all rows, so lambda is written, not added to.
+template <class Real>
+void expect_and_set_lambda(const Call<Real>& call, Workspace<Real>& space, std::int64_t group) {
+    const LoweredWord& word = call.lowered.observables[0].words[0];
+    alignas(64) Real coefficient[max_lanes], sums[max_lanes] = {};
+    for (int l = 0; l < call.lanes; ++l) coefficient[l] = Real(2 * word.coefficient * cotangent_of(call, group, l, 0, 1));
+    for (const SignedRows& set : word.phases) call.kernels.set_diagonal(space.lambda, space.psi, set, coefficient, sums);
+    double total[max_lanes];
+    for (int l = 0; l < call.lanes; ++l) total[l] = word.coefficient * sums[l];
     write_expectation(call, space, group, 0, total);
 }
 
@@ -229,6 +241,9 @@ template <class Real>
 void write_values_and_start_lambda(const Call<Real>& call, Workspace<Real>& space, std::int64_t group) {
     const Question question = call.program().question;
     const bool one_sum = question == Question::expect && call.lowered.observables.size() == 1 && !call.arrays.slope;
+    if (one_sum && call.lowered.observables[0].words.size() == 1 && !call.lowered.observables[0].words[0].phases.empty() &&
+        call.observable_places[0] < 0)
+        return expect_and_set_lambda(call, space, group);
     if (one_sum && call.lowered.observables[0].words.size() + (call.observable_places[0] >= 0) > 2)
         return expect_and_start_lambda(call, space, group);
     write_values(call, space, group);

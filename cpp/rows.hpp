@@ -5,6 +5,7 @@
 namespace ketgrad {
 
 inline constexpr int max_qubits = 40;
+inline constexpr int max_lanes = 16;  // single precision in 64-byte vectors
 
 /// The row indices base ^ span(basis), 2^dim of them. `image` is carried along: the linear map row -> image_base ^ ...
 struct RowSet {

@@ -29,7 +29,7 @@ double take_small_scale(Workspace<Real>& space, bool allowed) {
 
 template <class Real>
 void rotate(const Call<Real>& call, Workspace<Real>& space, const RotationStep& step) {
-    alignas(64) Real room[128];
+    alignas(64) Real room[2 * max_lanes];
     const bool controlled = call.lowered.turns[step.turns[0]].controlled;
     const double factor = take_small_scale(space, !controlled);
     Turn<Real> turns[2] = {get_turn(call, space, step.turns[0], false, factor, room), {}};
@@ -54,7 +54,7 @@ void add_angle_gradient(const Call<Real>& call, Workspace<Real>& space, int turn
 
 template <class Real>
 void unrotate(const Call<Real>& call, Workspace<Real>& space, const RotationStep& step) {
-    alignas(64) Real room[128], sums[128] = {};
+    alignas(64) Real room[2 * max_lanes], sums[2 * max_lanes] = {};
     const double square = space.scale * space.scale;
     const bool controlled = call.lowered.turns[step.turns[0]].controlled;
     const double factor = take_small_scale(space, !controlled);

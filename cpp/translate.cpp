@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -226,6 +227,11 @@ void add_classes(Dense& dense, const std::vector<Pauli>& flips, const std::vecto
 }
 
 void translate_dense(Translation& t, const Instruction& instruction) {
+    const auto has_signs = [&](int target) { return t.frame.x[target].z != 0; };
+    const auto& targets = instruction.targets;
+    if (targets.size() > 2 && std::any_of(targets.begin(), targets.end(), has_signs))  // else 2^targets classes of rows
+        for (const DiagonalClifford& factor : flush_signs(t.frame))
+            add_rotation(t, factor.word, {}, add_constant_angle(t, factor.quarters * pi / 2));
     Operation operation;
     operation.is_dense = true;
     Dense& dense = operation.dense;

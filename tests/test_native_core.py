@@ -1,10 +1,11 @@
 """The native core against the reference: features, passes, precisions, instruction sets, batches, thread counts."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from native_programs import as_program, dense_values, random_program
+from native_programs import CLIFFORDS, as_program, dense_values, make_program, random_program, random_unitary
 
 from ketgrad import _native
 from ketgrad.executors.reference import Reference
@@ -89,6 +90,29 @@ def test_every_instruction_set_of_this_machine(name, real):
         rng = np.random.default_rng(seed)
         arrays = random_program(200 + seed, 6, question=question)
         check(arrays, *arrays_of(rng, 1, batch, real), rng, instruction_set=name)
+
+
+def instruction(kind, x=0, z=0, controls=0, angle=(), targets=(), data=()):
+    return SimpleNamespace(kind=kind, x=x, z=z, controls=controls, angle=list(angle), targets=list(targets),
+                           data=np.array(data, complex).ravel(), slots=[], normalize=0)  # fmt: skip
+
+
+def test_matrices_behind_absorbed_clifford_gates():
+    names = ["s", "cz", "cx", "swap", "sdg", "iswap", "x", "y"]
+    for seed, question in itertools.product(range(20), QUESTIONS.values()):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(3, 7))
+        items = [instruction(0, 1 << q, 1 << q, angle=[(0.4 + q, 0, 1)]) for q in range(n)]
+        for name in rng.choice(names, 12):
+            places = [int(q) for q in rng.permutation(n)]
+            items.append(instruction(1, targets=places[: len(CLIFFORDS[name]).bit_length() - 1], data=CLIFFORDS[name]))
+        places, size = [int(q) for q in rng.permutation(n)], int(rng.integers(1, min(n, 5) + 1))
+        controls = 1 << places[size] if size < n and rng.random() < 0.4 else 0
+        items.append(instruction(1, controls=controls, targets=places[:size], data=random_unitary(rng, 1 << size)))
+        items.append(instruction(0, 3, 1, angle=[(0.3, 1, 4)]))
+        arrays = make_program(n, 3, 2, items, question, [[(3, 5, 0.7), (1, 1, 0.2)]], [0, 2])
+        for batch in (1, 3):
+            check(arrays, *arrays_of(rng, 1, batch), rng)
 
 
 def test_large_states_equal_the_reference():

@@ -59,10 +59,13 @@ class Native:
         *,
         dtype: Any = np.complex128,
         threads: int | None = None,
+        slope: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Values, and the derivatives of sum(cotangent * values) in the shapes of `weights` and `inputs`.
 
-        One forward and one backward pass; memory does not grow with the depth of the circuit.
+        One forward and one backward pass; memory does not grow with the depth of the circuit. With `slope` (like
+        `cotangent`, not for states) the cotangent used is cotangent + slope * values: the derivative of a squared
+        loss sum (values - y)**2 in one call, with cotangent -2 y and slope 2.
         """
         core = self._core(program)
         weights, inputs = _as_real(weights, dtype), _as_real(inputs, dtype)
@@ -71,14 +74,16 @@ class Native:
             cotangent = np.ascontiguousarray(cotangent, kind)
         workers = default_threads() if threads is None else threads
         core.check_memory(program, len(cotangent), workers, backward=True)
-        return core.program.vjp(weights, inputs, cotangent, workers)
+        if slope is None:
+            return core.program.vjp(weights, inputs, cotangent, workers)
+        return core.program.vjp(weights, inputs, cotangent, workers, np.ascontiguousarray(slope, kind))
 
     def locate(self, chances: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
         """For each uniform number u in [0, 1) the first outcome whose cumulated chance exceeds u times their sum.
 
         chances: (outcomes,), uniforms: (shots,), float64. Returns (shots,) uint64. Cost: linear in both.
         """
-        return load_core().locate(np.ascontiguousarray(chances), np.ascontiguousarray(uniforms))[0]
+        return load_core().draw(np.ascontiguousarray(chances), np.ascontiguousarray(uniforms))
 
     def engine(self, program: Program) -> str:
         """What the core made of the program, in one line."""
