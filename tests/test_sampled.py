@@ -7,7 +7,8 @@ import pytest
 from programs import random_circuit, random_observable
 
 import ketgrad as kg
-from ketgrad.executors.sampled import Sampled, groups
+from ketgrad.executors.native import Native
+from ketgrad.executors.sampled import Sampled, _locate, groups
 
 CIRCUIT = random_circuit(4, 15, seed=2)
 OBSERVABLES = [kg.Pauli("Z0 Z1 + 0.5 X2 - 1.5"), kg.Pauli("Y0 X1"), kg.Pauli("Y3 Z2 Z0"), kg.Pauli("0.25")]
@@ -146,3 +147,14 @@ def test_impossible_outcomes_never_occur():
     assert (bits[:, 0] == bits[:, 1]).all() and 2300 < bits[:, 0].sum() < 2700
     assert kg.expectation(bell, [kg.Pauli("Z0 Z1"), kg.Pauli("X0 X1")], shots=10)().tolist() == [1.0, 1.0]
     assert kg.expectation(bell, kg.Pauli("Y0 Y1"), shots=10)().tolist() == [-1.0]
+
+
+def test_the_core_locates_outcomes_as_numpy_does():
+    rng = np.random.default_rng(5)
+    for count, shots in ((1, 5), (2, 100), (8, 3), (1024, 5000), (4096, 10)):
+        chances = rng.random(count) * (rng.random(count) < 0.5)
+        chances[rng.integers(count)] = 1.0
+        uniforms = np.concatenate([rng.random(shots), [0.0, np.nextafter(1, 0)], np.arange(8) / 8])
+        found = Native().locate(chances, uniforms)
+        np.testing.assert_array_equal(found, _locate(chances, uniforms))
+        assert (chances[found.astype(int)] > 0).all()

@@ -76,7 +76,8 @@ class Sampled:
             )
         if isinstance(question, Samples):
             exact = self._exact(self._everything(program), *rows, dtype, threads, 8 * question.shots)
-            return np.concatenate([_outcomes(generator, question.shots, chances) for chances in exact])
+            locate = getattr(self.executor, "locate", _locate)
+            return np.concatenate([_outcomes(generator, question.shots, chances, locate) for chances in exact])
         real = np.float32 if np.dtype(dtype) == np.complex64 else np.float64
         if isinstance(question, Probabilities):
             exact = self._exact(program, *rows, dtype, threads)
@@ -254,14 +255,19 @@ def _estimates(generator: np.random.Generator, shots: int, chances: np.ndarray, 
     return np.stack(means, axis=1) @ group.coefficients
 
 
-def _outcomes(generator: np.random.Generator, shots: int, chances: np.ndarray) -> np.ndarray:
+def _outcomes(generator: np.random.Generator, shots: int, chances: np.ndarray, locate: Any) -> np.ndarray:
     """Outcome indices (rows, shots) in the order in which they were measured."""
     drawn = np.empty((len(chances), shots), dtype=np.uint64)
-    for row, distribution in enumerate(np.cumsum(chances, axis=1)):
-        # the first outcome whose cumulated probability exceeds u: never one of probability zero
-        uniform = generator.random(shots) * distribution[-1]
-        drawn[row] = np.minimum(np.searchsorted(distribution, uniform, side="right"), chances.shape[1] - 1)
+    for row, distribution in enumerate(chances):
+        drawn[row] = locate(distribution, generator.random(shots))
     return drawn
+
+
+def _locate(chances: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
+    """The first outcome whose cumulated chance exceeds u times their sum: never one of chance zero."""
+    cumulated = np.cumsum(chances)
+    last = int(np.flatnonzero(chances)[-1])
+    return np.minimum(np.searchsorted(cumulated, uniforms * cumulated[-1], side="right"), last)
 
 
 def _signs(bits: np.ndarray) -> np.ndarray:
