@@ -52,7 +52,9 @@ def test_draws_are_those_of_a_sorted_search():
         chances = rng.random(outcomes) * (rng.random(outcomes) < 0.5) + (np.arange(outcomes) == outcomes // 2)
         uniforms = np.concatenate([rng.random(5000), [0.0, 1 - 2**-53]])
         cumulated = np.cumsum(chances)
-        expected = np.minimum(np.searchsorted(cumulated, uniforms * cumulated[-1], side="right"), outcomes - 1)
+        expected = np.minimum(
+            np.searchsorted(cumulated, uniforms * cumulated[-1], side="right"), outcomes - 1
+        )
         drawn = _native.draw(chances, uniforms)
         np.testing.assert_array_equal(drawn, expected)
         assert (chances[drawn] > 0).all()

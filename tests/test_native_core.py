@@ -105,10 +105,14 @@ def test_matrices_behind_absorbed_clifford_gates():
         items = [instruction(0, 1 << q, 1 << q, angle=[(0.4 + q, 0, 1)]) for q in range(n)]
         for name in rng.choice(names, 12):
             places = [int(q) for q in rng.permutation(n)]
-            items.append(instruction(1, targets=places[: len(CLIFFORDS[name]).bit_length() - 1], data=CLIFFORDS[name]))
+            items.append(
+                instruction(1, targets=places[: len(CLIFFORDS[name]).bit_length() - 1], data=CLIFFORDS[name])
+            )
         places, size = [int(q) for q in rng.permutation(n)], int(rng.integers(1, min(n, 5) + 1))
         controls = 1 << places[size] if size < n and rng.random() < 0.4 else 0
-        items.append(instruction(1, controls=controls, targets=places[:size], data=random_unitary(rng, 1 << size)))
+        items.append(
+            instruction(1, controls=controls, targets=places[:size], data=random_unitary(rng, 1 << size))
+        )
         items.append(instruction(0, 3, 1, angle=[(0.3, 1, 4)]))
         arrays = make_program(n, 3, 2, items, question, [[(3, 5, 0.7), (1, 1, 0.2)]], [0, 2])
         for batch in (1, 3):

@@ -77,7 +77,9 @@ class Sampled:
         if isinstance(question, Samples):
             exact = self._exact(self._everything(program), *rows, dtype, threads, 8 * question.shots)
             locate = getattr(self.executor, "locate", _locate)
-            return np.concatenate([_outcomes(generator, question.shots, chances, locate) for chances in exact])
+            return np.concatenate(
+                [_outcomes(generator, question.shots, chances, locate) for chances in exact]
+            )
         real = np.float32 if np.dtype(dtype) == np.complex64 else np.float64
         if isinstance(question, Probabilities):
             exact = self._exact(program, *rows, dtype, threads)
