@@ -70,8 +70,8 @@ def compare(
     depend on it. seed: fixes splits and models. progress: called with a `Progress` event whenever something
     starts or ends.
 
-    Returns a `Comparison`; after Ctrl-C one of what is done, with `interrupted` true. Cost: two minutes for
-    500 rows on two cores. Raises `KetgradError` before any work if the table cannot be used.
+    Returns a `Comparison`; after Ctrl-C one of what is done, with `interrupted` true. Cost: about a minute for
+    500 rows on two idle cores. Raises `KetgradError` before any work if the table cannot be used.
 
     >>> import ketgrad.datasets
     >>> table = ketgrad.datasets.path("breast_cancer")
