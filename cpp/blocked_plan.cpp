@@ -172,6 +172,38 @@ void place(std::vector<Layer>& layers, const Entry& entry) {
     layers[best].entries.push_back(entry);
 }
 
+/// The X and Z parts of what is asked: an operation that commutes with them and with all that follows it changes no answer.
+struct Reach {
+    u64 x = 0, z = 0;
+
+    bool misses(const PauliOp& op) const {
+        if (op.is_cnot()) return !(x >> op.control & 1) && !(z >> op.target & 1);
+        return !(op.x & z) && !(op.z & x);
+    }
+    void add(const PauliOp& op) {
+        x |= op.is_cnot() ? u64(1) << op.target : op.x;
+        z |= op.is_cnot() ? u64(1) << op.control : op.z;
+    }
+};
+
+// Backwards from the question, so that each operation is held against all that is kept after it.
+int prune(std::vector<PauliOp>& ops, const Program& program) {
+    if (program.question == Question::state) return 0;
+    Reach reach;
+    for (const auto& observable : program.observables)
+        for (const Word& word : observable) reach.x |= word.x, reach.z |= word.z;
+    for (int bit : program.measured) reach.z |= u64(1) << bit;
+    std::vector<PauliOp> kept;
+    for (std::size_t i = ops.size(); i-- > 0;) {
+        if (reach.misses(ops[i])) continue;
+        reach.add(ops[i]);
+        kept.push_back(ops[i]);
+    }
+    const int dropped = int(ops.size() - kept.size());
+    ops.assign(kept.rbegin(), kept.rend());
+    return dropped;
+}
+
 // A word that flips more bits than fit into a block is turned by CNOTs from its first flipped bit a to the others: they map
 // X_a X_b.. to X_a and Z_b to Z_a Z_b.
 void narrow(std::vector<PauliOp>& ops, int room) {
@@ -261,6 +293,7 @@ BlockedPlan plan_blocked(Program program, int block_bits, int whole_bits) {
         return plan;
     }
     plan.supported = true;
+    plan.pruned = prune(plan.ops, plan.program);
     const int num_bits = plan.program.num_qubits;
     const bool whole = num_bits <= whole_bits || num_bits <= block_bits;
     if (!whole) narrow(plan.ops, block_bits - run_bits);

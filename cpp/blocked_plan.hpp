@@ -46,6 +46,7 @@ struct BlockedPlan {
     bool supported = false;
     const char* objection = "";
     std::vector<PauliOp> ops;
+    int pruned = 0;  // operations that cannot reach the question
     std::vector<Pass> passes;
     // The frame in which the last pass leaves the state: logical X_b is X^flips[b], logical Z_b is Z^parities[b].
     std::vector<std::uint64_t> flips, parities;
