@@ -36,8 +36,10 @@ def test_by_default_there_are_no_more_threads_than_the_process_may_use(limit):
 
 
 LONG_CALL = """
+import signal
 import numpy as np, ketgrad as kg
 from test_process import layered
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell inherits "ignore"
 f = kg.expectation(layered({qubits}, 1) * 400, kg.Pauli("Z0"))
 weights, inputs = np.zeros(f.num_weights), np.zeros(({batch}, {qubits}))
 print("ready", flush=True)
