@@ -55,6 +55,8 @@ struct Call {
     Buffer<Real> turns;              // shared turns
     Buffer<Real> tables;             // shared tables, when they are kept
     std::vector<std::int64_t> table_places;  // per step: the place of its kept table, or -1
+    Buffer<double> costs;            // values of the cost functions
+    std::vector<char> uses_cost;     // per step: its phases are a multiple of a cost function
     Buffer<Real> observable_tables;  // per observable with a table of its diagonal words
     std::vector<std::int64_t> observable_places;
     Buffer<Real> partial;            // (blocks, slots - 1): gradients summed over the samples of a block
@@ -73,6 +75,10 @@ struct Call {
         const std::int64_t sample = group * lanes + lane;
         return sample < arrays.batch ? sample : arrays.batch - 1;
     }
+    const double* cost_of(std::size_t step) const {
+        return costs.get() + std::uint64_t(lowered.steps[step].table.cost) * padded_size();
+    }
+    std::uint64_t padded_size() const { return size() < std::uint64_t(lanes) ? std::uint64_t(lanes) : size(); }
     int valid_lanes(std::int64_t group) const {
         if (spread) return 1;
         const std::int64_t left = arrays.batch - group * lanes;

@@ -122,6 +122,14 @@ struct RotationStep {
 
 struct TableStep {
     std::vector<Rotation> rotations;  // all diagonal, without controls
+    int cost = -1;                    // its phases are slot[a] slot[b] times this cost function
+    std::int64_t a = 0, b = 0;
+};
+
+/// A real function of the index, sum of coefficient (-1)^parity(z & k): the diagonal of a QAOA cost Hamiltonian.
+struct Cost {
+    std::vector<std::pair<std::uint64_t, double>> entries;  // sorted
+    double bound = 0;                                       // of its modulus
 };
 
 struct DenseStep {
@@ -163,7 +171,7 @@ struct Lowered {
     std::vector<TurnSource> turns;
     std::vector<std::vector<ProductRotation>> product;  // per bit
     std::vector<Step> steps;
-    int num_tables = 0;
+    std::vector<Cost> costs;
     std::vector<LoweredObservable> observables;
     RowSet outcome_rows;  // row -> outcome of a measurement
     int outcome_bits = 0;

@@ -66,7 +66,7 @@ struct Kernels {
     void (*unmultiply_rows)(Real* psi, Real* lambda, const Real* table, std::uint64_t count, Real factor, Real* overlaps);
     void (*walsh)(Real* values, std::uint64_t count);
     void (*walsh_rows)(Real* values, std::uint64_t count);
-    void (*unit_phases)(Real* table, const Real* angles, std::uint64_t count);
+    void (*unit_phases)(Real* table, const Real* angles, std::uint64_t count, Real factor);
     void (*outer)(Real* psi, const Real* low, std::uint64_t low_count, const Real* high, std::uint64_t high_count);
     void (*unouter)(const Real* lambda, const Real* low, std::uint64_t low_count, const Real* high, std::uint64_t high_count,
                     Real* dlow, Real* dhigh);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "compile.hpp"
 
@@ -233,6 +234,28 @@ Step dense_step(const Layout& layout, const Dense& dense) {
     return step;
 }
 
+/// A table whose angles are all multiples of one product of slots has the phases slot * slot * cost(index). Layers with the
+/// same words share the cost function, which is transformed once per call.
+void find_cost(const Schedule& schedule, TableStep& table, std::vector<Cost>& costs) {
+    Cost cost;
+    const Term& first = schedule.angles[table.rotations[0].angle].terms.empty()
+                            ? Term{0, 0, 0} : schedule.angles[table.rotations[0].angle].terms[0];
+    for (const Rotation& rotation : table.rotations) {
+        const auto& terms = schedule.angles[rotation.angle].terms;
+        if (terms.size() != 1 || terms[0].a != first.a || terms[0].b != first.b || terms[0].coefficient == 0) return;
+        const double sign = rotation.word.power & 2 ? -1 : 1;
+        cost.entries.push_back({rotation.word.z, sign * rotation.scale * terms[0].coefficient});
+        cost.bound += std::abs(cost.entries.back().second);
+    }
+    if (table.rotations.size() < 3 || (first.a == 0 && first.b == 0)) return;
+    std::sort(cost.entries.begin(), cost.entries.end());
+    table.a = first.a;
+    table.b = first.b;
+    for (table.cost = 0; table.cost < int(costs.size()); ++table.cost)
+        if (costs[table.cost].entries == cost.entries) return;
+    costs.push_back(std::move(cost));
+}
+
 LoweredObservable lower_observable(const Layout& layout, const std::vector<WeightedWord>& words) {
     LoweredObservable result;
     std::vector<WeightedWord> diagonal;
@@ -264,7 +287,10 @@ LoweredObservable lower_observable(const Layout& layout, const std::vector<Weigh
 RowSet outcome_rows(const Schedule& schedule, const std::vector<int>& measured) {
     RowSet rows;
     rows.dim = schedule.program.num_qubits;
-    for (int bit = 0; bit < rows.dim; ++bit) rows.basis[bit] = std::uint64_t(1) << bit;
+    for (int bit = 0; bit < rows.dim; ++bit) {
+        rows.basis[bit] = std::uint64_t(1) << bit;
+        rows.image[bit] = 0;
+    }
     for (std::size_t m = 0; m < measured.size(); ++m) {
         const Pauli& read = schedule.readout.parities[measured[m]];
         const std::uint64_t bit = std::uint64_t(1) << (measured.size() - 1 - m);
@@ -299,8 +325,8 @@ Lowered lower(const Schedule& schedule, int lane_bits) {
         } else {
             Step step{StepKind::table, {}, {}, {}};
             step.table.rotations = block.rotations;
+            find_cost(schedule, step.table, lowered.costs);
             lowered.steps.push_back(std::move(step));
-            ++lowered.num_tables;
         }
     }
     for (const auto& observable : schedule.observables) lowered.observables.push_back(lower_observable(layout, observable));

@@ -97,22 +97,17 @@ void for_entries(const Call<Real>& call, std::size_t step, bool differing, Add a
             add(rotation.word.z, rotation.word.power & 2 ? -rotation.scale : rotation.scale, rotation.angle);
 }
 
-/// exp(i phase(k)) in blocks of `lanes` of the call, computed in double precision.
+/// exp(i factor angles[k]) in blocks of `lanes` of the call, computed in double precision.
 template <class Real>
-void make_shared_table(const Call<Real>& call, const double* slots, std::size_t step, Real* table) {
-    const std::uint64_t size = std::max<std::uint64_t>(call.size(), std::uint64_t(call.lanes));
-    Buffer<double> phases = allocate_zeros<double>(size);
-    for_entries(call, step, false, [&](std::uint64_t z, double scale, int angle) {
-        phases[z] -= half_angle(scale * angle_value(call, slots, angle, 0));
-    });
-    call.exact.walsh(phases.get(), call.size());
+void fill_table(const Call<Real>& call, const double* angles, double factor, Real* table) {
+    const std::uint64_t size = call.padded_size();
     if constexpr (sizeof(Real) == sizeof(double)) {
-        call.exact.unit_phases(table, phases.get(), size / call.lanes);
+        call.exact.unit_phases(table, angles, size / call.lanes, factor);
     } else {
         const int exact_lanes = call.exact.lanes;
         Buffer<double> chunk = allocate<double>(2 * call.lanes);
         for (std::uint64_t k = 0; k < size; k += call.lanes) {
-            call.exact.unit_phases(chunk.get(), phases.get() + k, call.lanes / exact_lanes);
+            call.exact.unit_phases(chunk.get(), angles + k, call.lanes / exact_lanes, factor);
             for (int l = 0; l < call.lanes; ++l) {
                 const double* block = chunk.get() + l / exact_lanes * 2 * exact_lanes + l % exact_lanes;
                 table[2 * k + l] = Real(block[0]);
@@ -123,8 +118,45 @@ void make_shared_table(const Call<Real>& call, const double* slots, std::size_t 
 }
 
 template <class Real>
+void make_shared_table(const Call<Real>& call, const double* slots, std::size_t step, Real* table) {
+    if (call.uses_cost[step]) {
+        const TableStep& one = call.lowered.steps[step].table;
+        return fill_table(call, call.cost_of(step), -0.5 * slots[one.a * call.lanes] * slots[one.b * call.lanes], table);
+    }
+    Buffer<double> phases = allocate_zeros<double>(call.padded_size());
+    for_entries(call, step, false, [&](std::uint64_t z, double scale, int angle) {
+        phases[z] -= half_angle(scale * angle_value(call, slots, angle, 0));
+    });
+    call.exact.walsh(phases.get(), call.size());
+    fill_table(call, phases.get(), 1, table);
+}
+
+/// Transforms the cost functions, and decides which tables may use theirs: shared ones whose phases stay moderate.
+template <class Real>
+void prepare_costs(Call<Real>& call, const double* slots) {
+    constexpr double largest_phase = 1e5;  // range of the sine and cosine
+    const auto& steps = call.lowered.steps;
+    call.uses_cost.assign(steps.size(), 0);
+    bool any = false;
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+        const TableStep& table = steps[i].table;
+        if (table.cost < 0 || call.differs[table.rotations[0].angle]) continue;
+        const double factor = std::abs(slots[table.a * call.lanes] * slots[table.b * call.lanes]);
+        call.uses_cost[i] = call.lowered.costs[table.cost].bound * factor < largest_phase;
+        any = any || call.uses_cost[i];
+    }
+    if (!any) return;
+    call.costs = allocate_zeros<double>(call.lowered.costs.size() * call.padded_size());
+    for (std::size_t c = 0; c < call.lowered.costs.size(); ++c) {
+        double* values = call.costs.get() + c * call.padded_size();
+        for (const auto& [z, coefficient] : call.lowered.costs[c].entries) values[z] += coefficient;
+        call.exact.walsh(values, call.size());
+    }
+}
+
+template <class Real>
 std::uint64_t table_reals(const Call<Real>& call) {
-    return 2 * std::max<std::uint64_t>(call.size(), std::uint64_t(call.lanes));
+    return 2 * call.padded_size();
 }
 
 /// Decides which tables are kept for the whole call, and makes them.
@@ -157,7 +189,7 @@ void prepare_observables(Call<Real>& call) {
     std::int64_t count = 0;
     for (const auto& observable : observables) count += !observable.diagonal.empty();
     if (count == 0) return;
-    const std::uint64_t size = std::max<std::uint64_t>(call.size(), std::uint64_t(call.lanes));
+    const std::uint64_t size = call.padded_size();
     call.observable_tables = allocate_zeros<Real>(count * size);
     Real* table = call.observable_tables.get();
     for (std::size_t k = 0; k < observables.size(); ++k) {
@@ -190,6 +222,7 @@ void prepare_call(Call<Real>& call) {
         const double half = half_angle(turns[t].scale * angle_value(call, space.slots, turns[t].angle, 0));
         call.forms[t] = make_turn(call, turns[t], half, call.turns.get() + t * turn_parts * call.lanes);
     }
+    prepare_costs(call, space.slots);
     prepare_tables(call, space.slots);
     prepare_observables(call);
 }
@@ -204,7 +237,7 @@ void prepare_group(const Call<Real>& call, Workspace<Real>& space, std::int64_t 
             space.half_angles[i * lanes + lane] =
                 Real(half_angle(source.scale * angle_value(call, space.slots, source.angle, lane)));
     }
-    call.kernels.unit_phases(space.phases, space.half_angles, call.differing_turns.size());
+    call.kernels.unit_phases(space.phases, space.half_angles, call.differing_turns.size(), 1);
     for (std::size_t i = 0; i < call.differing_turns.size(); ++i) {
         const Real* phase = space.phases + 2 * i * lanes;
         Real* values = space.turns + call.differing_turns[i] * turn_parts * lanes;
@@ -233,7 +266,7 @@ const Real* lane_table(const Call<Real>& call, Workspace<Real>& space, std::size
             phases[z * lanes + lane] -= Real(half_angle(scale * angle_value(call, space.slots, angle, lane)));
     });
     call.kernels.walsh_rows(phases, rows);
-    call.kernels.unit_phases(space.scratch, phases, rows);
+    call.kernels.unit_phases(space.scratch, phases, rows, 1);
     return space.scratch;
 }
 

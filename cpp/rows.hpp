@@ -12,8 +12,8 @@ struct RowSet {
     std::uint64_t base = 0;
     std::uint64_t image_base = 0;
     int dim = 0;
-    std::uint64_t basis[max_qubits] = {};
-    std::uint64_t image[max_qubits] = {};
+    std::uint64_t basis[max_qubits];  // the first `dim` entries mean something
+    std::uint64_t image[max_qubits];
 };
 
 }  // namespace ketgrad

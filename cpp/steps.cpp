@@ -104,6 +104,19 @@ void add_table_gradient(const Call<Real>& call, Workspace<Real>& space, std::siz
     }
 }
 
+/// All phases are multiples of one cost function: the derivative is a single sum, without a transform. It is booked on the
+/// first entry's angle, whose coefficient the chain rule will put back.
+template <class Real>
+void add_cost_gradient(const Call<Real>& call, Workspace<Real>& space, std::size_t step, const Real* overlaps, double square) {
+    const double* cost = call.cost_of(step);
+    double sums[4] = {};
+    for (std::uint64_t k = 0; k < call.size(); k += 4)
+        for (std::uint64_t i = 0; i < 4 && k + i < call.size(); ++i) sums[i] += cost[k + i] * overlaps[k + i];
+    const int angle = call.lowered.steps[step].table.rotations[0].angle;
+    const double sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    space.dangles[std::int64_t(angle) * call.lanes] += 0.5 * square * sum / call.schedule.angles[angle].terms[0].coefficient;
+}
+
 template <class Real>
 void unmultiply_tables(const Call<Real>& call, Workspace<Real>& space, std::size_t step) {
     Real* overlaps = space.scratch;
@@ -121,6 +134,7 @@ void unmultiply_tables(const Call<Real>& call, Workspace<Real>& space, std::size
             call.kernels.unmultiply_rows(space.psi, space.lambda, table, call.rows(), take_scale(space), overlaps);
         else
             call.kernels.unmultiply_scalars(space.psi, space.lambda, table, call.rows(), take_scale(space), overlaps);
+        if (call.uses_cost[step]) return add_cost_gradient(call, space, step, overlaps, square);
         call.kernels.walsh(overlaps, call.size());
         add_table_gradient(call, space, step, false, overlaps, square);
     }
