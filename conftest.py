@@ -1,5 +1,6 @@
 """Settings for every test and every docstring example."""
 
+import os
 import sys
 
 import numpy as np
@@ -9,6 +10,9 @@ from hypothesis import settings
 import ketgrad as kg
 
 collect_ignore = [] if sys.platform == "linux" else ["tests/test_process_linux.py"]
+
+# Read when SciPy is imported: without it scikit-learn leaves out its checks of array API input.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 # The same examples in every run: a red test must be red for everybody.
 settings.register_profile("ketgrad", derandomize=True, deadline=None, print_blob=False)
