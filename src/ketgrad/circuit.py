@@ -83,6 +83,8 @@ class Op:
         angles = [repr(angle) for angle in self.angles] if self.gate.amplitudes is None else ["..."]
         if self.gate.unitary is not None and name not in GATES:
             angles = ["..."]
+        if name == "pauli_rotation":  # a gate of its own for every word
+            angles.append(repr(self.gate.word))
         text = f"{name}({', '.join([*angles, *map(str, self.qubits)])})"
         return text + (f".control({', '.join(map(str, controls))})" if controls else "")
 

@@ -22,7 +22,7 @@ def pauli_rotation(angle: Angle | float, word: str, *qubits: int) -> Op:
     angle: radians, a number or an angle in w and x. word: letters of I, X, Y, Z.
 
     >>> pauli_rotation(0.5, "XYZ", 0, 1, 2)
-    pauli_rotation(0.5, 0, 1, 2)
+    pauli_rotation(0.5, 'XYZ', 0, 1, 2)
     """
     if not isinstance(word, str) or not word or set(word) - set("IXYZ"):
         raise KetgradValueError(f"`word` must be a string of the letters I, X, Y, Z, but is {word!r}.")

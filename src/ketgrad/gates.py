@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad.errors import KetgradTypeError, KetgradValueError
-from ketgrad.paulis import LETTERS, PauliSum
+from ketgrad.paulis import LETTER_OF, LETTERS, PauliSum
 
 Part = tuple[str, tuple[Any, ...], tuple[int, ...], tuple[int, ...]]  # row name, angles, qubits, controls
 Sequencer = Callable[..., Sequence[Part]]
@@ -86,6 +86,18 @@ class Gate:
         label = self.label[:-1] if self.label.endswith("†") else self.label + "†"
         return Gate(name, self.num_qubits, self.num_angles, f"Inverse of {self.name}.", unitary, None, equals,
                     angle_names=self.angle_names, label=label)  # fmt: skip
+
+    @property
+    def word(self) -> str:
+        """The letters of a generator that is a single Pauli word; "" for any other gate.
+
+        >>> GATES["rzx"].word
+        'ZX'
+        """
+        if self.generator is None or len(self.generator.terms) != 1:
+            return ""
+        x, z, _ = self.generator.terms[0]
+        return "".join(LETTER_OF[x >> k & 1, z >> k & 1] for k in range(self.num_qubits))
 
     def prepared(self, amplitudes: Sequence[float]) -> Gate:
         """This state preparation with numbers where it had angles.
