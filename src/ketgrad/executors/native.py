@@ -14,6 +14,7 @@ from ketgrad.errors import KetgradImportError, KetgradTypeError
 from ketgrad.memory import FREE_BELOW, reserve, state_bytes
 from ketgrad.program import Expect, Probabilities, Program, State
 
+FLOAT64, FLOAT32, COMPLEX128 = np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.complex128)
 QUESTIONS = {Expect: 0, Probabilities: 1, State: 2}
 ARRAYS = (
     "num_qubits", "num_weights", "num_inputs", "kind", "x", "z", "controls", "term_start", "term_coefficient", "term_a",
@@ -70,13 +71,26 @@ class Native:
         core = self._core(program)
         weights, inputs = _as_real(weights, dtype), _as_real(inputs, dtype)
         kind = dtype if core.is_state else weights.dtype
-        if cotangent.dtype != kind or not cotangent.flags.c_contiguous:
+        if (cotangent.dtype is not kind and cotangent.dtype != kind) or not cotangent.flags.c_contiguous:
             cotangent = np.ascontiguousarray(cotangent, kind)
         workers = default_threads() if threads is None else threads
         core.check_memory(program, len(cotangent), workers, backward=True)
         if slope is None:
             return core.program.vjp(weights, inputs, cotangent, workers)
         return core.program.vjp(weights, inputs, cotangent, workers, np.ascontiguousarray(slope, kind))
+
+    def gram(
+        self, states: np.ndarray, others: np.ndarray | None = None, threads: int | None = None
+    ) -> np.ndarray:
+        """|<a_i|b_j>|^2, at most 1, of states (n, length) and others (m, length): (n, m) real.
+
+        Without `others` the states among themselves: n (n + 1) / 2 overlaps, an exactly symmetric result.
+        """
+        workers = default_threads() if threads is None else threads
+        states = np.ascontiguousarray(states)
+        if others is not None:
+            others = np.ascontiguousarray(others, states.dtype)
+        return load_core().gram(states, others, workers, self.instruction_set)
 
     def locate(self, chances: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
         """For each uniform number u in [0, 1) the first outcome whose cumulated chance exceeds u times their sum.
@@ -88,7 +102,11 @@ class Native:
     def engine(self, program: Program) -> str:
         """What the core made of the program, in one line."""
         facts = self.facts(program)
-        spread = "one sample at a time" if facts["spread"] else f"{facts['lanes']} samples per register"
+        spread = f"{facts['lanes']} samples per register"
+        if facts["spread"]:
+            spread = (
+                "one sample at a time, in blocks of the cache" if facts["blocked"] else "one sample at a time"
+            )
         return (
             f"{self.name}, {facts['instruction_set']}, {spread}; of {facts['instructions']} instructions "
             f"{facts['absorbed']} absorbed, {facts['pruned']} dropped, {facts['product']} in the product state; "
@@ -160,8 +178,8 @@ def load_core() -> Any:
 
 
 def _as_real(array: np.ndarray, dtype: Any) -> np.ndarray:
-    real = np.float64 if dtype == np.complex128 else np.float32
-    if array.dtype == real and array.flags.c_contiguous:
+    real = FLOAT64 if dtype is COMPLEX128 or dtype == COMPLEX128 else FLOAT32
+    if array.dtype is real and array.flags.c_contiguous:
         return array
     return np.ascontiguousarray(array, real)
 
