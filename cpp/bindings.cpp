@@ -315,6 +315,9 @@ nb::dict describe(const NativeProgram& self, std::int64_t batch) {
     result["absorbed"] = self.schedule.absorbed;
     result["pruned"] = self.schedule.pruned;
     result["product"] = product;
+    std::size_t rotations = 0;
+    for (const Block& block : self.schedule.blocks) rotations += block.kind == BlockKind::rotations ? block.rotations.size() : 0;
+    result["rotations"] = rotations;
     result["tables"] = count(StepKind::table);
     result["rotation_passes"] = count(StepKind::rotation);
     result["dense"] = count(StepKind::dense);

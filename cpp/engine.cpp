@@ -191,12 +191,12 @@ void sum_partials(const Call<Real>& call) {
     }
 }
 
-/// Groups of lanes are divided into blocks of about 50 microseconds, whatever the number of threads.
+/// Groups of lanes are divided into blocks of about 20 microseconds, whatever the number of threads.
 template <class Real>
 std::int64_t count_blocks(const Call<Real>& call) {
     const double row_steps = double(call.rows()) * double(call.lowered.steps.size() + 1) * double(call.groups);
     const double most = double(std::min(call.groups, max_blocks));
-    return call.groups == 0 ? 0 : std::int64_t(std::clamp(row_steps / 20000, 1.0, most));
+    return call.groups == 0 ? 0 : std::int64_t(std::clamp(row_steps / 8000, 1.0, most));
 }
 
 const Kernels<double>& kernels_for(const InstructionSet& set, double) { return *set.float64; }

@@ -28,8 +28,9 @@ struct Pool {
     std::mutex mutex;
     std::condition_variable wake, done;
     int threads = 0;
-    std::uint64_t generation = 0;
-    int joined = 0, running = 0;
+    std::atomic<std::uint64_t> generation{0};
+    std::atomic<int> running{0};
+    int joined = 0;
     Job* job = nullptr;
 };
 
@@ -45,10 +46,23 @@ void take_blocks(Pool& pool, Job& job, int worker) {
     }
 }
 
+/// Waits a few microseconds for what usually comes at once: the next call of a loop, or the end of the last block.
+template <class Condition>
+void spin_until(Condition condition) {
+    for (int i = 0; i < 2000 && !condition(); ++i) {
+#ifdef __x86_64__
+        __builtin_ia32_pause();
+#endif
+    }
+}
+
 void work_forever(Pool* pool) {
     std::uint64_t seen = 0;
     std::unique_lock lock(pool->mutex);
     for (;;) {
+        lock.unlock();
+        spin_until([&] { return pool->generation != seen; });
+        lock.lock();
         pool->wake.wait(lock, [&] { return pool->job && pool->generation != seen; });
         seen = pool->generation;
         Job& job = *pool->job;
@@ -82,8 +96,12 @@ void start_threads(Pool& pool, int wanted) {
 
 void finish(Pool& pool, Interrupt& interrupt) {
     using namespace std::chrono_literals;
+    {
+        const std::lock_guard lock(pool.mutex);
+        pool.job = nullptr;  // nobody joins from here on
+    }
+    spin_until([&] { return pool.running == 0; });
     std::unique_lock lock(pool.mutex);
-    pool.job = nullptr;  // nobody joins from here on
     while (!pool.done.wait_for(lock, 50ms, [&] { return pool.running == 0; })) {
         lock.unlock();
         if (interrupt.poll && interrupt.poll()) interrupt.stop = true;
