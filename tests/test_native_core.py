@@ -1,6 +1,8 @@
 """The native core against the reference: features, passes, precisions, instruction sets, batches, thread counts."""
 
 import itertools
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -147,3 +149,26 @@ def test_a_cotangent_may_follow_the_values():
         got = native.vjp(weights, inputs, -2 * target, 1, slope)
         for one, other in zip(got, native.vjp(weights, inputs, 2 * (values - target), 1), strict=True):
             close(one, other, 1e-12)
+
+
+def test_memory_does_not_grow_with_depth():
+    code = """
+import resource, sys
+import numpy as np
+import ketgrad as kg
+n, layers = 15, int(sys.argv[1])
+layer = [kg.ry(kg.w[q], q) for q in range(n)] + [kg.rz(kg.w[n + q], q) for q in range(n)]
+layer += [kg.cx(q, (q + 1) % n) for q in range(n)]
+f = kg.expectation(kg.Circuit(layer) * layers, kg.Pauli("Z0"), threads=1)
+f.vjp(np.ones((8, f.num_weights)), None, np.ones((8, 1)))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    peaks = []
+    for layers in (3, 60):
+        process = subprocess.run(
+            [sys.executable, "-c", code, str(layers)], capture_output=True, text=True, check=True
+        )
+        peaks.append(int(process.stdout))
+    assert (
+        peaks[1] - peaks[0] < 24 * 1024
+    )  # KiB; a state of 8 samples has 4096 KiB, 60 layers of them 240 MiB
