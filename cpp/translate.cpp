@@ -36,7 +36,8 @@ void add_rotation(Translation& t, const Pauli& word, std::vector<Constraint> con
 /// value / unit if that is an integer up to rounding.
 std::optional<int> multiple_of(double value, double unit) {
     const double count = std::round(value / unit);
-    if (std::abs(value - count * unit) > tolerance || std::abs(count) > 1e6) return std::nullopt;
+    const bool is_multiple = std::abs(value - count * unit) <= tolerance && std::abs(count) <= 1e6;  // false for NaN
+    if (!is_multiple) return std::nullopt;
     return int(count);
 }
 
@@ -172,6 +173,11 @@ bool translate_monomial(Translation& t, const Instruction& instruction) {
     return true;
 }
 
+bool is_unitary(const Matrix& u) {
+    const double columns = std::abs(std::norm(u[0]) + std::norm(u[2]) - 1) + std::abs(std::norm(u[1]) + std::norm(u[3]) - 1);
+    return columns + std::abs(std::conj(u[0]) * u[1] + std::conj(u[2]) * u[3]) < 1e-9;
+}
+
 /// exp(i alpha) RZ(phi) RY(theta) RZ(lambda) of a 2x2 unitary without zeros.
 void translate_single(Translation& t, int bit, const Matrix& u) {
     const double theta = 2 * std::atan2(std::abs(u[2]), std::abs(u[0]));
@@ -257,7 +263,7 @@ void translate_dense(Translation& t, const Instruction& instruction) {
 void translate_unitary(Translation& t, const Instruction& instruction) {
     if (t.schedule.passes.frame) {
         if (translate_monomial(t, instruction)) return;
-        if (instruction.targets.size() == 1 && instruction.controls == 0)
+        if (instruction.targets.size() == 1 && instruction.controls == 0 && is_unitary(instruction.data))
             return translate_single(t, instruction.targets[0], instruction.data);
     }
     translate_dense(t, instruction);
