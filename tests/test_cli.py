@@ -129,7 +129,10 @@ def test_compare_writes_the_report_the_results_and_the_scores(pears, capsys):
 
 def test_ctrl_c_writes_what_is_done_and_exits_130(pears):
     options = [*SMALL, "--folds", "2", "--repeats", "12", "--out", "results"]
-    command = [sys.executable, "-m", "ketgrad", "compare", "pears.csv", "--target", "kind", *options]
+    # a job in the background of a shell inherits "ignore Ctrl-C", which Python respects
+    listening = "import signal, runpy; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{listening}; runpy.run_module('ketgrad', run_name='__main__', alter_sys=True)"
+    command = [sys.executable, "-c", code, "compare", "pears.csv", "--target", "kind", *options]
     settings = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
