@@ -108,3 +108,10 @@ def test_deep_circuits_keep_their_norm():
             weights.astype(dtype), np.zeros((1, 0), dtype), 1
         )
         assert abs(total.sum() - 1) < tolerance
+
+
+def test_the_plan_tells_which_engine_runs():
+    large = kg.expectation(kg.ansatz.hardware_efficient(20, 2), [kg.Pauli("Z0")])
+    small = kg.expectation(kg.ansatz.hardware_efficient(4, 2), [kg.Pauli("Z0")])
+    assert "in blocks of the cache: passes over the state:" in large.executor.engine(large.program)
+    assert "absorbed" in small.executor.engine(small.program)

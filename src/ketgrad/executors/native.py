@@ -102,11 +102,12 @@ class Native:
     def engine(self, program: Program) -> str:
         """What the core made of the program, in one line."""
         facts = self.facts(program)
-        spread = f"{facts['lanes']} samples per register"
-        if facts["spread"]:
-            spread = (
-                "one sample at a time, in blocks of the cache" if facts["blocked"] else "one sample at a time"
+        if facts["blocked"]:  # the counts below are those of the other engine
+            return (
+                f"{self.name}, {facts['instruction_set']}, one sample at a time in blocks of the cache: "
+                f"passes over the state: {facts['blocked_passes']}"
             )
+        spread = "one sample at a time" if facts["spread"] else f"{facts['lanes']} samples per register"
         return (
             f"{self.name}, {facts['instruction_set']}, {spread}; of {facts['instructions']} instructions "
             f"{facts['absorbed']} absorbed, {facts['pruned']} dropped, {facts['product']} in the product state; "
