@@ -23,7 +23,8 @@ __version__ = "0.1.0"
 
 x = Variables("x", builder=_ops.x)  # x[0] is an input, x(0) the gate
 
-# Names that load on first use, so that `import ketgrad` costs little more than NumPy: name -> module.
+# Names that load on first use, so that `import ketgrad` costs little more than NumPy: name -> the module that has it;
+# "" and "bridges." for a module itself.
 _LAZY = {
     "Gate": "gates",
     "GATES": "gates",
@@ -66,6 +67,14 @@ _LAZY = {
     "vqe": "models",
     "qaoa": "models",
     "compare": "referee",
+    "save": "saving",
+    "load": "saving",
+    "torch": "bridges.",
+    "jax": "bridges.",
+    "keras": "bridges.",
+    "pennylane": "bridges.",
+    "qiskit": "bridges.",
+    "cirq": "bridges.",
 }
 
 __all__ = [
@@ -85,8 +94,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'ketgrad' has no attribute {name!r}")
-    module = importlib.import_module(f"ketgrad.{_LAZY[name] or name}")
-    value = getattr(module, name) if _LAZY[name] else module
+    place = _LAZY[name]
+    if place in ("", "bridges."):
+        value = importlib.import_module(f"ketgrad.{place}{name}")
+    else:
+        value = getattr(importlib.import_module(f"ketgrad.{place}"), name)
     globals()[name] = value
     return value
 
