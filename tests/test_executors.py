@@ -33,8 +33,9 @@ def data(program, rows, seed):
 def test_the_protocol_is_kept(name):
     executor = get(name)
     assert isinstance(executor, Executor) and executor.name == name
-    assert executor.abilities <= {"exact", "shots", "adjoint", "noise", "gpu"}
+    assert executor.abilities <= {"exact", "shots", "adjoint", "second", "noise", "gpu"}
     assert ("adjoint" in executor.abilities) == hasattr(executor, "vjp")
+    assert ("second" in executor.abilities) == (hasattr(executor, "jvp") and hasattr(executor, "hvp"))
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=["complex128", "complex64"])

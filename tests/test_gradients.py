@@ -334,10 +334,24 @@ def test_what_is_no_rule_is_refused():
 
 
 def test_q16_there_is_no_second_derivative_from_a_first_order_method():
-    f = kg.expectation(kg.Circuit([kg.ry(kg.w[0], 0)]), kg.Pauli("Z0"))
-    assert not any("hess" in name or "second" in name for name in dir(f))
-    with pytest.raises(TypeError):
-        f.jacobian(f)
+    circuit = kg.Circuit([kg.ry(kg.w[0], 0)])
+    shots = kg.expectation(circuit, kg.Pauli("Z0"), shots=100, seed=0)
+    shifted = kg.expectation(circuit, kg.Pauli("Z0"), gradient=kg.ParameterShift())
+    differences = kg.expectation(circuit, kg.Pauli("Z0"), gradient=kg.FiniteDifference())
+    outcomes = kg.samples(circuit, shots=10, seed=0)
+    for f, reason in (
+        (shots, "read amplitudes.*without `shots`"),
+        (shifted, "made with gradient=ParameterShift.*without `gradient`"),
+        (differences, "made with gradient=FiniteDifference.*without `gradient`"),
+        (outcomes, "samples are integers.*kg.expectation"),
+    ):
+        for second in (
+            lambda f=f: f.jvp([0.3], None, [1.0]),
+            lambda f=f: f.hvp([0.3], None, [1.0], [1.0]),
+            lambda f=f: f.hessian([0.3], None, [1.0]),
+        ):
+            with pytest.raises(ValueError, match=reason):
+                second()
 
 
 # -- simultaneous perturbation -------------------------------------------------------------------------------

@@ -22,17 +22,20 @@ Monomial = tuple[Variable, ...]  # 0, 1 or 2 variables, sorted
 
 @dataclass(frozen=True)
 class InputFunction:
-    """An elementwise function of an input, its derivative, and the interval on which it is defined."""
+    """An elementwise function of an input, its two derivatives, and the interval on which it is defined."""
 
     name: str
     value: Callable[[np.ndarray], np.ndarray]
     derivative: Callable[[np.ndarray], np.ndarray]
+    second: Callable[[np.ndarray], np.ndarray]
     low: float
     high: float
 
 
 INPUT_FUNCTIONS: Mapping[str, InputFunction] = {
-    "arccos": InputFunction("arccos", np.arccos, lambda u: -1 / np.sqrt(1 - u * u), -1.0, 1.0),
+    "arccos": InputFunction(
+        "arccos", np.arccos, lambda u: -1 / np.sqrt(1 - u * u), lambda u: -u * (1 - u * u) ** -1.5, -1.0, 1.0
+    ),
 }
 
 

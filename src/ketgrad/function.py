@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad import executors, gradients
+from ketgrad import executors, gradients, second
 from ketgrad.arguments import (
     as_cotangent,
     check_finite,
@@ -33,6 +33,7 @@ from ketgrad.questions import (
     measured_qubits,
     shot_count,
     thread_count,
+    unpacked,
 )
 from ketgrad.rows import (
     Rows,
@@ -45,6 +46,7 @@ from ketgrad.rows import (
     contiguous,
     expand,
     quick_rows,
+    reader,
     unbroadcast,
 )
 from ketgrad.streams import stream
@@ -142,7 +144,7 @@ class Function:
             values = self._point(rows).run(rows.weights, rows.inputs)
             values = values.reshape(*rows.lead, self.num_outputs)
         unpack = isinstance(self.question, Samples) and not self.packed
-        return _bits(values, self.circuit.num_qubits) if unpack else values
+        return unpacked(values, self.circuit.num_qubits) if unpack else values
 
     def vjp(
         self, weights: Any = None, inputs: Any = None, cotangent: Any = None, *, slope: Any = None
@@ -232,6 +234,78 @@ class Function:
             by_inputs.reshape(*shape, self.num_inputs).astype(kind, copy=False),
         )
 
+    def jvp(
+        self,
+        weights: Any = None,
+        inputs: Any = None,
+        weights_direction: Any = None,
+        inputs_direction: Any = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(values, tangents): the values, and their derivatives along a direction, both (..., num_outputs).
+
+        weights_direction, inputs_direction: in the shapes of `weights` and `inputs`; None for zero.
+        Exact; cost: about two circuit executions. Errors as of `hvp`.
+
+        >>> f = kg.expectation(kg.Circuit([kg.ry(kg.w[0], 0)]), kg.Pauli("Z0"))
+        >>> f.jvp([np.pi / 2], None, [2.0])[1].round(6)
+        array([-2.])
+        """
+        second.check_usable(self.gradient, self.executor, self.program)
+        rows = self._quick(weights, inputs) or self._rows(weights, inputs)
+        return second.tangents(self._point(rows), rows, weights_direction, inputs_direction)
+
+    def hvp(
+        self,
+        weights: Any = None,
+        inputs: Any = None,
+        cotangent: Any = None,
+        weights_direction: Any = None,
+        inputs_direction: Any = None,
+        cotangent_direction: Any = None,
+    ) -> second.HessianProduct:
+        """(values, tangents, dweights, dinputs, hweights, hinputs): `vjp`, `jvp`, and a product with the Hessian.
+
+        hweights and hinputs are d/de of dweights and dinputs at weights + e weights_direction,
+        inputs + e inputs_direction and cotangent + e cotangent_direction: the Hessian of sum(cotangent * values)
+        times the direction, and what the change of the cotangent adds. A direction has the shape of what it
+        changes; None is zero. Exact: forward mode over the adjoint method. Cost: about twice `vjp`, five states.
+        Raises `KetgradValueError` on an executor with shots, with a gradient rule other than `Adjoint`, and along
+        an input at the edge of arccos.
+
+        Griewank and Walther 2008, Evaluating Derivatives, chapter 5, doi:10.1137/1.9780898717761; Jones and
+        Gacon 2020, arXiv:2009.02823.
+
+        >>> f = kg.expectation(kg.Circuit([kg.ry(kg.w[0], 0), kg.rx(kg.w[1], 0)]), kg.Pauli("Z0"))
+        >>> f.hvp([0.0, 0.0], None, [1.0], [1.0, 0.0]).hweights.round(6) + 0
+        array([-1.,  0.])
+        """
+        second.check_usable(self.gradient, self.executor, self.program)
+        rows = self._quick(weights, inputs) or self._rows(weights, inputs)
+        change = cotangent_direction
+        return second.hessian_product(
+            self._point(rows),
+            rows,
+            self._cotangent(cotangent, rows),
+            weights_direction,
+            inputs_direction,
+            None if change is None else self._cotangent(change, rows, "cotangent_direction"),
+        )
+
+    def hessian(self, weights: Any = None, inputs: Any = None, cotangent: Any = None) -> second.Hessian:
+        """(weights_weights, weights_inputs, inputs_inputs) of sum(cotangent * values): (..., W, W) and so on.
+
+        One Hessian for each sample; nothing is summed. Cost: one `hvp` for each sample and variable, in batches.
+        Errors as of `hvp`; `KetgradMemoryError` before any work if the result does not fit.
+
+        >>> f = kg.expectation(kg.Circuit([kg.ry(kg.w[0], 0), kg.ry(kg.w[1], 0)]), kg.Pauli("Z0"))
+        >>> f.hessian([0.0, 0.0], None, [1.0]).weights_weights.round(6)
+        array([[-1., -1.],
+               [-1., -1.]])
+        """
+        second.check_usable(self.gradient, self.executor, self.program)
+        rows = self._rows(weights, inputs)
+        return second.hessian(self._point(rows), rows, self._cotangent(cotangent, rows))
+
     @property
     def plan(self) -> Plan:
         """What will run, at which cost, and why not faster. Printable; nothing is simulated.
@@ -280,7 +354,7 @@ class Function:
     def _any_rows(self, weights: np.ndarray, inputs: np.ndarray, dtype: np.dtype) -> Rows:
         """The general case of `_rows`: any number of axes, input functions, amplitudes, and every refusal."""
         for array, name in ((weights, "weights"), (inputs, "inputs")):
-            check_finite(array, name, lambda column, name=name: _reader(self.circuit, name, column))
+            check_finite(array, name, lambda column, name=name: reader(self.circuit, name, column))
             warn_of_large_angles(array, name, lambda name=name: angle_columns(self.program, name))
         rows = align(weights, inputs, REAL_OF[dtype], dtype)
         if self.program.input_map is not None:
@@ -334,25 +408,6 @@ class Function:
             return cotangent if rows.lead and len(rows.lead) == 1 else cotangent.reshape(-1, shape[-1])
         array = as_cotangent(cotangent, shape, complex_valued, name)
         return np.ascontiguousarray(array, dtype=kind).reshape(-1, self.num_outputs)
-
-
-def _bits(outcomes: np.ndarray, num_qubits: int) -> np.ndarray:
-    """One byte per qubit from outcome indices, qubit 0 (the most significant bit) first."""
-    bits = np.empty((*outcomes.shape, num_qubits), dtype=np.uint8)
-    for qubit in range(num_qubits):
-        bits[..., qubit] = (outcomes >> np.uint64(num_qubits - 1 - qubit)) & np.uint64(1)
-    return bits
-
-
-def _reader(circuit: Circuit, name: str, column: int) -> str:
-    """The gate that reads one of the "weights" or "inputs", for messages: 'rx on qubit 2 (op 0) reads it'."""
-    for index, op in enumerate(circuit.ops):
-        read = {(kind == "w", j) for angle in op.angles for kind, j in angle.variables()}
-        if (name == "weights", column) in read:
-            places = (*op.controls, *op.qubits)
-            where = f"qubit{'s' * (len(places) != 1)} {', '.join(str(q) for q in places)}"
-            return f"{op.gate.name} on {where} (op {index}) reads it"
-    return ""
 
 
 # -- constructors -----------------------------------------------------------------------------------------

@@ -134,3 +134,11 @@ def flag(value: Any, name: str) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise KetgradTypeError(f"`{name}` must be True or False, but is {value!r}.")
     return bool(value)
+
+
+def unpacked(outcomes: np.ndarray, num_qubits: int) -> np.ndarray:
+    """One byte per qubit from outcome indices, qubit 0 (the most significant bit) first."""
+    bits = np.empty((*outcomes.shape, num_qubits), dtype=np.uint8)
+    for qubit in range(num_qubits):
+        bits[..., qubit] = (outcomes >> np.uint64(num_qubits - 1 - qubit)) & np.uint64(1)
+    return bits

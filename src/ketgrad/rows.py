@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ketgrad.angles import INPUT_FUNCTIONS, InputFunction
+from ketgrad.circuit import Circuit
 from ketgrad.errors import KetgradValueError
 from ketgrad.memory import reserve
 from ketgrad.program import STATE_PREPARATION, Program
@@ -94,11 +95,12 @@ def align(weights: np.ndarray, inputs: np.ndarray, real: np.dtype, dtype: np.dty
     is copied out to the full batch.
     """
     lead = common_lead(weights.shape, inputs.shape)
-    rows = _rows(weights, lead, real, "weights"), _rows(inputs, lead, real, "inputs")
+    rows = in_rows(weights, lead, real, "weights"), in_rows(inputs, lead, real, "inputs")
     return Rows(*rows, lead, weights.shape, inputs.shape, dtype)
 
 
-def _rows(array: np.ndarray, lead: tuple[int, ...], dtype: np.dtype, name: str) -> np.ndarray:
+def in_rows(array: np.ndarray, lead: tuple[int, ...], dtype: np.dtype, name: str) -> np.ndarray:
+    """(1 or B, width): one row where all samples share it, else one for each of them."""
     width, own, size = array.shape[-1], math.prod(array.shape[:-1]), math.prod(lead)
     count = size if own in (0, size) else own
     if own not in (0, 1, size):
@@ -170,6 +172,45 @@ def chain_inputs(
     return total
 
 
+def push_inputs(program: Program, columns: np.ndarray, direction: np.ndarray | None) -> np.ndarray | None:
+    """From a direction of the inputs (rows, X) to one of the program's columns (rows, C); None for zero.
+
+    At an edge arccos is infinitely steep: a direction along that input is refused.
+    """
+    if direction is None or program.input_map is None:
+        return direction
+    result = np.empty(columns.shape, columns.dtype)
+    for k, (name, j) in enumerate(program.input_map):
+        result[:, k] = direction[:, j]
+        if name == "identity":
+            continue
+        function = INPUT_FUNCTIONS[name]
+        blocked = (np.abs(columns[:, j]) == function.high) & (direction[:, j] != 0)
+        if blocked.any():
+            row = int(np.argmax(blocked))
+            raise KetgradValueError(
+                f"inputs[{row}, {j}] is {columns[row, j]:g}, where {name} is vertical, so there is no derivative along "
+                f"a direction that moves it. Scale the inputs into the interior, or leave that entry of "
+                "`inputs_direction` zero."
+            )
+        result[:, k] *= function.derivative(_clipped(columns[:, j], function, INWARDS[columns.dtype]))
+    return result
+
+
+def bend_inputs(
+    program: Program, columns: np.ndarray, direction: np.ndarray | None, derivative: np.ndarray
+) -> np.ndarray:
+    """What the curvature of the input functions adds to the tangent of the derivative by the inputs: f'' dx g."""
+    pairs = program.input_map or ()
+    total = np.zeros((len(columns), sum(name == "identity" for name, _ in pairs)), derivative.dtype)
+    for k, (name, j) in enumerate(pairs):
+        if name != "identity" and direction is not None:
+            function = INPUT_FUNCTIONS[name]
+            inside = _clipped(columns[:, j], function, INWARDS[columns.dtype])
+            total[:, j] += function.second(inside) * direction[:, j] * derivative[:, k]
+    return total
+
+
 def _edges(program: Program, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which entries stand at the edge of a function's interval, and the columns with those moved inwards."""
     edge, inner = np.zeros(columns.shape, dtype=bool), columns.copy()
@@ -195,6 +236,17 @@ def _warn_of_infinity(program: Program, columns: np.ndarray, index: np.ndarray) 
         "Scale the inputs into the interior if it is needed.",
         stacklevel=4,
     )
+
+
+def reader(circuit: Circuit, name: str, column: int) -> str:
+    """The gate that reads one of the "weights" or "inputs", for messages: 'rx on qubit 2 (op 0) reads it'."""
+    for index, op in enumerate(circuit.ops):
+        read = {(kind == "w", j) for angle in op.angles for kind, j in angle.variables()}
+        if (name == "weights", column) in read:
+            places = (*op.controls, *op.qubits)
+            where = f"qubit{'s' * (len(places) != 1)} {', '.join(str(q) for q in places)}"
+            return f"{op.gate.name} on {where} (op {index}) reads it"
+    return ""
 
 
 def check_angles(program: Program, rows: Rows) -> None:

@@ -16,7 +16,7 @@ from ketgrad.program import Program
 class Executor(Protocol):
     """A back end: a name, what it can do, and one or two methods.
 
-    abilities: "exact" (no shot noise), "shots", "adjoint" (has `vjp`), "noise", "gpu".
+    abilities: "exact" (no shot noise), "shots", "adjoint" (has `vjp`), "second" (has `jvp` and `hvp`), "noise", "gpu".
     weights: (1 or B, num_weights); inputs: (1 or B, num_inputs); real, C-contiguous. `run` returns (B, outputs).
     Executors hold no state of a call: one instance may be used from many threads.
     """

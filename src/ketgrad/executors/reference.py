@@ -17,7 +17,7 @@ class Reference:
     """State vectors of shape (batch, 2**n), one instruction at a time."""
 
     name: str = "reference"
-    abilities: frozenset[str] = frozenset({"exact", "adjoint"})
+    abilities: frozenset[str] = frozenset({"exact", "adjoint", "second"})
 
     def run(self, program: Program, weights: np.ndarray, inputs: np.ndarray, *, dtype: Any = np.complex128,
             threads: int | None = None, rng: np.random.Generator | None = None) -> np.ndarray:  # fmt: skip
@@ -65,6 +65,44 @@ class Reference:
             _summed(dweights, weights).astype(real, copy=False),
             _summed(dinputs, inputs).astype(real, copy=False),
         )
+
+    def jvp(
+        self,
+        program: Program,
+        weights: np.ndarray,
+        inputs: np.ndarray,
+        weights_direction: np.ndarray | None,
+        inputs_direction: np.ndarray | None,
+        *,
+        dtype: Any = np.complex128,
+        threads: int | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Values and their derivatives along the directions, in the shapes of `weights` and `inputs`; None for zero."""
+        from ketgrad.executors import reference_second
+
+        found = reference_second.jvp(program, weights, inputs, weights_direction, inputs_direction)
+        values, tangents = (array.astype(_result_type(array, dtype), copy=False) for array in found)
+        return values, tangents
+
+    def hvp(
+        self,
+        program: Program,
+        weights: np.ndarray,
+        inputs: np.ndarray,
+        cotangent: np.ndarray,
+        weights_direction: np.ndarray | None,
+        inputs_direction: np.ndarray | None,
+        cotangent_direction: np.ndarray | None = None,
+        *,
+        dtype: Any = np.complex128,
+        threads: int | None = None,
+    ) -> tuple[np.ndarray, ...]:
+        """(values, tangents, dweights, dinputs, hweights, hinputs): `vjp` and its derivative along the directions."""
+        from ketgrad.executors import reference_second
+
+        directions = (weights_direction, inputs_direction, cotangent_direction)
+        found = reference_second.hvp(program, weights, inputs, cotangent, *directions)
+        return tuple(array.astype(_result_type(array, dtype), copy=False) for array in found)
 
 
 def _forward(program: Program, weights: np.ndarray, inputs: np.ndarray) -> np.ndarray:
