@@ -24,7 +24,7 @@ __version__ = "0.1.0"
 x = Variables("x", builder=_ops.x)  # x[0] is an input, x(0) the gate
 
 # Names that load on first use, so that `import ketgrad` costs little more than NumPy: name -> the module that has it;
-# "" and "bridges." for a module itself.
+# "" for a module itself.
 _LAZY = {
     "Gate": "gates",
     "GATES": "gates",
@@ -69,13 +69,10 @@ _LAZY = {
     "compare": "referee",
     "save": "saving",
     "load": "saving",
-    "torch": "bridges.",
-    "jax": "bridges.",
-    "keras": "bridges.",
-    "pennylane": "bridges.",
-    "qiskit": "bridges.",
-    "cirq": "bridges.",
 }
+
+# kg.torch and the like: each imports its framework when it is first used, so `from ketgrad import *` leaves them out.
+_BRIDGES = ("cirq", "jax", "keras", "pennylane", "qiskit", "torch")
 
 __all__ = [
     "Angle",
@@ -92,16 +89,16 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'ketgrad' has no attribute {name!r}")
-    place = _LAZY[name]
-    if place in ("", "bridges."):
-        value = importlib.import_module(f"ketgrad.{place}{name}")
+    if name in _BRIDGES:
+        value: Any = importlib.import_module(f"ketgrad.bridges.{name}")
+    elif name in _LAZY:
+        module = importlib.import_module(f"ketgrad.{_LAZY[name] or name}")
+        value = getattr(module, name) if _LAZY[name] else module
     else:
-        value = getattr(importlib.import_module(f"ketgrad.{place}"), name)
+        raise AttributeError(f"module 'ketgrad' has no attribute {name!r}")
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_BRIDGES])

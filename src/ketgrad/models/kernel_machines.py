@@ -37,7 +37,8 @@ class KernelClassifier(ClassifierMixin, Estimator):
     C, tolerance, class_weight: of scikit-learn's SVC. executor, threads: as in `kg.expectation`.
 
     Learned: classes_, circuit_, kernel_, scaling_, features_ (of the distinct training rows), machine_ (the fitted
-    SVC), summary_, n_features_in_, feature_names_in_. Probabilities: sklearn.calibration.CalibratedClassifierCV.
+    SVC), summary_, n_features_in_, feature_names_in_, data_fingerprint_ (SHA-256 of the rows that count).
+    Probabilities: sklearn.calibration.CalibratedClassifierCV.
     Cost: n circuit executions, n^2 overlaps, memory 8 n^2 bytes; refused before any work if that does not fit.
     Raises `KetgradValueError` or `KetgradTypeError` for data that cannot be used, naming row and column.
 

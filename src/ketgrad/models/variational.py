@@ -48,8 +48,8 @@ class VariationalClassifier(ClassifierMixin, Estimator):
 
     Learned: classes_, circuit_, weights_, readout_ (num_observables, num_classes), bias_, scaling_, function_ (the
     Function), fit_ (history, reason, ...), n_iter_, summary_ (qubits, gates, circuit executions), n_features_in_,
-    feature_names_in_. Rows that occur twice are simulated once; a fit does not depend on the order of the rows.
-    Ctrl-C keeps the best weights so far, with a warning.
+    feature_names_in_, data_fingerprint_ (SHA-256 of the rows that count). Rows that occur twice are simulated
+    once; a fit does not depend on the order of the rows. Ctrl-C keeps the best weights so far, with a warning.
     Cost: max_steps * n forward and adjoint passes. Raises `KetgradValueError` or `KetgradTypeError` for data that
     cannot be used, naming row and column.
 

@@ -1,0 +1,373 @@
+"""Values as plain JSON and arrays, by an allow-list: what a file can hold is all that reading one can build.
+
+A number, a text, None, True and a list stand for themselves; everything else is an object with one tag, such as
+{"$circuit": ...}. Nothing in it names code: classes are looked up in `CLASSES`, gates in the gate table.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from ketgrad import custom
+from ketgrad.angles import Angle, arccos, as_angle, w
+from ketgrad.circuit import Circuit, Op
+from ketgrad.errors import KetgradError, KetgradTypeError, KetgradValueError
+from ketgrad.gates import GATES, Gate, gate_named
+from ketgrad.losses import LOSSES
+from ketgrad.paulis import PauliSum
+
+MOST_NESTING = 100
+FIELDS = "fields"  # written: the fields of a dataclass that its constructor takes
+PARAMETERS = "parameters"  # written: the parameters of an estimator, and what it learned
+
+# name in the file (kept for ever) -> (module, what is written of an instance: FIELDS, PARAMETERS or field names)
+CLASSES: Mapping[str, tuple[str, str | tuple[str, ...]]] = {
+    "Function": ("ketgrad.function", FIELDS),
+    "Expect": ("ketgrad.program", FIELDS),
+    "Probabilities": ("ketgrad.program", FIELDS),
+    "State": ("ketgrad.program", FIELDS),
+    "Samples": ("ketgrad.program", FIELDS),
+    "Native": ("ketgrad.executors.native", ("instruction_set",)),
+    "Reference": ("ketgrad.executors.reference", ()),
+    "Sampled": ("ketgrad.executors.sampled", FIELDS),
+    "Adjoint": ("ketgrad.gradients", FIELDS),
+    "ParameterShift": ("ketgrad.gradients", FIELDS),
+    "FiniteDifference": ("ketgrad.gradients", FIELDS),
+    "gradients.SPSA": ("ketgrad.gradients", FIELDS),
+    "Adam": ("ketgrad.optimize", FIELDS),
+    "LBFGSB": ("ketgrad.optimize", FIELDS),
+    "SPSA": ("ketgrad.optimize", FIELDS),
+    "COBYLA": ("ketgrad.optimize", FIELDS),
+    "Fit": ("ketgrad.search", FIELDS),
+    "FidelityKernel": ("ketgrad.kernels", FIELDS),
+    "ProjectedKernel": ("ketgrad.kernels", FIELDS),
+    "Scaling": ("ketgrad.models.designs", FIELDS),
+    "Summary": ("ketgrad.models.base", FIELDS),
+    "VariationalClassifier": ("ketgrad.models.variational", PARAMETERS),
+    "VariationalRegressor": ("ketgrad.models.variational", PARAMETERS),
+    "KernelClassifier": ("ketgrad.models.kernel_machines", PARAMETERS),
+    "KernelRegressor": ("ketgrad.models.kernel_machines", PARAMETERS),
+    "SVC": ("sklearn.svm", PARAMETERS),
+    "SVR": ("sklearn.svm", PARAMETERS),
+    "Pipeline": ("sklearn.pipeline", PARAMETERS),
+    "PCA": ("sklearn.decomposition", PARAMETERS),
+    "SimpleImputer": ("sklearn.impute", PARAMETERS),
+    "StandardScaler": ("sklearn.preprocessing", PARAMETERS),
+    "MinMaxScaler": ("sklearn.preprocessing", PARAMETERS),
+    "MaxAbsScaler": ("sklearn.preprocessing", PARAMETERS),
+    "RobustScaler": ("sklearn.preprocessing", PARAMETERS),
+    "PowerTransformer": ("sklearn.preprocessing", PARAMETERS),
+    "QuantileTransformer": ("sklearn.preprocessing", PARAMETERS),
+    "Normalizer": ("sklearn.preprocessing", PARAMETERS),
+}
+NAMES = {(module, name.rpartition(".")[2]): name for name, (module, _) in CLASSES.items()}
+
+
+class Writer:
+    """Turns values into JSON. `arrays` collects the arrays by name; None writes them into the JSON, as base64.
+
+    left_out: what an estimator was given and a file cannot hold (a callback, an open generator), by its path.
+    """
+
+    def __init__(self, arrays: dict[str, np.ndarray] | None) -> None:
+        self.arrays = arrays
+        self.left_out: list[str] = []
+
+    def write(self, value: Any, path: str) -> Any:
+        """The JSON of `value`; `path` is how an error names it. Raises `KetgradTypeError` for what has no form."""
+        if value is None or isinstance(value, bool | str) or type(value) is int:
+            return value
+        if type(value) is float:
+            return value if math.isfinite(value) else {"$float": repr(value)}
+        if type(value) is complex:
+            return {"$complex": [self.write(value.real, path), self.write(value.imag, path)]}
+        if type(value) is list:
+            return self._list(value, path)
+        forms: tuple[tuple[type, str, Callable[[Any, str], Any]], ...] = (
+            (tuple, "$tuple", self._list),
+            (frozenset, "$frozenset", lambda v, p: self._list(sorted(v), p)),
+            (dict, "$dict", lambda v, p: [self._list(pair, f"{p}[{pair[0]!r}]") for pair in v.items()]),
+            (np.ndarray, "$array", self._array),
+            (np.generic, "$scalar", self._array),
+            (np.dtype, "$dtype", lambda v, _: v.str),
+            (np.random.SeedSequence, "$seeds", lambda v, p: self._list([v.entropy, tuple(v.spawn_key)], p)),
+            (PauliSum, "$pauli", lambda v, p: [self._list(term, p) for term in v.terms]),
+            (Circuit, "$circuit", self._circuit),
+        )
+        for kind, tag, form in forms:
+            if isinstance(value, kind):
+                return {tag: form(value, path)}
+        return self._object(value, path)
+
+    def _list(self, values: Any, path: str) -> list[Any]:
+        return [self.write(entry, f"{path}[{k}]") for k, entry in enumerate(values)]
+
+    def _array(self, value: Any, path: str) -> Any:
+        array = np.asarray(value, order="C")
+        if array.dtype.kind in "OUS":
+            entries = [self.write(entry, path) for entry in array.ravel().tolist()]
+            return {"entries": entries, "shape": list(array.shape), "dtype": array.dtype.str}
+        if array.dtype.kind not in "biufc" or array.dtype.itemsize > 16 or array.dtype.char in "gG":
+            raise KetgradTypeError(
+                f"`{path}` cannot be saved: arrays of {array.dtype} have no portable form."
+            )
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        parts = array[..., None].view(f"<f{array.itemsize // 2}") if array.dtype.kind == "c" else array
+        form: dict[str, Any] = {"complex": True} if array.dtype.kind == "c" else {}
+        if self.arrays is None:
+            data = base64.b64encode(parts.tobytes()).decode("ascii")
+            return form | {"base64": data, "dtype": parts.dtype.str, "shape": list(parts.shape)}
+        name = path if path not in self.arrays else f"{path}#{len(self.arrays)}"
+        self.arrays[name] = parts
+        return form | {"name": name}
+
+    def _circuit(self, circuit: Any, path: str) -> Any:
+        return [circuit.num_qubits, [self._op(op, f"{path}.ops[{k}]") for k, op in enumerate(circuit.ops)]]
+
+    def _op(self, op: Op, path: str) -> Any:
+        angles = [
+            [[c, [list(variable) for variable in monomial]] for monomial, c in angle.terms]
+            for angle in op.angles
+        ]
+        return [self._gate(op.gate, path), list(op.qubits), angles, list(op.controls)]
+
+    def _gate(self, gate: Gate, path: str) -> Any:
+        if gate.amplitudes is not None:
+            vector = np.frombuffer(gate.amplitudes, np.complex128)
+            return {"prepare_state": self._array(vector, path), "normalize": gate.normalize}
+        if gate.name == "pauli_rotation":
+            return {"pauli_rotation": gate.word}
+        if gate.name == "unitary":
+            return {"unitary": self._array(gate.matrix(), path)}
+        return gate.name
+
+    def _object(self, value: Any, path: str) -> Any:
+        if callable(value) and LOSSES.get(getattr(value, "__name__", "")) is value:
+            return {"$loss": value.__name__}
+        kind = type(value)
+        name = NAMES.get((kind.__module__, kind.__name__)) or _public_name(kind)
+        if name is None:
+            raise KetgradTypeError(
+                f"`{path}` cannot be saved: it is a {kind.__module__}.{kind.__qualname__}, and a file holds no code. "
+                "Saved are ketgrad's models, Functions, circuits, executors and kernels, scikit-learn's scalers and "
+                "pipelines of them, arrays, numbers and texts."
+            )
+        written = CLASSES[name][1]
+        if written == PARAMETERS:
+            return {"$estimator": name, **self._estimator(value, path)}
+        names = _constructor_fields(kind) if written == FIELDS else written
+        state = {field: self.write(getattr(value, field), f"{path}.{field}") for field in names}
+        return {"$object": name, "fields": state}
+
+    def _estimator(self, value: Any, path: str) -> dict[str, Any]:
+        parameters, learned = {}, {}
+        known = value.get_params(deep=False)
+        for name, entry in vars(value).items():
+            if name not in known:
+                learned[name] = self.write(entry, f"{path}.{name}")
+                continue
+            try:
+                parameters[name] = self.write(entry, f"{path}.{name}")
+            except KetgradTypeError:
+                if type(value).__module__.startswith("sklearn."):
+                    raise  # a step of a pipeline, say: without it the model would be another one
+                self.left_out.append(f"{path}.{name}")
+        return {"parameters": parameters, "learned": learned}
+
+
+class Reader:
+    """Builds values from what `Writer` wrote. Everything is checked: the JSON may come from anyone."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self.arrays = arrays
+
+    def read(self, form: Any, depth: int = 0) -> Any:
+        """The value. Raises `KetgradValueError` for a form that nothing of ours has written."""
+        if depth > MOST_NESTING:
+            raise KetgradValueError(f"The file nests values more than {MOST_NESTING} levels deep.")
+        if form is None or isinstance(form, bool | int | float | str):
+            return form
+        if isinstance(form, list):
+            return [self.read(entry, depth + 1) for entry in form]
+        tag = next(iter(form), "")
+        reader: Callable[[Any, int], Any] | None = self._readers().get(tag)
+        if reader is None:
+            raise KetgradValueError(f"The file holds a value of the unknown kind {tag[:40]!r}.")
+        try:
+            return reader(form if tag in ("$object", "$estimator") else form[tag], depth + 1)
+        except (KeyError, IndexError, AttributeError, TypeError, ValueError, OverflowError) as error:
+            if isinstance(error, KetgradError):
+                raise
+            raise KetgradValueError(f"The file holds a {tag} that cannot be read: {error}") from error
+
+    def _readers(self) -> Mapping[str, Callable[[Any, int], Any]]:
+        return {
+            "$float": lambda form, _: {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}[form],
+            "$complex": lambda form, depth: complex(*self._list(form, depth)),
+            "$tuple": lambda form, depth: tuple(self._list(form, depth)),
+            "$frozenset": lambda form, depth: frozenset(self._list(form, depth)),
+            "$dict": lambda form, depth: dict(self._list(pair, depth) for pair in form),
+            "$array": lambda form, depth: self._array(form, depth),
+            "$scalar": lambda form, depth: self._array(form, depth)[()],
+            "$dtype": lambda form, _: _dtype(form),
+            "$seeds": lambda form, depth: _seeds(*self._list(form, depth)),
+            "$pauli": lambda form, depth: _pauli([self._list(term, depth) for term in form]),
+            "$circuit": lambda form, depth: self._circuit(form, depth),
+            "$loss": lambda form, _: LOSSES[form],
+            "$object": self._object,
+            "$estimator": self._estimator,
+        }
+
+    def _list(self, form: Any, depth: int) -> list[Any]:
+        if not isinstance(form, list):
+            raise KetgradValueError(f"The file holds {type(form).__name__} where a list belongs.")
+        return [self.read(entry, depth) for entry in form]
+
+    def _array(self, form: Any, depth: int) -> np.ndarray:
+        if "entries" in form:
+            entries, shape = self._list(form["entries"], depth), tuple(form["shape"])
+            flat = np.empty(len(entries), object)
+            flat[:] = entries
+            kind = np.dtype(form["dtype"])
+            if kind.kind not in "OUS":
+                raise KetgradValueError(f"The file holds entries of the dtype {kind}, which has none.")
+            return (flat if kind.kind == "O" else flat.astype(kind)).reshape(shape)
+        if "base64" in form:
+            data = base64.b64decode(form["base64"], validate=True)
+            parts = np.frombuffer(data, _dtype(form["dtype"])).reshape(form["shape"]).copy()
+        else:
+            parts = self.arrays[form["name"]]
+        if not form.get("complex"):
+            return parts
+        return parts.view(np.result_type(parts.dtype, np.complex64))[..., 0]
+
+    def _circuit(self, form: Any, depth: int) -> Circuit:
+        num_qubits, ops = form
+        return Circuit([self._op(op, depth) for op in ops], num_qubits)
+
+    def _op(self, form: Any, depth: int) -> Op:
+        gate, qubits, angles, controls = form
+        turns = [_angle(terms) for terms in angles]
+        if isinstance(gate, str):
+            known = gate in GATES or (gate.endswith("_dg") and gate[:-3] in GATES)
+            if not known:
+                raise KetgradValueError(f"The file holds the unknown gate {gate[:40]!r}.")
+            return Op.build(gate_named(gate), qubits, turns, controls)
+        kind = next(iter(gate))
+        if kind == "pauli_rotation":
+            op = custom.pauli_rotation(turns[0], gate[kind], *qubits)
+        elif kind == "unitary":
+            op = custom.unitary(self._array(gate[kind], depth), *qubits, check=False)
+        else:
+            entries = turns or self._array(gate["prepare_state"], depth)
+            op = custom.prepare_state(entries, *qubits, normalize=gate["normalize"])
+        return op.control(*controls) if controls else op
+
+    def _object(self, form: Any, depth: int) -> Any:
+        kind, written = _class(form["$object"])
+        names = _constructor_fields(kind) if written == FIELDS else written
+        unknown = sorted(set(form["fields"]) - set(names))
+        if written == PARAMETERS or unknown:
+            raise KetgradValueError(f"The file gives {form['$object']!r} what it does not take: {unknown}.")
+        return kind(**{name: self.read(entry, depth) for name, entry in form["fields"].items()})
+
+    def _estimator(self, form: Any, depth: int) -> Any:
+        name = form["$estimator"]
+        kind, written = _class(name)
+        if written != PARAMETERS:
+            raise KetgradValueError(f"The file calls {name!r} an estimator, which it is not.")
+        model = kind(**{key: self.read(entry, depth) for key, entry in form["parameters"].items()})
+        for key, entry in form["learned"].items():
+            if key in form["parameters"] or key.startswith("__") or callable(getattr(kind, key, None)):
+                raise KetgradValueError(f"The file gives {name!r} a learned attribute {key[:40]!r}.")
+            setattr(model, key, self.read(entry, depth))
+        if name in ("SVC", "SVR"):
+            _check_machine(model)
+        return model
+
+
+def _public_name(kind: type) -> str | None:
+    """The name of a class of another library, which may be defined in a private module of its package."""
+    for name, (module, _) in CLASSES.items():
+        package = module.partition(".")[0]
+        if name == kind.__name__ and package != "ketgrad" and kind.__module__.startswith(f"{package}."):
+            return name if getattr(importlib.import_module(module), name, None) is kind else None
+    return None
+
+
+def _class(name: Any) -> tuple[type, str | tuple[str, ...]]:
+    if not isinstance(name, str) or name not in CLASSES:
+        raise KetgradValueError(
+            f"The file names the class {str(name)[:40]!r}, which no ketgrad file may build."
+        )
+    module, written = CLASSES[name]
+    return getattr(importlib.import_module(module), name.rpartition(".")[2]), written
+
+
+def _constructor_fields(kind: type) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind) if f.init) if is_dataclass(kind) else ()
+
+
+def _check_machine(machine: Any) -> None:
+    """Refuse a support vector machine whose arrays do not fit together: compiled code indexes by them unchecked."""
+    support, counts, coefficients = machine.support_, machine._n_support, machine._dual_coef_
+    is_regression = not hasattr(machine, "classes_")  # it has one set of coefficients, as if of two classes
+    classes = 2 if is_regression else len(machine.classes_)
+    fits = (
+        machine.kernel == "precomputed"
+        and machine._sparse is False
+        and [array.dtype for array in (support, counts, coefficients)] == [np.int32, np.int32, np.float64]
+        and support.ndim == 1
+        and counts.shape == (classes,)
+        and (counts >= 0).all()
+        and (counts[0] if is_regression else counts.sum()) == len(support)
+        and ((support >= 0) & (support < machine.shape_fit_[0])).all()
+        and coefficients.shape == (classes - 1, len(support))
+        and machine._intercept_.shape == (classes * (classes - 1) // 2,)
+        and machine._probA.size == machine._probB.size == 0
+    )
+    if not fits:
+        raise KetgradValueError("The file holds a support vector machine whose arrays do not fit together.")
+
+
+def _dtype(text: str) -> np.dtype:
+    kind = np.dtype(text)
+    if kind.kind not in "biufc":
+        raise KetgradValueError(f"The file names the dtype {text[:40]!r}, which holds no numbers.")
+    return kind.newbyteorder("=")
+
+
+def _seeds(entropy: Any, spawn_key: Any) -> np.random.SeedSequence:
+    return np.random.SeedSequence(entropy, spawn_key=spawn_key)
+
+
+def _pauli(terms: list[list[Any]]) -> PauliSum:
+    for x, z, coefficient in terms:
+        if type(x) is not int or type(z) is not int or x < 0 or z < 0 or not np.isfinite(coefficient):
+            raise KetgradValueError("The file holds a Pauli word whose masks or coefficient are impossible.")
+    return PauliSum.collect((x, z, coefficient) for x, z, coefficient in terms)
+
+
+def _angle(terms: Any) -> Angle:
+    total = as_angle(0.0)
+    for coefficient, monomial in terms:
+        product = as_angle(coefficient, "A coefficient in the file")
+        for kind, index in monomial:
+            product = product * _variable(kind, index)
+        total = total + product
+    return total
+
+
+def _variable(kind: str, index: int) -> Angle:
+    from ketgrad import x  # the name that is both input and gate
+
+    if type(index) is not int or index < 0:
+        raise KetgradValueError(f"The file holds the variable {kind[:8]}[{index!r}].")
+    return {"w": lambda: w[index], "x": lambda: x[index], "arccos": lambda: arccos(x[index])}[kind]()
