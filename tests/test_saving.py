@@ -292,7 +292,7 @@ FORGERIES = {
     "fields that do not exist": (lambda c: learned(c)["scaling_"]["fields"].update(a=1), "does not take"),
     "a mapping as a list": (lambda c: c.update(value={"$tuple": {"a": 1}}), "where a list belongs"),
     "a newer format": (lambda c: c.update(format=2, versions={"ketgrad": "9.0"}), r"ketgrad 9\.0.*format 2.*Update"),
-    "other weights": (lambda c: learned(c).update(bias_={"$array": {"name": "probe"}}), "cannot|predicts|read"),
+    "other weights": (lambda c: learned(c).update(bias_={"$array": {"name": "probe"}}), "do not fit together"),
 }  # fmt: skip
 
 

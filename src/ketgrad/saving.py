@@ -243,7 +243,10 @@ def _compare(model: Any, saved: np.ndarray | None, content: Mapping[str, Any], p
         return
     if not isinstance(saved, np.ndarray):
         raise KetgradTypeError(f"{path!r} holds predictions that are no array.")
-    now = _probe(model)
+    try:
+        now = _probe(model)
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
+        raise _unusable(path, f"its parts do not fit together, so it cannot predict ({error})") from error
     if now is None or now.shape != saved.shape or not np.allclose(now, saved, rtol=1e-9, atol=1e-9):
         raise _unusable(
             path,
