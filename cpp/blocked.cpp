@@ -117,15 +117,21 @@ void run_pass(Call<Real>& call, const Pass& pass, bool backward) {
     const int bits = int(pass.bits.size());
     const bool copies = pass.moves || pass.bits.back() != bits - 1;
     std::vector<Worker<Real>> workers = make_workers(call, bits, copies, backward);
+    std::size_t scratch = 0;
+    for (const auto& layer : layers)
+        if (layer.kind == LayerKind::matrix) scratch = std::max(scratch, scratch_of(layer.matrix, 1 << call.lane_bits));
+    for (Worker<Real>& worker : workers) worker.matrix = allocate<Real>(scratch);
     const u64 blocks = u64(1) << (call.num_bits() - bits), parts = std::min<u64>(blocks, most_parts);
     const std::size_t count = call.blocked.ops.size();
     std::vector<double> partial(backward ? parts * count : 0, 0.0);
     in_parts(call, blocks, [&](u64 part, u64 first, u64 last, int index) {
         Worker<Real>& worker = workers[index];
-        Block<Real> block{nullptr, nullptr, 0, bits, worker.table.get(), worker.overlap.get(),
+        Block<Real> block{nullptr, nullptr, 0, bits, worker.table.get(), worker.overlap.get(), worker.matrix.get(),
                           backward ? partial.data() + part * count : nullptr};
-        for (u64 number = first; number < last; ++number)
+        for (u64 number = first; number < last; ++number) {
+            check_interrupt(call, index);
             run_block(call, layers, geometry, block, worker, number, backward, copies);
+        }
     });
     for (u64 part = 0; backward && part < parts; ++part)
         for (std::size_t i = 0; i < count; ++i) call.gradient[i] += partial[part * count + i];

@@ -6,7 +6,7 @@
 
 namespace ketgrad {
 
-/// As `execute` in engine.hpp, sample by sample. Needs blocked.supported and at least as many amplitudes as lanes.
+/// As `execute` in engine.hpp, sample by sample. Needs at least as many amplitudes as lanes.
 template <class Real>
 bool execute_blocked(const BlockedPlan& plan, const BlockedKernels<Real>& kernels, const Arrays<Real>& arrays,
                     int threads, Interrupt& interrupt);

@@ -50,6 +50,11 @@ struct Turning {
     double direction = 1; // d reduced / d angle
 };
 
+/// X^x Z^z, which is left behind when a matrix is applied.
+struct LeftBehind {
+    u64 x = 0, z = 0;
+};
+
 template <class Real>
 struct Call {
     const BlockedPlan& blocked;
@@ -60,6 +65,7 @@ struct Call {
     std::int64_t sample = 0;
     std::vector<double> slots;
     std::vector<Turning> turnings;
+    std::vector<LeftBehind> left_behind;  // per matrix
     PauliFrame frame;
     double scale = 1;  // psi and lambda are `scale` times what is stored
     Buffer<Real> psi, lambda;
@@ -118,9 +124,19 @@ struct Phase {
     int op;
 };
 
+/// A matrix in the form that kernels take; blocks whose outside bits are not `outside_value` are left as they are.
+template <class Real>
+struct PreparedMatrix {
+    MatrixTurn<Real> turn;
+    std::vector<u64> offsets;
+    Buffer<Real> entries;
+    u64 outside = 0, outside_value = 0;
+};
+
 template <class Real>
 struct PreparedLayer {
-    bool diagonal = false;
+    LayerKind kind = LayerKind::diagonal;
+    PreparedMatrix<Real> matrix;
     std::vector<Move<Real>> moves;
     std::vector<Phase> phases;
     std::vector<Phase> high;   // masks without low bits: a scalar for each chunk
@@ -143,7 +159,7 @@ struct Block {
     Real* lambda;
     u64 base;  // the index bits outside of the block
     int bits;  // the number of local bits
-    Real *table, *overlap;
+    Real *table, *overlap, *matrix;
     double* gradient;  // per operation
 };
 
@@ -174,7 +190,7 @@ u64 select(const std::vector<u64>& masks, u64 choice);
 
 template <class Real>
 struct Worker {
-    Buffer<Real> psi, lambda, table, overlap;
+    Buffer<Real> psi, lambda, table, overlap, matrix;
 };
 
 template <class Real>
@@ -195,6 +211,12 @@ std::size_t place_of(const Call<Real>& call, u64 index) {
     const u64 lane_mask = (u64(1) << call.lane_bits) - 1;
     return 2 * (index & ~lane_mask) + (index & lane_mask);
 }
+
+// matrices (blocked_matrix.cpp)
+template <class Real>
+PreparedMatrix<Real> prepare_matrix(const Call<Real>& call, const Pass& pass, const Entry& entry, bool backward);
+template <class Real>
+std::size_t scratch_of(const PreparedMatrix<Real>& matrix, int lanes);
 
 // angles and layers (blocked_layers.cpp)
 template <class Real>

@@ -5,6 +5,7 @@
 namespace {
 
 using ketgrad::BlockedKernels;
+using ketgrad::MatrixTurn;
 using ketgrad::WordTurn;
 using u64 = std::uint64_t;
 
@@ -163,18 +164,13 @@ void turn_back_as(Real* psi, Real* lambda, u64 rows, const WordTurn<Real>& t, do
     *gradient += sum_lanes<Real>(sum);
 }
 
-/// visit(std::integral-like constants) for the run-time values of `real` and `flip`.
+/// visit<flip>() for the run-time value of a flip of the lanes.
 template <class Real, class Visit>
-inline void dispatch(const WordTurn<Real>& t, Visit visit) {
-    switch (t.lane_flip) {
-#define KETGRAD_CASE(f)                                       \
-    case f:                                                   \
-        if constexpr (f < lanes<Real>) {                      \
-            if (t.real)                                       \
-                visit.template operator()<true, f>();         \
-            else                                              \
-                visit.template operator()<false, f>();        \
-        }                                                     \
+inline void with_flip(int flip, Visit visit) {
+    switch (flip) {
+#define KETGRAD_CASE(f)                                              \
+    case f:                                                          \
+        if constexpr (f < lanes<Real>) visit.template operator()<f>(); \
         break;
         KETGRAD_CASE(0)
         KETGRAD_CASE(1)
@@ -194,6 +190,14 @@ inline void dispatch(const WordTurn<Real>& t, Visit visit) {
         KETGRAD_CASE(15)
 #undef KETGRAD_CASE
     }
+}
+
+/// visit<real, flip>() for a word.
+template <class Real, class Visit>
+inline void dispatch(const WordTurn<Real>& t, Visit visit) {
+    with_flip<Real>(t.lane_flip, [&]<int flip>() {
+        t.real ? visit.template operator()<true, flip>() : visit.template operator()<false, flip>();
+    });
 }
 
 template <class Real>
@@ -471,11 +475,13 @@ double dot(const Real* a, const Real* b, u64 rows) {
     return total + sum_lanes<Real>(sum);
 }
 
+#include "kernels/blocked_matrix.inc"
+
 template <class Real>
 constexpr BlockedKernels<Real> kernels = {
     lanes<Real>,     turn<Real>,         turn_two<Real>,      turn_back<Real>, turn_two_back<Real>, transform<Real>,
     exponentials<Real>, multiply<Real>, multiply_back<Real>, scale<Real>,     add_word<Real>,      add_diagonal<Real>,
-    accumulate<Real>, dot<Real>,
+    accumulate<Real>, dot<Real>,         apply_matrix<Real>,
 };
 
 }  // namespace

@@ -21,6 +21,22 @@ struct WordTurn {
     alignas(64) Real partner_unit[2][16];
 };
 
+/// A constant matrix on targets among the rows and the lanes. Column (a, f) of output row a' and lane l reads row
+/// r ^ offsets[a], lane l ^ flips[f]; r runs over the rows whose `fixed` bits (targets and controls) spell `value`.
+template <class Real>
+struct MatrixTurn {
+    const std::uint64_t* offsets = nullptr;
+    int size = 1;  // of offsets, a power of two
+    int num_flips = 1;
+    int flips[16] = {};
+    std::uint64_t fixed = 0, value = 0;
+    /// By tiles of min(4, size) output rows: entries[tile][column][row of the tile], each {re, im} of one number when `same`,
+    /// otherwise of lanes.
+    const Real* entries = nullptr;
+    bool same = true, masked = false;
+    alignas(64) Real on[16] = {};  // when masked: 1 in the lanes where the controls hold, 0 in others
+};
+
 template <class Real>
 struct BlockedKernels {
     int lanes;
@@ -48,6 +64,8 @@ struct BlockedKernels {
     void (*accumulate)(Real* out, const Real* in, std::uint64_t rows, Real factor);
     /// Re <a|b> over rows.
     double (*dot)(const Real* a, const Real* b, std::uint64_t rows);
+    /// psi = M psi; scratch has room for size * num_flips rows, four times as many when size < 4.
+    void (*apply_matrix)(Real* psi, std::uint64_t rows, const MatrixTurn<Real>& matrix, Real* scratch);
 };
 
 /// The kernels of the instruction set with that name, which this machine must be able to run.

@@ -19,10 +19,15 @@ template <class Real>
 void load_turnings(Call<Real>& call) {
     call.frame = PauliFrame{};
     call.turnings.assign(call.blocked.ops.size(), {});
+    call.left_behind.assign(call.blocked.matrices.size(), {});
     for (std::size_t i = 0; i < call.blocked.ops.size(); ++i) {
         const PauliOp& op = call.blocked.ops[i];
         if (op.is_cnot()) {
             call.frame.cnot(op.control, op.target);
+            continue;
+        }
+        if (op.is_matrix()) {
+            call.left_behind[op.matrix] = {call.frame.x, call.frame.z};
             continue;
         }
         double full = op.constant;
@@ -142,10 +147,12 @@ std::vector<PreparedLayer<Real>> prepare_layers(Call<Real>& call, const Pass& pa
     for (std::size_t k = 0; k < layers.size(); ++k) {
         const std::size_t l = backward ? layers.size() - 1 - k : k;
         const Layer& layer = pass.layers[l];
-        layers[l].diagonal = layer.diagonal;
+        layers[l].kind = layer.kind;
         layers[l].scale = call.scale;
-        if (layer.diagonal) {
+        if (layer.kind == LayerKind::diagonal) {
             prepare_diagonal(call, layer, chunk_bits_of(call, int(pass.bits.size())), layers[l]);
+        } else if (layer.kind == LayerKind::matrix) {
+            layers[l].matrix = prepare_matrix(call, pass, layer.entries[0], backward);
         } else {
             layers[l].moves = pair_up(call, layer, backward);
             note_scales(call, layers[l].moves, backward);
@@ -246,17 +253,29 @@ void diagonal_backward(const Call<Real>& call, const PreparedLayer<Real>& layer,
     }
 }
 
+// A constant matrix has no gradient: backward, its adjoint takes both states to where they were.
+template <class Real>
+void apply_matrix(const Call<Real>& call, const PreparedMatrix<Real>& matrix, const Block<Real>& block) {
+    if ((block.base & matrix.outside) != matrix.outside_value) return;
+    call.kernels.apply_matrix(block.psi, rows_of(call, block), matrix.turn, block.matrix);
+    if (block.lambda) call.kernels.apply_matrix(block.lambda, rows_of(call, block), matrix.turn, block.matrix);
+}
+
+template <class Real>
+void run_layer(const Call<Real>& call, const PreparedLayer<Real>& layer, const Block<Real>& block) {
+    if (layer.kind == LayerKind::matrix)
+        apply_matrix(call, layer.matrix, block);
+    else if (layer.kind == LayerKind::diagonal)
+        block.lambda ? diagonal_backward(call, layer, block) : diagonal_forward(call, layer, block);
+    else
+        block.lambda ? rotate_backward(call, layer, block) : rotate_forward(call, layer, block);
+}
+
 }  // namespace
 
 template <class Real>
 void run_layers(const Call<Real>& call, const std::vector<PreparedLayer<Real>>& layers, const Block<Real>& block) {
-    if (!block.lambda) {
-        for (const auto& layer : layers)
-            layer.diagonal ? diagonal_forward(call, layer, block) : rotate_forward(call, layer, block);
-        return;
-    }
-    for (std::size_t l = layers.size(); l-- > 0;)
-        layers[l].diagonal ? diagonal_backward(call, layers[l], block) : rotate_backward(call, layers[l], block);
+    for (std::size_t l = 0; l < layers.size(); ++l) run_layer(call, layers[block.lambda ? layers.size() - 1 - l : l], block);
 }
 
 template void load_turnings(Call<double>&);

@@ -1,22 +1,32 @@
-// Program -> passes over one large state. Everything becomes Pauli rotations and CNOTs; a pass gathers blocks of 2^m
-// amplitudes that fit into the cache and does all the work whose flips stay inside the block.
+// Program -> passes over one large state. Everything becomes Pauli rotations, CNOTs and constant matrices; a pass gathers
+// blocks of 2^m amplitudes that fit into the cache and does all the work whose flips stay inside the block.
 #pragma once
+#include <complex>
 #include <vector>
 
 #include "program.hpp"
 
 namespace ketgrad {
 
-/// exp(-i t/2 i^power X^x Z^z) with t = scale * angle(instruction) + constant, or a CNOT.
+/// exp(-i t/2 i^power X^x Z^z) with t = scale * angle(instruction) + constant, or a CNOT, or a matrix
+/// whose targets are the bits of x, and targets and controls those of z.
 struct PauliOp {
     std::uint64_t x = 0, z = 0;
     int power = 0;
     int instruction = -1;
     double scale = 0, constant = 0;
     int control = -1, target = -1;  // a CNOT when target >= 0
+    int matrix = -1;                // a matrix of the plan when >= 0
 
     bool is_cnot() const { return target >= 0; }
-    bool is_diagonal() const { return x == 0 && !is_cnot(); }
+    bool is_matrix() const { return matrix >= 0; }
+};
+
+/// A constant matrix; the first target is the most significant bit of its index.
+struct ConstantMatrix {
+    std::vector<int> targets;
+    std::uint64_t controls = 0;
+    std::vector<std::complex<double>> data;
 };
 
 /// A PauliOp in the coordinates of a pass: masks over local bits, and the part of z on bits outside of the block.
@@ -26,9 +36,11 @@ struct Entry {
     int op = -1;
 };
 
-/// Entries that are done together: one diagonal factor, or rotations one after the other.
+enum class LayerKind { diagonal, rotations, matrix };
+
+/// Entries that are done together: one diagonal factor, rotations one after the other, or one matrix.
 struct Layer {
-    bool diagonal = false;
+    LayerKind kind;
     std::vector<Entry> entries;
 };
 
@@ -43,9 +55,8 @@ struct Pass {
 
 struct BlockedPlan {
     Program program;
-    bool supported = false;
-    const char* objection = "";
     std::vector<PauliOp> ops;
+    std::vector<ConstantMatrix> matrices;
     int pruned = 0;  // operations that cannot reach the question
     std::vector<Pass> passes;
     // The frame in which the last pass leaves the state: logical X_b is X^flips[b], logical Z_b is Z^parities[b].
@@ -54,6 +65,9 @@ struct BlockedPlan {
 
 /// The bits of the index that are set where the target bits, the first one most significant, spell `index`.
 std::uint64_t spread(std::size_t index, const std::vector<int>& targets);
+
+/// Fills plan.ops and plan.matrices from plan.program.
+void lower_to_words(BlockedPlan& plan);
 
 /// `block_bits` bits of a block; programs of at most `whole_bits` qubits are one block that is never moved.
 BlockedPlan plan_blocked(Program program, int block_bits, int whole_bits);
