@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,10 +166,13 @@ def page(rows: list[dict[str, Any]]) -> str:
     lines = [
         "# ketgrad beside other libraries",
         "",
-        "Written by `python benchmarks/peers/measure.py` from `peers.jsonl` here; do not edit. What is timed and how it is",
-        "made: [the page above](../README.md). Median wall seconds of one thread pinned to one core of a shared x86-64 server;",
-        "double precision; every value agrees with an independent reference. Compile time of libraries that compile is",
-        "not counted. MiB: the peak of the whole process.",
+        *prose(
+            "Written by `python benchmarks/peers/measure.py` from `peers.jsonl` here; do not edit. What "
+            "is timed and how it is made: [the page above](../README.md). Median wall seconds of one "
+            "thread pinned to one core of a shared x86-64 server; double precision; every value agrees "
+            "with an independent reference. Compile time of libraries that compile is not counted. MiB: "
+            "the peak of the whole process."
+        ),
         "",
         "![How many times faster than the fastest other library](peers.svg)",
         "",
@@ -179,15 +183,22 @@ def page(rows: list[dict[str, Any]]) -> str:
         f"**Cases below our own goal** ({len(missed)}): {listed(missed)}.",
         "",
         *single_precision(rows),
-        "W1 `w`: loss and gradient by the weights; `wx`: and by the inputs. W3: operations that cannot reach the",
-        "observable are dropped, as is the default. W8 `bare`: to the end of the import; `grad`: to the first gradient of",
-        "a 4-qubit circuit.",
+        *prose(
+            "W1 `w`: loss and gradient by the weights; `wx`: and by the inputs. W3: operations that "
+            "cannot reach the observable are dropped, as is the default. W8 `bare`: to the end of the "
+            "import; `grad`: to the first gradient of a 4-qubit circuit."
+        ),
         "",
         "Versions: " + "; ".join(f"{peer}: {text}" for peer, text in sorted(versions)) + ".",
         "",
         *threads_table(rows),
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def prose(text: str) -> list[str]:
+    """Lines of at most 118 characters."""
+    return textwrap.wrap(text, 118)
 
 
 def listed(found: list[Case]) -> str:
