@@ -1,0 +1,348 @@
+"""Results, vector-Jacobian products and Jacobians of tapes that have one plan, in the shapes that PennyLane expects."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pennylane as qml
+from pennylane.exceptions import DeviceError
+from pennylane.measurements import ExpectationMP, MeasurementProcess
+from pennylane.ops.functions import bind_new_parameters
+from pennylane.tape import QuantumScript
+
+from ketgrad.bridges.pennylane_observables import pauli_sum
+from ketgrad.bridges.pennylane_readout import Averages, Others, Part
+from ketgrad.bridges.pennylane_tapes import Plan, Reading, Rows, arguments, rows
+from ketgrad.function import Function, expectation
+from ketgrad.paulis import PauliSum
+
+
+def values_of(function: Function, given: Rows) -> np.ndarray:
+    """The values of one Function: (tapes, batch, outputs)."""
+    values = function(*arguments(function, given))
+    if values.size == given.tapes * given.batch * function.num_outputs:
+        return values.reshape(given.tapes, given.batch, -1)
+    return np.broadcast_to(values, (given.tapes, given.batch, function.num_outputs))
+
+
+def results(plan: Plan, readings: Sequence[Reading]) -> list[Any]:
+    """What PennyLane's `execute` returns for each tape."""
+    given = rows(plan, readings)
+    found: dict[int, np.ndarray] = {}
+    for part, function in zip(plan.parts, given.functions, strict=True):
+        found |= part.read(values_of(function, given))
+    return _per_tape(plan, found, given.tapes)
+
+
+def states(plan: Plan, readings: Sequence[Reading]) -> list[np.ndarray]:
+    """The final states of the tapes: (2, ..., 2), with an axis for the samples in front if the tapes have one."""
+    given = rows(plan, readings)
+    values = values_of(given.functions[0], given)
+    shape = (2,) * len(plan.place)
+    return [one.reshape(-1, *shape) if plan.is_batched else one.reshape(shape) for one in values]
+
+
+def _per_tape(plan: Plan, found: dict[int, np.ndarray], tapes: int) -> list[Any]:
+    """(tapes, batch, ...) by measurement -> for each tape one array, or a tuple of several."""
+    several = plan.is_batched
+    columns = [found[m] for m in range(len(plan.measurements))]
+    split = [[column[t] if several else column[t, 0] for column in columns] for t in range(tapes)]
+    return [one[0] if len(one) == 1 else tuple(one) for one in split]
+
+
+# -- vector-Jacobian products ---------------------------------------------------------------------------------
+
+
+def vjps(
+    plan: Plan, readings: Sequence[Reading], tapes: Sequence[QuantumScript], cotangents: Sequence[Any]
+) -> list[tuple[np.ndarray, ...]]:
+    """For each tape one array for each trainable parameter, in the shape of that parameter.
+
+    cotangents: like the results; with one more leading axis, the result has that axis too.
+    """
+    apart = sorted({number for tape in tapes for number in _numbers(plan, tape)}) if len(tapes) > 1 else ()
+    given = rows(plan, readings, apart)
+    cots = [_by_measurement(plan, one) for one in cotangents]
+    extra = _extra_axis(plan, given, cots)
+    if extra is None:
+        return _vjps(plan, given, tapes, cots)
+    several = [
+        _vjps(plan, given, tapes, [{m: c[k] if np.ndim(c) else c for m, c in one.items()} for one in cots])
+        for k in range(extra)
+    ]
+    return [
+        tuple(np.stack(column) for column in zip(*one, strict=True)) for one in zip(*several, strict=True)
+    ]
+
+
+def _by_measurement(plan: Plan, cotangent: Any) -> dict[int, np.ndarray]:
+    parts = (
+        (cotangent,) if len(plan.measurements) == 1 and not isinstance(cotangent, tuple | list) else cotangent
+    )
+    return {m: np.asarray(one) for m, one in enumerate(parts)}
+
+
+def _extra_axis(plan: Plan, given: Rows, cots: Sequence[dict[int, np.ndarray]]) -> int | None:
+    """The number of cotangents for each result, or None where there is one in the shape of the result."""
+    for one in cots:
+        for m, cotangent in one.items():
+            usual = _result_axes(plan, m) + plan.is_batched
+            if cotangent.ndim == usual + 1:
+                return len(cotangent)
+    return None
+
+
+def _result_axes(plan: Plan, measurement: int) -> int:
+    """How many axes one result has without samples: 1 for probabilities and states, 0 for averages."""
+    averages = [part for part in plan.parts if isinstance(part, Averages)]
+    return int(not any(measurement == m for part in averages for m, _, _ in part.entries))
+
+
+def _vjps(
+    plan: Plan, given: Rows, tapes: Sequence[QuantumScript], cots: Sequence[dict[int, np.ndarray]]
+) -> list[tuple[np.ndarray, ...]]:
+    batched = plan.is_batched
+    full = {}
+    for m in range(len(plan.measurements)):
+        shape = (1 if not batched else given.batch,)
+        stacked = [one[m] if batched else one[m][None] for one in cots]
+        tail = max((one.shape[1:] for one in stacked), key=len)
+        full[m] = np.stack([np.broadcast_to(one, shape + tail) for one in stacked])
+    dweights = np.zeros(len(given.weights))
+    dinputs = np.zeros((given.tapes, given.batch, int((~given.shared).sum())))
+    for part, function in zip(plan.parts, given.functions, strict=True):
+        first, rest = _pull(part, function, given, full)
+        dweights[: len(first)] += first
+        dinputs[..., : rest.shape[-1]] += rest
+    return [
+        tuple(
+            _parameter_vjp(plan, given, tape, t, number, dweights, dinputs, full)
+            for number in tape.trainable_params
+        )
+        for t, tape in enumerate(tapes)
+    ]
+
+
+def _pull(
+    part: Part, function: Function, given: Rows, cotangents: dict[int, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The derivatives of one part by the weights (W,) and by the inputs (tapes, batch, X)."""
+    if isinstance(part, Others):
+        raise _refuse_others()
+    weights, inputs = arguments(function, given)
+    needs_values = isinstance(part, Averages) and any(square >= 0 for _, _, square in part.entries)
+    kind = complex if np.issubdtype(np.result_type(*cotangents.values()), np.complexfloating) else float
+    blank = np.zeros((given.tapes, given.batch, function.num_outputs), kind)
+    values = values_of(function, given) if needs_values else blank
+    cotangent = part.pull(cotangents, values)
+    if inputs is None:
+        cotangent = cotangent.sum(axis=(0, 1))
+    else:
+        cotangent = cotangent.reshape(-1, function.num_outputs)
+    _, dweights, dinputs = function.vjp(weights, inputs, np.ascontiguousarray(cotangent))
+    return dweights, dinputs.reshape(given.tapes, given.batch, -1) if inputs is not None else np.zeros(
+        (1, 1, 0)
+    )
+
+
+def _numbers(plan: Plan, tape: QuantumScript) -> list[int]:
+    """The numbers of the plan that the trainable parameters of a tape are."""
+    positions = _positions(plan, tape)
+    return [positions[k] for k in tape.trainable_params if k < len(positions) and positions[k] >= 0]
+
+
+def _positions(plan: Plan, tape: QuantumScript) -> list[int]:
+    """For each parameter of the operators of a tape its number in the plan, or -1 for what is no slot."""
+    found: list[int] = []
+    for op, numbers in zip(tape.operations, (step[1] for step in plan.steps), strict=True):
+        found += numbers if len(numbers) == len(op.data) else [-1] * len(op.data)
+    return found
+
+
+def _parameter_vjp(
+    plan: Plan,
+    given: Rows,
+    tape: QuantumScript,
+    t: int,
+    parameter: int,
+    dweights: np.ndarray,
+    dinputs: np.ndarray,
+    cotangents: dict[int, np.ndarray],
+) -> np.ndarray:
+    """The derivative by one parameter of tape t, in its shape."""
+    positions = _positions(plan, tape)
+    if parameter >= len(positions):
+        m, slope = coefficient_slopes(plan, given, tape, parameter - len(positions))
+        return np.tensordot(np.real(cotangents[m][t]), slope[t], axes=1)
+    number = positions[parameter]
+    if number < 0:
+        return _no_slope(tape, parameter)
+    columns, several = plan.columns(number), bool(plan.batched[number])
+    vector = isinstance(tape.par_info[parameter]["op"], qml.StatePrep)
+    if given.shared[columns.start]:
+        rank = np.cumsum(given.shared) - 1
+        found = dweights[rank[columns]]
+    else:
+        rank = np.cumsum(~given.shared) - 1
+        found = dinputs[t][:, rank[columns]]
+        found = found if several else found.sum(axis=0)
+    return found if vector else found[..., 0]
+
+
+def _no_slope(tape: QuantumScript, parameter: int) -> np.ndarray:
+    """Zeros for bits, of which there is no derivative; a refusal for matrices."""
+    op = tape.par_info[parameter]["op"]
+    if isinstance(op, qml.BasisState):
+        return np.zeros(len(op.wires))
+    raise DeviceError(
+        f"ketgrad.qubit has no derivative by the parameter of {op.name} - it is a fixed matrix or a complex state "
+        "there. Let the device's preprocessing decompose it, or use diff_method='parameter-shift'."
+    )
+
+
+def coefficient_slopes(plan: Plan, given: Rows, tape: QuantumScript, index: int) -> tuple[int, np.ndarray]:
+    """The measurement whose observable a number belongs to, and its derivative (tapes, batch, *shape) by the number.
+
+    Observables are linear in coefficients and matrices: the derivative by an entry is the observable with 1 in
+    its place and 0 in the others', minus the observable with 0 everywhere there.
+    """
+    for m, process in enumerate(tape.measurements):
+        data = [] if process.obs is None else process.obs.data
+        if index < len(data):
+            return m, _observable_slope(plan, given, process, index)
+        index -= len(data)
+    raise DeviceError(f"the tape has no parameter {index} behind those of its observables.")
+
+
+def _observable_slope(plan: Plan, given: Rows, process: MeasurementProcess, index: int) -> np.ndarray:
+    observable = process.obs
+    assert observable is not None
+    number = np.asarray(qml.math.unwrap([observable.data[index]])[0])
+    lead = (given.tapes, given.batch)
+    if any(isinstance(part, qml.Projector) for part in _leaves(observable)) or not isinstance(
+        process, ExpectationMP
+    ):
+        if number.dtype.kind == "f":
+            warnings.warn(
+                f"ketgrad.qubit does not differentiate by the parameters of {process} - it takes them as constants. "
+                "Mark them as not trainable to silence this warning.",
+                stacklevel=2,
+            )
+        return np.zeros((*lead, *number.shape))
+    blank = np.zeros(number.shape)
+    sums = []
+    for entry in range(number.size):
+        unit = blank.copy()
+        unit.flat[entry] = 1.0
+        sums.append(_with_data(plan, observable, index, unit) - _with_data(plan, observable, index, blank))
+    words = sorted({(x, z) for one in sums for x, z, _ in one.terms})
+    if not words:
+        return np.zeros((*lead, *number.shape))
+    asked = [PauliSum(((x, z, 1.0),)) for x, z in words]
+    circuit = given.functions[0].circuit
+    values = values_of(
+        expectation(circuit, asked, dtype=plan.options.dtype, threads=plan.options.threads), given
+    )
+    where = {word: k for k, word in enumerate(words)}
+    columns = [sum((c * values[..., where[x, z]] for x, z, c in one.terms), np.zeros(lead)) for one in sums]
+    return np.stack(columns, axis=-1).reshape(*lead, *number.shape)
+
+
+def _leaves(observable: Any) -> list[Any]:
+    parts = getattr(observable, "operands", None) or (
+        [observable.base] if hasattr(observable, "base") else []
+    )
+    return [leaf for part in parts for leaf in _leaves(part)] if parts else [observable]
+
+
+def _with_data(plan: Plan, observable: Any, index: int, value: np.ndarray) -> PauliSum:
+    data = [value if k == index else number for k, number in enumerate(qml.math.unwrap(observable.data))]
+    found = pauli_sum(bind_new_parameters(observable, data), plan.place)
+    if found is None:
+        raise DeviceError(f"ketgrad.qubit does not differentiate by the parameters of {observable.name}.")
+    return found
+
+
+# -- Jacobians ------------------------------------------------------------------------------------------------
+
+
+def jacobians(
+    plan: Plan, readings: Sequence[Reading], tapes: Sequence[QuantumScript]
+) -> tuple[list[Any], list[Any], list[dict[int, list[np.ndarray]]]]:
+    """(results, Jacobians, derivatives): the Jacobians as PennyLane wants them, and by measurement and parameter.
+
+    The derivative of a broadcasted result by a broadcasted parameter is that of each sample by its own number.
+    """
+    apart = sorted({number for tape in tapes for number in _numbers(plan, tape)}) if len(tapes) > 1 else ()
+    given = rows(plan, readings, apart)
+    found: dict[int, np.ndarray] = {}
+    tables: list[dict[int, list[np.ndarray]]] = [{} for _ in tapes]
+    for part, function in zip(plan.parts, given.functions, strict=True):
+        if isinstance(part, Others):
+            raise _refuse_others()
+        values = values_of(function, given)
+        found |= part.read(values)
+        slopes = [_by_sample(one, given) for one in function.jacobian(*arguments(function, given))]
+        for t, tape in enumerate(tapes):
+            for parameter in tape.trainable_params:
+                made = _slopes(plan, part, given, tape, t, parameter, values[t], slopes)
+                for m, result in made.items():
+                    tables[t].setdefault(m, []).append(result if plan.is_batched else result[0])
+    return _per_tape(plan, found, given.tapes), [_shape(plan, table) for table in tables], tables
+
+
+def _by_sample(slopes: np.ndarray, given: Rows) -> np.ndarray:
+    """(..., K, V) as (tapes, batch, K, V)."""
+    outputs, variables = slopes.shape[-2:]
+    rows_given = 1 if slopes.ndim == 2 else len(slopes)
+    full = np.broadcast_to(
+        slopes.reshape(rows_given, outputs, variables), (given.tapes * given.batch, outputs, variables)
+    )
+    return full.reshape(given.tapes, given.batch, outputs, variables)
+
+
+def _slopes(
+    plan: Plan,
+    part: Part,
+    given: Rows,
+    tape: QuantumScript,
+    t: int,
+    parameter: int,
+    values: np.ndarray,
+    slopes: Sequence[np.ndarray],
+) -> dict[int, np.ndarray]:
+    """The derivatives (batch, ...) of the measurements of a part by one parameter."""
+    positions = _positions(plan, tape)
+    if parameter >= len(positions):
+        owner, found = coefficient_slopes(plan, given, tape, parameter - len(positions))
+        return {m: found[t] if m == owner else np.zeros(len(values)) for m in part.read(values)}
+    number = positions[parameter]
+    if number < 0:
+        zero = _no_slope(tape, parameter)
+        return {m: np.zeros((*result.shape, *zero.shape)) for m, result in part.read(values).items()}
+    columns = plan.columns(number)
+    ours = given.shared[columns.start]
+    table = slopes[0 if ours else 1][t]
+    first = int(np.cumsum(given.shared if ours else ~given.shared)[columns.start]) - 1
+    width = columns.stop - columns.start
+    made = [part.push(table[..., first + k], values) for k in range(width)]
+    if not isinstance(tape.par_info[parameter]["op"], qml.StatePrep):
+        return made[0]
+    return {m: np.stack([one[m] for one in made], axis=-1) for m in made[0]}
+
+
+def _shape(plan: Plan, table: dict[int, list[np.ndarray]]) -> Any:
+    """A measurement's derivatives as one array for one parameter, else a tuple; a tuple over several measurements."""
+    columns = [table.get(m, []) for m in range(len(plan.measurements))]
+    shaped = [np.asarray(one[0]) if len(one) == 1 else tuple(map(np.asarray, one)) for one in columns]
+    return shaped[0] if len(shaped) == 1 else tuple(shaped)
+
+
+def _refuse_others() -> DeviceError:
+    return DeviceError(
+        "ketgrad.qubit differentiates expectation values, variances, probabilities and states; tapes with other "
+        "measurements must pass the device's preprocessing, which makes them from the state."
+    )

@@ -1,0 +1,339 @@
+"""The device `ketgrad.qubit` of PennyLane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pennylane as qml
+from pennylane.devices import Device, ExecutionConfig
+from pennylane.devices.modifiers import simulator_tracking, single_tape_support
+from pennylane.devices.preprocess import (
+    decompose,
+    device_resolve_dynamic_wires,
+    no_sampling,
+    validate_device_wires,
+    validate_measurements,
+)
+from pennylane.devices.qubit.sampling import measure_with_samples
+from pennylane.exceptions import DeviceError
+from pennylane.operation import Operator
+from pennylane.ops import MidMeasure
+from pennylane.tape import QuantumScript
+from pennylane.transforms import broadcast_expand, defer_measurements
+from pennylane.transforms.core import CompilePipeline, transform
+
+from ketgrad.bridges.pennylane_calls import jacobians, results, states, vjps
+from ketgrad.bridges.pennylane_gates import ROWS, SEQUENCES, runs
+from ketgrad.bridges.pennylane_readout import Options, differentiable, from_state
+from ketgrad.bridges.pennylane_tapes import Plans, real_amplitudes
+from ketgrad.questions import complex_type, thread_count
+
+NAME = "ketgrad.qubit"
+OURS = ("adjoint", "device", "best")
+GATE_SET = frozenset({*ROWS, *SEQUENCES, *(f"C({name})" for name in ROWS), *(f"Adjoint({name})" for name in ROWS),
+                      "QubitUnitary", "GlobalPhase", "Identity"})  # fmt: skip
+
+Tapes = Sequence[QuantumScript]
+
+
+def _first(found: Sequence[Any]) -> Any:
+    return found[0]
+
+
+@transform
+def run_natively(tape: QuantumScript, wires: Any = None) -> tuple[Tapes, Callable[..., Any]]:
+    """Decompose what does not run as it is, and split a broadcast over matrices or complex states into its samples."""
+    first = tape.operations[0] if tape.operations else None
+    keeps_state = isinstance(first, qml.StatePrep | qml.BasisState) and _prepares(first)
+    if any(not runs(op) for op in tape.operations[keeps_state:]):
+        (tape,), _ = decompose(
+            tape,
+            stopping_condition=runs,
+            device_wires=wires,
+            target_gates=GATE_SET,
+            skip_initial_state_prep=keeps_state,
+            name=NAME,
+        )
+    return (tape,), _first
+
+
+def _prepares(op: Operator) -> bool:
+    """Whether a state runs as it is: not where a complex one is trained."""
+    if isinstance(op, qml.BasisState) or getattr(op, "is_sparse", False):
+        return True
+    if not qml.math.requires_grad(op.data[0]):
+        return True
+    return "complex" not in str(qml.math.get_dtype_name(op.data[0]))
+
+
+@transform
+def split_constants(tape: QuantumScript) -> tuple[Tapes, Callable[..., Any]]:
+    """One tape for each sample where a matrix or a complex state differs from sample to sample."""
+    if tape.batch_size is not None and any(
+        _is_constant(op) for op in tape.operations if op.batch_size is not None
+    ):
+        return broadcast_expand(tape)
+    return (tape,), _first
+
+
+def _is_constant(op: Operator) -> bool:
+    if isinstance(op, qml.StatePrep):
+        return not qml.math.is_abstract(op.data[0]) and real_amplitudes(op) is None
+    return not runs(op)
+
+
+@transform
+def state_for_others(tape: QuantumScript) -> tuple[Tapes, Callable[..., Any]]:
+    """Make measurements that have no derivative here from the state, which has one."""
+    if all(differentiable(process) for process in tape.measurements):
+        return (tape,), _first
+    if not all(map(from_state, tape.measurements)):
+        names = ", ".join(str(process) for process in tape.measurements if not differentiable(process))
+        raise DeviceError(
+            f"{NAME} has no derivative of {names} - it is neither a short sum of Pauli words nor made from the state, "
+            "or stands beside one that is. Write observables in Pauli words, or use diff_method='parameter-shift'."
+        )
+    wires = tape.wires
+
+    def finish(found: Sequence[Any]) -> Any:
+        made = tuple(process.process_state(found[0], wire_order=wires) for process in tape.measurements)
+        return made[0] if len(made) == 1 else made
+
+    return (tape.copy(measurements=[qml.measurements.StateMP(wires=wires)]),), finish
+
+
+def _analytic(process: Any) -> bool:
+    return isinstance(process, qml.measurements.StateMeasurement)
+
+
+def _sampled(process: Any) -> bool:
+    shadows = (qml.measurements.ClassicalShadowMP, qml.measurements.ShadowExpvalMP)
+    if not isinstance(process, (qml.measurements.SampleMeasurement, *shadows)):
+        return False
+    return process.obs is None or _can_be_sampled(process.obs)
+
+
+def _can_be_sampled(observable: Operator) -> bool:
+    if isinstance(observable, qml.ops.CompositeOp):
+        return all(map(_can_be_sampled, observable.operands))
+    if isinstance(observable, qml.ops.SymbolicOp):
+        return _can_be_sampled(observable.base)
+    return observable.has_diagonalizing_gates
+
+
+@simulator_tracking
+@single_tape_support
+class QubitDevice(Device):
+    """`qml.device("ketgrad.qubit", wires=n)`: PennyLane circuits on ketgrad's compiled core.
+
+    wires: their number, their labels, or None for those of each circuit. shots: the default number of measurements;
+    better set by `qml.set_shots`. seed: of the measurements: an integer, None for fresh ones, "global" to draw it
+    from NumPy's global generator as other PennyLane devices do. c_dtype: complex128 or complex64. threads: None for all
+    cores.
+
+    Circuits of equal structure are compiled once and run as one batch, and so do broadcasted parameters.
+    Derivatives (`diff_method` "best", "device" or "adjoint"): of expectation values, variances, probabilities and
+    states, and of all that PennyLane makes from a state, by one vector-Jacobian product; without shots.
+
+    >>> import pennylane as qml
+    >>> @qml.qnode(QubitDevice(wires=2))
+    ... def circuit(angle):
+    ...     qml.RX(angle, wires=0)
+    ...     qml.CNOT([0, 1])
+    ...     return qml.expval(qml.Z(1))
+    >>> circuit(np.array([0.0, np.pi])).round(6)
+    array([ 1., -1.])
+    """
+
+    name = NAME
+
+    def __init__(
+        self,
+        wires: Any = None,
+        shots: Any = None,
+        *,
+        seed: Any = "global",
+        c_dtype: Any = np.complex128,
+        threads: int | None = None,
+    ) -> None:
+        super().__init__(wires=wires, shots=shots)
+        self._options = Options(complex_type(c_dtype), thread_count(threads))
+        self._plans = Plans(self._options)
+        start = np.random.randint(2**31 - 1) if isinstance(seed, str) and seed == "global" else seed
+        self._rng = np.random.default_rng(start)
+
+    @property
+    def c_dtype(self) -> Any:
+        """The type of the amplitudes."""
+        return self._options.dtype
+
+    # -- what PennyLane asks beforehand
+
+    def supports_derivatives(
+        self, execution_config: ExecutionConfig | None = None, circuit: QuantumScript | None = None
+    ) -> bool:
+        """Whether first derivatives by the device exist: of exact results, without measurements in mid-circuit."""
+        if execution_config is None:
+            return True
+        if execution_config.gradient_method not in OURS or execution_config.derivative_order != 1:
+            return False
+        if circuit is None:
+            return True
+        if circuit.shots:
+            return False
+        processes = circuit.measurements
+        return all(map(differentiable, processes)) or all(map(from_state, processes))
+
+    def supports_vjp(
+        self, execution_config: ExecutionConfig | None = None, circuit: QuantumScript | None = None
+    ) -> bool:
+        """Wherever derivatives exist."""
+        return self.supports_derivatives(execution_config, circuit)
+
+    def supports_jvp(
+        self, execution_config: ExecutionConfig | None = None, circuit: QuantumScript | None = None
+    ) -> bool:
+        """Wherever derivatives exist."""
+        return self.supports_derivatives(execution_config, circuit)
+
+    def setup_execution_config(
+        self, config: ExecutionConfig | None = None, circuit: QuantumScript | None = None
+    ) -> ExecutionConfig:
+        """The config with the choices of this device: its own vector-Jacobian products, tapes taken as they are."""
+        config = config or ExecutionConfig()
+        if config.device_options:
+            raise DeviceError(f"{NAME} has no device options, but was given {sorted(config.device_options)}.")
+        ours = config.gradient_method in OURS
+        jitted = config.interface == qml.math.Interface.JAX_JIT
+        products = config.use_device_jacobian_product
+        if config.interface != qml.math.Interface.AUTO and not products:
+            # Under jit, Jacobians keep vmap and forward mode, products keep broadcasts in one piece.
+            products = ours and (not jitted or (circuit is not None and circuit.batch_size is not None))
+        mcm = config.mcm_config
+        if mcm.mcm_method not in (None, "deferred"):
+            raise DeviceError(
+                f"{NAME} runs mid-circuit measurements with mcm_method='deferred', but {mcm.mcm_method!r} was given."
+            )
+        return replace(
+            config,
+            gradient_method="adjoint" if ours else config.gradient_method,
+            use_device_gradient=ours if config.use_device_gradient is None else config.use_device_gradient,
+            use_device_jacobian_product=products,
+            grad_on_execution=ours and not products
+            if config.grad_on_execution is None
+            else config.grad_on_execution,
+            # This device reads tensors itself, faster than tapes are copied. With jax-jit only products allow it.
+            convert_to_numpy=not products if jitted else config.derivative_order > 1,
+            mcm_config=replace(mcm, mcm_method="deferred"),
+        )
+
+    def preprocess_transforms(self, execution_config: ExecutionConfig | None = None) -> CompilePipeline:
+        """What happens to a tape before it runs; nothing to one that runs as it is."""
+        config = execution_config or ExecutionConfig()
+        pipeline = CompilePipeline()
+        pipeline.add_transform(validate_measurements, _analytic, _sampled, name=NAME)
+        pipeline.add_transform(defer_measurements, allow_postselect=False)
+        pipeline.add_transform(run_natively, wires=self.wires)
+        pipeline.add_transform(device_resolve_dynamic_wires, wires=self.wires, allow_resets=False)
+        pipeline.add_transform(validate_device_wires, self.wires, name=NAME)
+        pipeline.add_transform(split_constants)
+        if config.gradient_method in OURS:
+            pipeline.add_transform(no_sampling, name=f"the derivatives of {NAME}")
+            pipeline.add_transform(state_for_others)
+            if not config.use_device_jacobian_product:
+                pipeline.add_transform(broadcast_expand)
+        return pipeline
+
+    # -- what PennyLane runs
+
+    def execute(self, circuits: Tapes, execution_config: ExecutionConfig | None = None) -> tuple[Any, ...]:
+        """The results of a batch of tapes: one call for all of equal structure."""
+        found: list[Any] = [None] * len(circuits)
+        for plan, positions, readings in self._plans.groups(circuits):
+            tapes = [circuits[k] for k in positions]
+            if tapes[0].shots:
+                several = states(plan, readings)
+                made = [self._measure(plan, tape, one) for tape, one in zip(tapes, several, strict=True)]
+            else:
+                made = results(plan, readings)
+            for k, result in zip(positions, made, strict=True):
+                found[k] = result
+        return tuple(found)
+
+    def _measure(self, plan: Any, tape: QuantumScript, state: np.ndarray) -> Any:
+        """The measurements of one tape with its shots, by PennyLane's own sampling."""
+        processes = [process for process in plan.measurements]
+        made = measure_with_samples(
+            processes, state, shots=tape.shots, is_state_batched=plan.is_batched, rng=self._rng
+        )
+        if len(processes) > 1:
+            return made
+        return tuple(one[0] for one in made) if tape.shots.has_partitioned_shots else made[0]
+
+    def compute_vjp(
+        self, circuits: Tapes, cotangents: Any, execution_config: ExecutionConfig | None = None
+    ) -> tuple[Any, ...]:
+        """For each tape the products of its cotangents with the Jacobian: one array for each trainable parameter."""
+        found: list[Any] = [None] * len(circuits)
+        for plan, positions, readings in self._plans.groups(circuits):
+            tapes, given = [circuits[k] for k in positions], [cotangents[k] for k in positions]
+            for k, result in zip(positions, vjps(plan, readings, tapes, given), strict=True):
+                found[k] = result
+        return tuple(found)
+
+    def execute_and_compute_vjp(
+        self, circuits: Tapes, cotangents: Any, execution_config: ExecutionConfig | None = None
+    ) -> tuple[Any, Any]:
+        """The results and the vector-Jacobian products."""
+        return self.execute(circuits, execution_config), self.compute_vjp(
+            circuits, cotangents, execution_config
+        )
+
+    def compute_derivatives(
+        self, circuits: Tapes, execution_config: ExecutionConfig | None = None
+    ) -> tuple[Any, ...]:
+        """The Jacobians of a batch of tapes."""
+        return self.execute_and_compute_derivatives(circuits, execution_config)[1]
+
+    def execute_and_compute_derivatives(
+        self, circuits: Tapes, execution_config: ExecutionConfig | None = None
+    ) -> tuple[Any, Any]:
+        """The results and the Jacobians."""
+        values: list[Any] = [None] * len(circuits)
+        slopes: list[Any] = [None] * len(circuits)
+        for plan, positions, readings in self._plans.groups(circuits):
+            made, shaped, _ = jacobians(plan, readings, [circuits[k] for k in positions])
+            for k, value, slope in zip(positions, made, shaped, strict=True):
+                values[k], slopes[k] = value, slope
+        return tuple(values), tuple(slopes)
+
+    def compute_jvp(
+        self, circuits: Tapes, tangents: Any, execution_config: ExecutionConfig | None = None
+    ) -> tuple[Any, ...]:
+        """For each tape the derivative of its results along a direction of its trainable parameters."""
+        return self.execute_and_compute_jvp(circuits, tangents, execution_config)[1]
+
+    def execute_and_compute_jvp(
+        self, circuits: Tapes, tangents: Any, execution_config: ExecutionConfig | None = None
+    ) -> tuple[Any, Any]:
+        """The results and their derivatives along a direction."""
+        values: list[Any] = [None] * len(circuits)
+        slopes: list[Any] = [None] * len(circuits)
+        for plan, positions, readings in self._plans.groups(circuits):
+            made, _, tables = jacobians(plan, readings, [circuits[k] for k in positions])
+            for k, value, table in zip(positions, made, tables, strict=True):
+                along = [
+                    sum(
+                        np.asarray(turn) * slope
+                        for turn, slope in zip(tangents[k], table.get(m, []), strict=True)
+                    )
+                    for m in range(len(plan.measurements))
+                ]
+                values[k], slopes[k] = (
+                    value,
+                    np.asarray(along[0]) if len(along) == 1 else tuple(map(np.asarray, along)),
+                )
+        return tuple(values), tuple(slopes)
