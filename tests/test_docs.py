@@ -138,7 +138,7 @@ PARTS = ("encodings", "ansatz", "hamiltonians", "losses", "datasets")
 
 
 def public_callables() -> dict[str, Any]:
-    """What a user calls, by name: functions and classes of kg, and the functions of the parts."""
+    """What a user calls, by name: functions and classes of kg, of its parts and of the bridges."""
     called = {
         f"kg.{name}": value
         for name, value in ((name, getattr(kg, name)) for name in kg.__all__)
@@ -149,6 +149,9 @@ def public_callables() -> dict[str, Any]:
         for name, value in inspect.getmembers(module, inspect.isfunction):
             if value.__module__ == module.__name__ and not name.startswith("_"):
                 called[f"kg.{part}.{name}"] = value
+    for bridge in kg._BRIDGES:
+        module = getattr(kg, bridge)
+        called |= {f"kg.{bridge}.{name}": getattr(module, name) for name in module.__all__}
     return called
 
 

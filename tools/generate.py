@@ -2,6 +2,8 @@
 
 python tools/generate.py            # write src/ketgrad/ops.py, docs/gates.md, docs/api.md
 python tools/generate.py --check    # write nothing; show the differences and exit with 1 if there are any
+
+The page of public names describes the bridges too, so all of their frameworks must be installed.
 """
 
 from __future__ import annotations
@@ -275,7 +277,7 @@ def api_page() -> str:
     lines += ["", "## On `kg` itself", ""]
     for name in sorted(top, key=str.lower):
         lines += _entry_lines(f"kg.{name}", getattr(kg, name))
-    for name in sorted(modules):
+    for name in sorted([*modules, *kg._BRIDGES]):
         module = getattr(kg, name)
         lines += ["", f"## `kg.{name}`", "", _first_line(module), ""]
         for public in _public_names(module):
