@@ -1,0 +1,71 @@
+"""Circuits of qiskit that were converted before, found again by what they hold, since they can change."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from threading import Lock
+from typing import Any
+
+from qiskit.circuit import Barrier, Clbit, Gate, Instruction, Measure, QuantumCircuit, Qubit
+
+from ketgrad.bridges.qiskit_reader import DEEPEST, Imported, from_qiskit
+
+KEPT = 128  # circuits
+_STANDARD = "qiskit.circuit.library.standard_gates"  # their classes and angles say all about them
+
+
+class Conversions:
+    """`from_qiskit` that remembers its last results; safe to use from many threads.
+
+    The circuits returned are the same objects for equal circuits, so what is compiled for them is found again too.
+    """
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[Hashable, Imported] = OrderedDict()
+        self._lock = Lock()
+
+    def __reduce__(self) -> tuple[type[Conversions], tuple[()]]:
+        """Copies start empty."""
+        return Conversions, ()
+
+    def __call__(self, circuit: QuantumCircuit) -> Imported:
+        """The conversion of a circuit with all of its parameters as weights."""
+        key = fingerprint(circuit)
+        if key is None:
+            return from_qiskit(circuit)
+        with self._lock:
+            found = self._found.get(key)
+            if found is not None:
+                self._found.move_to_end(key)
+                return found
+        found = from_qiskit(circuit)
+        with self._lock:
+            found = self._found.setdefault(key, found)
+            while len(self._found) > KEPT:
+                self._found.popitem(last=False)
+        return found
+
+
+def fingerprint(circuit: QuantumCircuit, depth: int = 0) -> Hashable | None:
+    """Equal for circuits that hold the same standard gates on the same places; None where that cannot be told."""
+    bits: dict[Qubit | Clbit, int] = {qubit: k for k, qubit in enumerate(circuit.qubits)}
+    bits |= {clbit: k for k, clbit in enumerate(circuit.clbits)}
+    rows: list[Hashable] = [circuit.num_qubits, circuit.global_phase]
+    rows += [(register.name, *map(bits.__getitem__, register)) for register in circuit.cregs]
+    for instruction in circuit.data:
+        head = _head(instruction.operation, depth)
+        if head is None:
+            return None
+        rows.append((head, *(bits[q] for q in instruction.qubits), *(bits[c] for c in instruction.clbits)))
+    return tuple(rows)
+
+
+def _head(operation: Any, depth: int) -> Hashable | None:
+    """What an operation is: its class and its numbers, or the parts of its definition."""
+    kind = getattr(operation, "base_class", type(operation))
+    if kind.__module__.startswith(_STANDARD) or kind in (Barrier, Measure):
+        return kind, getattr(operation, "ctrl_state", None), *operation.params
+    if kind not in (Gate, Instruction) or operation.definition is None or depth >= DEEPEST:
+        return None
+    return fingerprint(operation.definition, depth + 1)

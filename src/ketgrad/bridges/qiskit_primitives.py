@@ -1,0 +1,367 @@
+"""Qiskit's V2 primitives on our executors: all parameter sets of a circuit in one native call."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from qiskit.circuit import QuantumCircuit
+from qiskit.primitives import (
+    BaseEstimatorV2,
+    BaseSamplerV2,
+    BitArray,
+    DataBin,
+    PrimitiveJob,
+    PrimitiveResult,
+    PubResult,
+    SamplerPubResult,
+)
+from qiskit.primitives.containers.estimator_pub import EstimatorPub
+from qiskit.primitives.containers.sampler_pub import SamplerPub
+
+from ketgrad import executors
+from ketgrad.arguments import check_finite
+from ketgrad.bridges.qiskit_cache import Conversions
+from ketgrad.bridges.qiskit_paulis import sum_of_labels
+from ketgrad.bridges.qiskit_reader import Imported
+from ketgrad.circuit import Circuit
+from ketgrad.errors import KetgradTypeError, KetgradValueError
+from ketgrad.executors.sampled import Sampled, groups
+from ketgrad.function import Function, expectation, samples
+from ketgrad.memory import reserve
+from ketgrad.paulis import PauliSum
+from ketgrad.program import Program
+from ketgrad.questions import shot_count
+from ketgrad.streams import Seed, check_seed
+
+WASTE = 4  # values computed in one call may be this many times those asked for
+
+
+class Estimator(BaseEstimatorV2):
+    """Qiskit's V2 estimator: expectation values by ketgrad, for all code that takes a `BaseEstimatorV2`.
+
+    default_precision: of values when `run` names none. 0 gives exact values; p > 0 measures ceil(1 / p**2) shots for
+    each group of Pauli words that can be read together, and `stds` are the standard errors of those estimates.
+    seed: None for fresh shots in every run, an integer for the same ones, or a NumPy generator.
+    executor, dtype, threads: those of `kg.expectation`; the executor must be exact.
+    Values and `stds` have the shape to which the parameter values and observables of a PUB broadcast. PUBs of a run
+    with the same circuit, observables and precision are one call; circuits seen before are not compiled again.
+    Raises `KetgradValueError` for circuits with measurements, whose state after them is no vector.
+
+    >>> from qiskit.circuit import Parameter, QuantumCircuit
+    >>> qc = QuantumCircuit(1)
+    >>> _ = qc.ry(Parameter("t"), 0)
+    >>> kg.qiskit.Estimator().run([(qc, "Z", [[0.0], [np.pi]])]).result()[0].data.evs.round(6)
+    array([ 1., -1.])
+    """
+
+    def __init__(
+        self,
+        *,
+        default_precision: float = 0.0,
+        seed: Seed = None,
+        executor: Any = "native",
+        dtype: Any = np.complex128,
+        threads: int | None = None,
+    ) -> None:
+        check_seed(seed if not isinstance(seed, np.random.Generator) else None)
+        self.default_precision = _precision(default_precision)
+        self.seed = seed
+        self.executor = _exact(executor)
+        self.dtype = dtype
+        self.threads = threads
+        self._conversions = Conversions()
+
+    def run(self, pubs: Iterable[Any], *, precision: float | None = None) -> PrimitiveJob:
+        """Start a job for PUBs (circuit, observables[, parameter values[, precision]]); `result()` waits for it."""
+        chosen = self.default_precision if precision is None else _precision(precision)
+        coerced = [EstimatorPub.coerce(pub, chosen) for pub in pubs]
+        found: dict[int, Imported] = {}
+        for pub in coerced:  # converted now: the caller may change a circuit while the job runs
+            if id(pub.circuit) not in found:
+                found[id(pub.circuit)] = self._unmeasured(pub.circuit)
+        tasks = [_task(pub, found[id(pub.circuit)].circuit) for pub in coerced]
+        job = PrimitiveJob(self._run, tasks, check_seed(self.seed))
+        job._submit()
+        return job
+
+    def _unmeasured(self, circuit: QuantumCircuit) -> Imported:
+        found = self._conversions(circuit)
+        if found.measured:
+            raise KetgradValueError(
+                f"The circuit measures qubit {found.measured[0][2]}, but an expectation value is that of the state "
+                "before any measurement. Pass circuit.remove_final_measurements(inplace=False)."
+            )
+        return found
+
+    def _run(self, tasks: Sequence[_Task], root: np.random.SeedSequence) -> PrimitiveResult:
+        together: dict[Any, list[int]] = {}
+        for k, task in enumerate(tasks):
+            together.setdefault((task.circuit, task.sums, task.precision), []).append(k)
+        results: list[Any] = [None] * len(tasks)
+        for places in together.values():
+            rows = np.concatenate([tasks[k].rows for k in places])
+            picked, start = [], 0
+            for k in places:
+                picked.append(np.stack([tasks[k].row_of.ravel() + start, tasks[k].sum_of.ravel()]))
+                start += len(tasks[k].rows)
+            rng = np.random.Generator(np.random.Philox(_child(root, places[0])))
+            values, errors = self._values(tasks[places[0]], rows, np.concatenate(picked, axis=1), rng)
+            start = 0
+            for k in places:
+                size = tasks[k].row_of.size
+                part = slice(start, start + size)
+                results[k] = _estimator_result(tasks[k], values[part], errors[part])
+                start += size
+        return PrimitiveResult(results, metadata={"version": 2})
+
+    def _values(
+        self, task: _Task, rows: np.ndarray, pairs: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Values and standard errors of pairs (2, N) of a row of parameters and an observable."""
+        if not pairs.size:
+            return np.zeros(0), np.zeros(0)
+        if len(rows) * len(task.sums) <= WASTE * pairs.shape[1]:
+            values, errors = self._table(task, task.sums, rows, rng)
+            return values[pairs[0], pairs[1]], errors[pairs[0], pairs[1]]
+        values, errors = np.zeros(pairs.shape[1]), np.zeros(pairs.shape[1])
+        for k, observable in enumerate(task.sums):  # each value for its own row only: one call per observable
+            wanted = np.flatnonzero(pairs[1] == k)
+            needed, back = np.unique(pairs[0][wanted], return_inverse=True)
+            found, spread = self._table(task, (observable,), rows[needed], rng)
+            values[wanted], errors[wanted] = found[back, 0], spread[back, 0]
+        return values, errors
+
+    def _table(
+        self, task: _Task, sums: tuple[PauliSum, ...], rows: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Values and standard errors (rows, observables)."""
+        function = expectation_function(
+            task.circuit, sums, self.executor, np.dtype(self.dtype).name, self.threads
+        )
+        if task.shots is None or not len(rows):
+            values = function(rows[:, : function.num_weights])  # the last parameters may have dropped out
+            return values.astype(np.float64), np.zeros(values.shape)
+        return _measured(function, rows, task.shots, rng)
+
+
+class _Task(NamedTuple):
+    """A PUB in arrays: values[i] belongs to parameters rows[row_of[i]] and observable sums[sum_of[i]]."""
+
+    circuit: Circuit
+    sums: tuple[PauliSum, ...]
+    rows: np.ndarray
+    row_of: np.ndarray
+    sum_of: np.ndarray
+    precision: float
+    metadata: Any
+
+    @property
+    def shots(self) -> int | None:
+        """The shots that give a Pauli word this precision; None for exact values."""
+        return None if self.precision == 0 else shot_count(math.ceil(1 / self.precision**2))
+
+
+def _task(pub: EstimatorPub, circuit: Circuit) -> _Task:
+    rows = parameter_rows(pub)
+    numbers: dict[PauliSum, int] = {}
+    sum_of = np.zeros(pub.observables.shape, dtype=np.intp)
+    for index, terms in np.ndenumerate(np.asarray(pub.observables)):
+        observable = sum_of_labels(tuple(terms.items()))
+        sum_of[index] = numbers.setdefault(observable, len(numbers))
+    row_of = np.arange(len(rows)).reshape(pub.parameter_values.shape)
+    row_of, sum_of = np.broadcast_arrays(row_of, sum_of)
+    return _Task(circuit, tuple(numbers), rows, row_of, sum_of, pub.precision, pub.circuit.metadata)
+
+
+def parameter_rows(pub: Any) -> np.ndarray:
+    """The parameter sets of a PUB (rows, parameters), in the order of `circuit.parameters`."""
+    rows = pub.parameter_values.as_array(pub.circuit.parameters)
+    rows = np.ascontiguousarray(rows.reshape(pub.parameter_values.size, pub.circuit.num_parameters))
+    if not np.isfinite(rows).all():
+        names = [parameter.name for parameter in pub.circuit.parameters]
+        check_finite(rows, "parameter_values", lambda column: f"they are angles, here of {names[column]!r}")
+    return rows
+
+
+@lru_cache(maxsize=128)
+def expectation_function(
+    circuit: Circuit, sums: tuple[PauliSum, ...], executor: Any, dtype: str, threads: int | None
+) -> Function:
+    """The function (parameters) -> values of all sums; compiled once."""
+    return expectation(circuit, sums, executor=executor, dtype=dtype, threads=threads)
+
+
+def _estimator_result(task: _Task, values: np.ndarray, errors: np.ndarray) -> PubResult:
+    shape = task.row_of.shape
+    data = DataBin(evs=values.reshape(shape), stds=errors.reshape(shape), shape=shape)
+    metadata = {"target_precision": task.precision, "circuit_metadata": task.metadata}
+    return PubResult(data, metadata if task.shots is None else metadata | {"shots": task.shots})
+
+
+def _measured(
+    function: Function, rows: np.ndarray, shots: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means and standard errors (rows, observables) from `shots` simulated measurements of each group of words."""
+    values = np.zeros((len(rows), function.num_outputs))
+    variances = np.zeros_like(values)
+    for group in groups(function.program):
+        if group.program is None:
+            values += group.coefficients[0]
+            continue
+        signs = _signs(len(group.program.measured), group.parities)
+        outcomes = signs @ group.coefficients  # what an observable is worth at an outcome
+        for start, chances in _chances(function, group.program, rows):
+            frequencies = rng.multinomial(shots, chances) / shots
+            part = slice(start, start + len(chances))
+            means = frequencies @ outcomes
+            values[part] += means
+            variances[part] += np.maximum(frequencies @ outcomes**2 - means**2, 0.0) / shots
+    return values, np.sqrt(variances)
+
+
+def _chances(function: Function, program: Program, rows: np.ndarray) -> Iterable[tuple[int, np.ndarray]]:
+    """(first row, exact probabilities) for some rows at a time."""
+    width = 8 * 2 ** len(program.measured)
+    step = max(1, 2**25 // width)
+    reserve(3 * width * min(step, len(rows)), f"the probabilities of {min(step, len(rows))} parameter sets")
+    none = np.zeros((1, 0))
+    for start in range(0, len(rows), step):
+        part = np.ascontiguousarray(rows[start : start + step, : function.num_weights])
+        found = function.executor.run(program, part, none, dtype=function.dtype, threads=function.threads)
+        chances = np.maximum(np.broadcast_to(found, (len(part), found.shape[1])).astype(np.float64), 0.0)
+        yield start, chances / chances.sum(axis=1, keepdims=True)
+
+
+def _signs(num_bits: int, parities: np.ndarray) -> np.ndarray:
+    """(outcomes, words): -1 where an odd number of the bits in `parities` is set."""
+    reserve(9 * len(parities) << num_bits, f"the signs of {len(parities)} Pauli words on {num_bits} qubits")
+    outcomes = np.arange(2**num_bits, dtype=np.uint64)[:, None]
+    return 1.0 - 2.0 * (np.bitwise_count(outcomes & parities) & 1)
+
+
+class Sampler(BaseSamplerV2):
+    """Qiskit's V2 sampler: measured bits by ketgrad, for all code that takes a `BaseSamplerV2`.
+
+    default_shots: of each parameter set when `run` names none. seed: None for fresh shots in every run, an integer for
+    the same ones, or a NumPy generator. executor, dtype, threads: those of `kg.samples`; the executor must be exact.
+    A result holds one `BitArray` for each classical register, of the shape of the parameter values; bits that no
+    measurement writes are 0. Circuits seen before are not compiled again.
+    Raises `KetgradValueError` naming the instruction for measurements that are not final.
+
+    >>> from qiskit.circuit import QuantumCircuit
+    >>> qc = QuantumCircuit(2)
+    >>> _ = qc.x(0), qc.measure_all()
+    >>> kg.qiskit.Sampler().run([qc], shots=100).result()[0].data.meas.get_counts()
+    {'01': 100}
+    """
+
+    def __init__(
+        self,
+        *,
+        default_shots: int = 1024,
+        seed: Seed = None,
+        executor: Any = "native",
+        dtype: Any = np.complex128,
+        threads: int | None = None,
+    ) -> None:
+        check_seed(seed if not isinstance(seed, np.random.Generator) else None)
+        self.default_shots = shot_count(default_shots)
+        self.seed = seed
+        self.executor = _exact(executor)
+        self.dtype = dtype
+        self.threads = threads
+        self._conversions = Conversions()
+
+    def run(self, pubs: Iterable[Any], *, shots: int | None = None) -> PrimitiveJob:
+        """Start a job for PUBs (circuit[, parameter values[, shots]]); `result()` waits for it."""
+        chosen = self.default_shots if shots is None else shot_count(shots)
+        coerced = [SamplerPub.coerce(pub, chosen) for pub in pubs]
+        if any(not pub.circuit.cregs for pub in coerced):
+            warnings.warn(
+                "A circuit has no classical register, so its result holds no bits. Measure it, as with measure_all().",
+                stacklevel=2,
+            )
+        work = [
+            (pub, parameter_rows(pub), self._conversions(pub.circuit), _layout(pub.circuit))
+            for pub in coerced
+        ]
+        job = PrimitiveJob(self._run, work, check_seed(self.seed))
+        job._submit()
+        return job
+
+    def _run(self, work: Sequence[Any], root: np.random.SeedSequence) -> PrimitiveResult:
+        results = [self._result(entry, _child(root, k)) for k, entry in enumerate(work)]
+        return PrimitiveResult(results, metadata={"version": 2})
+
+    def _result(self, work: Any, seed: np.random.SeedSequence) -> SamplerPubResult:
+        pub, rows, found, layout = work
+        function = samples_function(
+            found.circuit, pub.shots, self.executor, np.dtype(self.dtype).name, self.threads
+        )
+        real = np.float32 if function.dtype == np.complex64 else np.float64
+        weights = np.ascontiguousarray(rows[:, : function.num_weights], real)
+        none, rng = np.zeros((1, 0), real), np.random.Generator(np.random.Philox(seed))
+        outcomes = function.executor.run(
+            function.program, weights, none, dtype=function.dtype, threads=self.threads, rng=rng
+        )
+        num_qubits, read = found.circuit.num_qubits, {(name, k): qubit for name, k, qubit in found.measured}
+        bits = {
+            name: _bit_array(outcomes, [read.get((name, k)) for k in range(size)], num_qubits, pub)
+            for name, size in layout
+        }
+        metadata = {"shots": pub.shots, "circuit_metadata": pub.circuit.metadata}
+        return SamplerPubResult(DataBin(**bits, shape=pub.shape), metadata=metadata)
+
+
+def _layout(circuit: QuantumCircuit) -> list[tuple[str, int]]:
+    return [(register.name, register.size) for register in circuit.cregs]
+
+
+@lru_cache(maxsize=128)
+def samples_function(
+    circuit: Circuit, shots: int, executor: Any, dtype: str, threads: int | None
+) -> Function:
+    """The function (parameters) -> outcome indices; compiled once."""
+    return samples(circuit, shots=shots, packed=True, executor=executor, dtype=dtype, threads=threads)
+
+
+def _bit_array(
+    outcomes: np.ndarray, qubits: Sequence[int | None], num_qubits: int, pub: SamplerPub
+) -> BitArray:
+    """The bits that a register reads, bit 0 last as qiskit packs them; None: no qubit, always 0."""
+    width = len(qubits)
+    reserve(outcomes.size * (width + 8), f"the bits of {outcomes.size} shots and {width} classical bits")
+    bits = np.zeros((*outcomes.shape, width + -width % 8), dtype=np.uint8)
+    for k, qubit in enumerate(qubits):
+        if qubit is not None:
+            shift = np.uint64(num_qubits - 1 - qubit)
+            bits[..., bits.shape[-1] - 1 - k] = outcomes >> shift & np.uint64(1)
+    packed = np.packbits(bits, axis=-1)
+    return BitArray(packed.reshape(*pub.shape, pub.shots, packed.shape[-1]), width)
+
+
+def _child(root: np.random.SeedSequence, number: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, number))
+
+
+def _precision(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise KetgradTypeError(f"`precision` must be a number from 0, but is {value!r}.")
+    if not 0 <= value < math.inf:
+        raise KetgradValueError(f"`precision` must be a number from 0, but is {value}.")
+    return float(value)
+
+
+def _exact(executor: Any) -> Any:
+    engine = executors.get(executor)
+    if isinstance(engine, Sampled) or "exact" not in engine.abilities:
+        raise KetgradValueError(
+            f"`executor` must be exact - shots are drawn by the primitive, from exact probabilities - but "
+            f"{engine.name!r} is not."
+        )
+    return engine

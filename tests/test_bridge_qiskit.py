@@ -1,0 +1,479 @@
+"""Qiskit: circuits and observables go over and come back, parameters by name, qubits by number."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from programs import random_circuit, random_observable
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit.circuit import (
+    AnnotatedOperation,
+    ControlModifier,
+    InverseModifier,
+    Parameter,
+    ParameterVector,
+    PowerModifier,
+)
+from qiskit.circuit import library as lib
+from qiskit.circuit.library.standard_gates import get_standard_gate_name_mapping
+from qiskit.circuit.random import random_circuit as qiskit_random_circuit
+from qiskit.quantum_info import (
+    Operator,
+    Pauli,
+    SparseObservable,
+    SparsePauliOp,
+    Statevector,
+    random_clifford,
+    random_unitary,
+)
+from scipy.linalg import expm
+
+import ketgrad as kg
+
+RNG = np.random.default_rng
+A, B, C = Parameter("a"), Parameter("b"), Parameter("c")
+
+
+def reversed_index(n):
+    """Our index of a basis state -> qiskit's: the bits read the other way round."""
+    return np.array([int(format(k, f"0{n}b")[::-1], 2) for k in range(2**n)]) if n else np.zeros(1, int)
+
+
+def unitary_of(circuit):
+    """The matrix of a circuit without variables, in qiskit's order of rows and columns."""
+    n = circuit.num_qubits
+    columns = []
+    for k in range(2**n):
+        flips = [kg.x(q) for q in range(n) if k >> q & 1]
+        columns.append(kg.state(kg.Circuit([*flips, *circuit.ops], n))()[reversed_index(n)])
+    return np.array(columns).T
+
+
+def assert_equal_unitaries(circuit):
+    np.testing.assert_allclose(
+        unitary_of(kg.qiskit.from_qiskit(circuit).circuit), Operator(circuit).data, atol=1e-9
+    )
+
+
+def asymmetric(num_qubits, seed):
+    """A circuit that prepares a state that tells all qubits apart, phases included."""
+    rng, circuit = RNG(seed), QuantumCircuit(num_qubits)
+    for qubit in range(num_qubits):
+        circuit.u(*rng.uniform(0.2, 1.4, 3), qubit)
+    for qubit in range(num_qubits - 1):
+        circuit.crx(rng.uniform(0.3, 1.2), qubit, qubit + 1)
+    return circuit
+
+
+def state_by_ketgrad(circuit, values=None):
+    """The state of a qiskit circuit by ketgrad, in qiskit's order."""
+    found = kg.qiskit.from_qiskit(circuit)
+    weights = np.array([values[name] for name in found.weights]) if values else np.zeros(0)
+    state = kg.state(found.circuit)(weights[: found.circuit.num_weights])
+    return state[reversed_index(circuit.num_qubits)]
+
+
+# -- circuits in
+
+STANDARD = {
+    name: gate
+    for name, gate in get_standard_gate_name_mapping().items()
+    if name not in ("delay", "reset", "measure")
+}
+
+
+@pytest.mark.parametrize("name", STANDARD)
+def test_every_standard_gate_is_the_matrix_that_qiskit_has_on_any_qubits(name):
+    rng, size = RNG(len(name)), STANDARD[name].num_qubits
+    gate = STANDARD[name].base_class(*rng.uniform(-3, 3, len(STANDARD[name].params)))
+    circuit = QuantumCircuit(size + 1)
+    circuit.append(gate, [int(q) for q in rng.permutation(size + 1)[:size]])
+    assert_equal_unitaries(circuit)
+
+
+@pytest.mark.parametrize("name", [name for name, gate in STANDARD.items() if 0 < gate.num_qubits <= 2])
+def test_every_gate_may_stand_under_controls_in_any_state(name):
+    rng, size = RNG(3 + len(name)), STANDARD[name].num_qubits
+    gate = STANDARD[name].base_class(*rng.uniform(-3, 3, len(STANDARD[name].params)))
+    for count, state in ((1, 0), (2, 1), (2, 2)):
+        circuit = QuantumCircuit(size + count)
+        circuit.append(
+            gate.control(count, ctrl_state=state, annotated=False),
+            [int(q) for q in rng.permutation(size + count)],
+        )
+        assert_equal_unitaries(circuit)
+
+
+def test_controlled_gates_with_their_own_classes_keep_their_control_state():
+    for gate in (
+        lib.CXGate(ctrl_state=0),
+        lib.CCXGate(ctrl_state=1),
+        lib.C3XGate(ctrl_state=5),
+        lib.CZGate(ctrl_state=0),
+        lib.CUGate(0.3, 0.5, 0.7, 0.9, ctrl_state=0),
+        lib.CSwapGate(ctrl_state=0),
+        lib.C4XGate(),
+        lib.C3SXGate(),
+        lib.MCXGate(3, ctrl_state=2),
+        lib.MCPhaseGate(0.4, 3),
+        lib.CU3Gate(0.1, 0.2, 0.3, ctrl_state=0),
+    ):
+        circuit = QuantumCircuit(gate.num_qubits)
+        circuit.append(gate, [int(q) for q in RNG(gate.num_qubits).permutation(gate.num_qubits)])
+        assert_equal_unitaries(circuit)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_circuits_of_qiskit_end_in_the_same_state(seed):
+    circuit = asymmetric(4, seed).compose(qiskit_random_circuit(4, 6, max_operands=4, seed=seed))
+    np.testing.assert_allclose(state_by_ketgrad(circuit), Statevector(circuit).data, atol=1e-9)
+
+
+def composite():
+    """Names, parts and matrices: everything that is no standard gate."""
+    inner = asymmetric(2, 5)
+    inner.global_phase = 0.4
+    inner.append(inner.copy().to_gate(), [1, 0])
+    outer = QuantumCircuit(3)
+    outer.append(inner.to_instruction(), [2, 0])
+    outer.append(inner.to_gate().control(1, ctrl_state=0, annotated=False), [1, 2, 0])
+    yield "nested, with phases, under a control", outer
+    for name, gate in {
+        "unitary": lib.UnitaryGate(random_unitary(8, seed=2)),
+        "controlled unitary": lib.UnitaryGate(random_unitary(4, seed=3)).control(
+            1, ctrl_state=0, annotated=False
+        ),
+        "pauli": lib.PauliGate("XYZ"),
+        "clifford": random_clifford(3, seed=4).to_instruction(),
+        "permutation": lib.PermutationGate([2, 0, 1]),
+        "diagonal": lib.DiagonalGate([1, 1j, -1, 1, -1j, 1, 1j, -1]),
+        "quantum Fourier transform": lib.QFTGate(3),
+        "state preparation under a control": lib.StatePreparation([0.6, 0.8j, 0, 0], normalize=True).control(
+            1, annotated=False
+        ),
+        "inverse": AnnotatedOperation(lib.CU3Gate(0.3, 0.4, 0.5).control(1), [InverseModifier()]),
+        "annotated": AnnotatedOperation(
+            lib.RXGate(0.7), [PowerModifier(3), InverseModifier(), ControlModifier(2, 1)]
+        ),
+        "two annotations of controls": AnnotatedOperation(
+            lib.RYGate(0.4), [ControlModifier(1, 0), ControlModifier(1, 1)]
+        ),
+        "named state": lib.StatePreparation("1+l"),
+        "multiplexer": lib.UCGate([random_unitary(2, seed=k).data for k in range(4)]),
+    }.items():
+        circuit = QuantumCircuit(3)
+        circuit.append(gate, [2, 0, 1])
+        yield name, circuit
+
+
+@pytest.mark.parametrize(
+    ("name", "circuit"), list(composite()), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_composite_instructions_are_the_matrix_that_qiskit_has(name, circuit):
+    assert_equal_unitaries(circuit)
+
+
+def test_an_evolution_whose_terms_commute_is_exact():
+    operator = SparsePauliOp(["XXI", "ZZI", "IIZ", "III"], [0.3, 0.5, 0.7, 0.2])
+    circuit = QuantumCircuit(3)
+    circuit.append(lib.PauliEvolutionGate(operator, time=A), [0, 1, 2])
+    found = kg.qiskit.from_qiskit(circuit).circuit
+    assert len(found) == 4
+    np.testing.assert_allclose(unitary_of(found.bind([0.6])), expm(-0.6j * operator.to_matrix()), atol=1e-12)
+
+
+def test_an_evolution_that_does_not_commute_is_the_product_formula_of_its_synthesis():
+    gate = lib.PauliEvolutionGate(SparsePauliOp(["XX", "ZI"], [0.3, 0.5]), time=0.8)
+    circuit = QuantumCircuit(2)
+    circuit.append(gate, [1, 0])
+    expected = QuantumCircuit(2)
+    expected.append(gate.definition.to_gate(), [1, 0])
+    ours = unitary_of(kg.qiskit.from_qiskit(circuit).circuit)
+    np.testing.assert_allclose(ours, Operator(expected).data, atol=1e-12)
+
+
+def test_states_are_prepared_on_fresh_qubits_and_refused_on_used_ones():
+    rng = RNG(1)
+    amplitudes = rng.normal(size=4) + 1j * rng.normal(size=4)
+    circuit = QuantumCircuit(3)
+    circuit.h(2)
+    circuit.initialize(amplitudes / np.linalg.norm(amplitudes), [1, 0])
+    circuit.cx(2, 0)
+    np.testing.assert_allclose(state_by_ketgrad(circuit), Statevector(circuit).data, atol=1e-12)
+    circuit.append(lib.StatePreparation([0.6, 0.8j]), [0])  # unitary: may stand anywhere
+    np.testing.assert_allclose(state_by_ketgrad(circuit), Statevector(circuit).data, atol=1e-12)
+    circuit.initialize([0, 1], 2)
+    with pytest.raises(ValueError, match="resets qubit 2 after a gate"):
+        kg.qiskit.from_qiskit(circuit)
+
+
+def test_qubits_of_many_registers_are_numbered_in_the_order_of_the_circuit():
+    first, second = QuantumRegister(2, "a"), QuantumRegister(1, "b")
+    circuit = QuantumCircuit(second, first)
+    circuit.x(first[1])
+    circuit.barrier()
+    circuit.ry(0.7, second[0])
+    circuit.delay(100, first[0])
+    found = kg.qiskit.from_qiskit(circuit).circuit
+    assert found == kg.Circuit([kg.x(2), kg.ry(0.7, 0)], 3)
+
+
+# -- parameters
+
+
+def test_parameters_become_weights_and_inputs_by_the_documented_rule():
+    theta, data = ParameterVector("theta", 11), ParameterVector("data", 3)
+    alpha = Parameter("alpha")
+    circuit = QuantumCircuit(1)
+    for parameter in (theta[10], theta[9], data[2], data[0], alpha):
+        circuit.rx(parameter, 0)
+    found = kg.qiskit.from_qiskit(circuit)
+    assert found.weights == ("alpha", "data[0]", "data[2]", "theta[9]", "theta[10]")  # qiskit's order
+    assert found.inputs == ()
+    for chosen in (data, [data], "data", ["data"]):  # a vector keeps the places of its unused elements
+        found = kg.qiskit.from_qiskit(circuit, inputs=chosen)
+        assert found.weights == ("alpha", "theta[9]", "theta[10]")
+        assert found.inputs == ("data[0]", "data[1]", "data[2]")
+        assert found.circuit.ops[2] == kg.rx(kg.x[2], 0)
+    found = kg.qiskit.from_qiskit(circuit, inputs=[theta[10], "alpha"])
+    assert found.inputs == ("theta[10]", "alpha")
+    assert found.circuit.ops[0] == kg.rx(kg.x[0], 0)
+    for wrong, match in (
+        (["beta"], "'beta' is none"),
+        ([alpha, "alpha"], "'alpha' occurs twice"),
+        ([3], "3 is none"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            kg.qiskit.from_qiskit(circuit, inputs=wrong)
+
+
+POLYNOMIALS = [
+    2 * A * B + 1,
+    (np.pi - A) * (np.pi - B),
+    A**2 / 3,
+    (A + B) ** 2,
+    (A + B) * (A - B) + B * B,
+    A * (B + C) * 2 - A * C,
+    -A,
+    (A + 1) * (A - 1) * B - A * A * B,
+    A.exp().log(),
+    3 * (A - B - 0.1) / 7,
+    A - A + 0.3,
+    1e-9 * A,
+    1e6 * A * B,
+]
+
+
+@pytest.mark.parametrize("expression", POLYNOMIALS, ids=str)
+def test_polynomials_of_degree_two_keep_their_values(expression):
+    circuit = QuantumCircuit(1)
+    circuit.rx(expression, 0)
+    found = kg.qiskit.from_qiskit(circuit, inputs=[p for p in circuit.parameters if p.name == "b"])
+    for seed in range(3):
+        values = dict(zip("abc", RNG(seed).uniform(-3, 3, 3), strict=True))
+        bound = expression.bind({p: values[p.name] for p in expression.parameters}).numeric()
+        ours = (
+            found.circuit.ops[0]
+            .angles[0]
+            .evaluate([values[name] for name in found.weights], [values[name] for name in found.inputs])
+        )
+        assert ours == pytest.approx(bound, rel=1e-13, abs=1e-13)
+
+
+REFUSED = [
+    A.sin(),
+    A * A * B,
+    1 / A,
+    A**0.5,
+    2**A,
+    abs(A),
+    A * B / A,
+    A.arccos() + B,
+    A**3,
+    (A * B) ** 2,
+    A.sign(),
+]
+
+
+@pytest.mark.parametrize("expression", REFUSED, ids=str)
+def test_expressions_that_no_angle_holds_are_refused_by_name(expression):
+    circuit = QuantumCircuit(1)
+    circuit.rz(expression, 0)
+    with pytest.raises(ValueError, match="The angle of 'rz' must be a polynomial of degree 2") as caught:
+        kg.qiskit.from_qiskit(circuit)
+    assert str(expression) in str(caught.value)
+
+
+def test_arccos_of_an_input_is_kept_both_ways():
+    circuit = QuantumCircuit(1)
+    circuit.ry(2 * A.arccos() + 0.5, 0)
+    found = kg.qiskit.from_qiskit(circuit, inputs=[A])
+    (angle,) = found.circuit.ops[0].angles
+    assert angle.evaluate([], [0.3]) == pytest.approx(2 * np.arccos(0.3) + 0.5)
+    back = kg.qiskit.to_qiskit(found.circuit, inputs=found.inputs)
+    assert float(back.assign_parameters([0.3]).data[0].params[0]) == pytest.approx(2 * np.arccos(0.3) + 0.5)
+    with pytest.raises(ValueError, match="polynomial"):
+        kg.qiskit.from_qiskit(circuit)  # of a weight there is no arccos
+
+
+def test_global_phases_may_be_parameters():
+    circuit = asymmetric(2, 1)
+    circuit.global_phase = 2 * A + 0.3
+    inner = QuantumCircuit(1, global_phase=B)
+    circuit.append(inner.to_gate().control(1, annotated=False), [0, 1])
+    bound = circuit.assign_parameters({A: 0.7, B: 0.9})
+    ours = state_by_ketgrad(circuit, {"a": 0.7, "b": 0.9})
+    np.testing.assert_allclose(ours, Statevector(bound).data, atol=1e-12)
+
+
+# -- measurements, and what is no circuit
+
+
+def test_final_measurements_are_listed_with_their_registers():
+    first, second = ClassicalRegister(2, "one"), ClassicalRegister(1, "two")
+    circuit = QuantumCircuit(QuantumRegister(3, "q"), first, second)
+    circuit.h(0)
+    circuit.measure(2, first[1])
+    circuit.barrier()
+    circuit.measure(0, second[0])
+    found = kg.qiskit.from_qiskit(circuit)
+    assert found.measured == (("one", 1, 2), ("two", 0, 0))
+    assert found.circuit == kg.Circuit([kg.h(0)], 3)
+
+
+def _no_circuits():
+    middle = QuantumCircuit(1, 1)
+    middle.measure(0, 0)
+    middle.x(0)
+    yield middle, "acts on qubit 0 after its measurement"
+    again = QuantumCircuit(1)
+    again.h(0)
+    again.reset(0)
+    yield again, "resets qubit 0 after a gate"
+    branch = QuantumCircuit(2, 1)
+    branch.measure(0, 0)
+    with branch.if_test((branch.clbits[0], 1)):
+        branch.x(1)
+    yield branch, "'if_else' is control flow|after its measurement"
+    loop = QuantumCircuit(1)
+    with loop.for_loop(range(3)):
+        loop.x(0)
+    yield loop, "'for_loop' is control flow"
+    inside = QuantumCircuit(1, 1)
+    inside.append(middle.to_instruction(), [0], [0])
+    yield inside, "acts on qubit 0 after its measurement"
+    fraction = QuantumCircuit(1)
+    fraction.append(AnnotatedOperation(lib.XGate(), [PowerModifier(0.5)]), [0])
+    yield fraction, "raised to the power 0.5"
+
+
+@pytest.mark.parametrize(
+    ("circuit", "match"), list(_no_circuits()), ids=lambda v: v if isinstance(v, str) else ""
+)
+def test_what_is_no_circuit_is_refused_by_name(circuit, match):
+    with pytest.raises(ValueError, match=match):
+        kg.qiskit.from_qiskit(circuit)
+
+
+def test_other_objects_are_refused():
+    with pytest.raises(TypeError, match="must be a QuantumCircuit, but is str"):
+        kg.qiskit.from_qiskit("OPENQASM 3.0;")
+    with pytest.raises(TypeError, match=r"must be a kg\.Circuit, but is QuantumCircuit"):
+        kg.qiskit.to_qiskit(QuantumCircuit(1))
+
+
+# -- circuits out
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_circuits_of_all_rows_go_to_qiskit_and_come_back(seed):
+    circuit = random_circuit(4, 25, seed)
+    weights, inputs = RNG(seed).normal(size=3), RNG(seed + 1).normal(size=2)
+    exported = kg.qiskit.to_qiskit(circuit)
+    values = {p: (weights if p.vector.name == "w" else inputs)[p.index] for p in exported.parameters}
+    ours = kg.state(circuit)(weights[: circuit.num_weights], inputs[: circuit.num_inputs])
+    there = Statevector(exported.assign_parameters(values)).data[reversed_index(4)]
+    np.testing.assert_allclose(there, ours, atol=1e-9)
+    back = kg.qiskit.from_qiskit(exported, inputs=[p for p in exported.parameters if p.vector.name == "x"])
+    number = {p.name: value for p, value in values.items()}
+    again = kg.state(back.circuit)([number[n] for n in back.weights], [number[n] for n in back.inputs])
+    np.testing.assert_allclose(again, ours, atol=1e-9)
+
+
+def test_names_and_parameters_may_be_chosen_and_come_back():
+    circuit = kg.Circuit([kg.rx(kg.w[1] * kg.x[0], 0), kg.ry(kg.w[0] + 1, 0)])
+    exported = kg.qiskit.to_qiskit(circuit, weights=["gamma", A], inputs="data")
+    assert sorted(p.name for p in exported.parameters) == ["a", "data[0]", "gamma"]
+    back = kg.qiskit.from_qiskit(exported, inputs="data")
+    assert back.weights == ("a", "gamma")
+    assert str(kg.qiskit.to_qiskit(circuit).data[1].params[0]) == "1 + w[0]"
+    with pytest.raises(ValueError, match=r"`weights` must hold 2 names - the circuit reads w\[0\] to w\[1\]"):
+        kg.qiskit.to_qiskit(circuit, weights=["one"])
+    with pytest.raises(ValueError, match="'b' occurs twice"):
+        kg.qiskit.to_qiskit(circuit, weights=["a", "b"], inputs=["b"])
+
+
+def test_states_go_out_as_numbers_and_are_refused_as_variables():
+    amplitudes = np.array([0.1, 0.7j, -0.5, 0.5]) / np.linalg.norm([0.1, 0.7, 0.5, 0.5])
+    circuit = kg.Circuit([kg.prepare_state(amplitudes, 2, 0), kg.cx(2, 1)])
+    there = Statevector(kg.qiskit.to_qiskit(circuit)).data[reversed_index(3)]
+    np.testing.assert_allclose(there, kg.state(circuit)(), atol=1e-12)
+    with pytest.raises(ValueError, match=r"op 0, .* prepares a state from weights or inputs"):
+        kg.qiskit.to_qiskit(kg.Circuit([kg.prepare_state(kg.x[0:2], 0, normalize=True)]))
+
+
+# -- observables
+
+
+def test_labels_are_read_from_the_right_as_qiskit_writes_them():
+    assert kg.qiskit.from_sparse_pauli_op("ZXI") == kg.Pauli("X1 Z2")
+    assert kg.qiskit.from_sparse_pauli_op(Pauli("-iYZ")) == kg.Pauli("-1j Z0 Y1")
+    assert kg.qiskit.to_sparse_pauli_op(kg.Pauli("0.5 X0 Z1 + 2"), 3) == SparsePauliOp(
+        ["III", "IZX"], [2, 0.5]
+    )
+    assert kg.qiskit.to_sparse_pauli_op(kg.Pauli(0.0)).simplify() == SparsePauliOp("I", 0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_observables_are_the_same_matrix_and_come_back(seed):
+    observable = random_observable(4, 9, seed)
+    operator = kg.qiskit.to_sparse_pauli_op(observable, 4)
+    index = reversed_index(4)
+    np.testing.assert_allclose(operator.to_matrix()[np.ix_(index, index)], observable.matrix(4), atol=1e-12)
+    assert kg.qiskit.from_sparse_pauli_op(operator) == observable
+    sparse = SparseObservable.from_sparse_pauli_op(operator)
+    np.testing.assert_allclose(
+        kg.qiskit.from_sparse_pauli_op(sparse).matrix(4), observable.matrix(4), atol=1e-12
+    )
+
+
+def test_projectors_of_a_sparse_observable_are_expanded():
+    sparse = SparseObservable.from_list([("01+", 0.5), ("-rl", 2.0)])
+    expected = SparsePauliOp.from_sparse_observable(sparse).to_matrix()
+    index = reversed_index(3)
+    ours = kg.qiskit.from_sparse_pauli_op(sparse).matrix(3)
+    np.testing.assert_allclose(ours, expected[np.ix_(index, index)], atol=1e-12)
+
+
+def test_observables_that_cannot_be_read_are_refused():
+    with pytest.raises(TypeError, match="must be a SparsePauliOp"):
+        kg.qiskit.from_sparse_pauli_op(3)
+    with pytest.raises(ValueError, match="must be numbers, but one is"):
+        kg.qiskit.from_sparse_pauli_op(SparsePauliOp(["X"], np.array([A])))
+    with pytest.raises(IndexError, match="`num_qubits` must be at least 3"):
+        kg.qiskit.to_sparse_pauli_op(kg.Pauli("X2"), 2)
+
+
+# -- absence
+
+
+def test_an_absent_qiskit_is_named_with_the_line_that_installs_it():
+    code = (
+        "import sys; sys.modules['qiskit'] = None\n"
+        "import ketgrad as kg\n"
+        "try:\n    kg.qiskit\n"
+        "except ImportError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'ketgrad[qiskit]'" in done.stdout

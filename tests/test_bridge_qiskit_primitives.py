@@ -1,0 +1,515 @@
+"""Qiskit's V2 primitives on ketgrad: they answer as qiskit's own do, and the code of others runs on them unchanged."""
+
+import threading
+
+import numpy as np
+import pytest
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit.circuit import Parameter, ParameterVector
+from qiskit.circuit import library as lib
+from qiskit.primitives import StatevectorEstimator, StatevectorSampler
+from qiskit.quantum_info import Pauli, SparseObservable, SparsePauliOp, Statevector
+from qiskit_algorithms import QAOA, VQE, SamplingVQE
+from qiskit_algorithms.optimizers import COBYLA as AlgorithmsCOBYLA
+from qiskit_algorithms.optimizers import SLSQP
+from qiskit_machine_learning.algorithms import VQC, NeuralNetworkClassifier
+from qiskit_machine_learning.kernels import (
+    FidelityQuantumKernel,
+    FidelityStatevectorKernel,
+    TrainableFidelityQuantumKernel,
+)
+from qiskit_machine_learning.neural_networks import EstimatorQNN, SamplerQNN
+from qiskit_machine_learning.optimizers import COBYLA, L_BFGS_B
+from qiskit_machine_learning.state_fidelities import ComputeUncompute
+
+import ketgrad as kg
+from ketgrad.executors import get
+
+RNG = np.random.default_rng
+A, B, C = Parameter("a"), Parameter("b"), Parameter("c")
+
+
+def asymmetric(num_qubits, seed):
+    """A circuit that prepares a state that tells all qubits apart, phases included."""
+    rng, circuit = RNG(seed), QuantumCircuit(num_qubits)
+    for qubit in range(num_qubits):
+        circuit.u(*rng.uniform(0.2, 1.4, 3), qubit)
+    for qubit in range(num_qubits - 1):
+        circuit.crx(rng.uniform(0.3, 1.2), qubit, qubit + 1)
+    return circuit
+
+
+# -- the estimator
+
+
+def ansatz(num_qubits=3):
+    """A parametrised circuit whose parameters are not in the order of their use."""
+    theta, circuit = ParameterVector("theta", 2 * num_qubits), asymmetric(num_qubits, 2)
+    for qubit in range(num_qubits):
+        circuit.ry(theta[2 * num_qubits - 1 - qubit] + 0.1, qubit)
+        circuit.rx(2 * theta[qubit], qubit)
+    for qubit in range(num_qubits - 1):
+        circuit.cx(qubit, qubit + 1)
+    return circuit
+
+
+H3 = SparsePauliOp(["ZXI", "IYZ", "XII", "III"], [0.5, -0.7, 0.3, 0.2])
+ROWS = RNG(0).uniform(-3, 3, (5, 6))
+SHAPES = [
+    ("ZII", ROWS[0]),
+    (H3, ROWS[0]),
+    (H3, ROWS),
+    ([["XYZ"], [H3], ["IIZ"]], ROWS),
+    ([H3, "ZZZ", "XII", {"IYI": 0.3, "ZII": 1.0}, Pauli("YYY")], ROWS),
+    ([H3, "ZZZ"], ROWS[:1]),
+    (
+        ["XII", "IXI", "IIX"] * 7,
+        RNG(1).uniform(-3, 3, (21, 6)),
+    ),  # far fewer pairs than rows times observables
+    ([[H3, "ZZZ"]], RNG(2).uniform(-3, 3, (4, 3, 1, 6))),
+    (np.empty((0,), dtype=object), ROWS[:1]),
+]
+
+
+@pytest.mark.parametrize(("observables", "values"), SHAPES, ids=range(len(SHAPES)))
+def test_the_estimator_broadcasts_and_answers_as_qiskit_does(observables, values):
+    pub = (ansatz(), observables, values)
+    ours = kg.qiskit.Estimator().run([pub]).result()[0]
+    theirs = StatevectorEstimator().run([pub]).result()[0]
+    assert ours.data.evs.shape == theirs.data.evs.shape == ours.data.stds.shape == ours.data.shape
+    np.testing.assert_allclose(ours.data.evs, theirs.data.evs, atol=1e-12)
+    assert not ours.data.stds.any()
+
+
+def test_projectors_are_observables_too():
+    sparse = SparseObservable("0+r")
+    expanded = SparsePauliOp.from_sparse_observable(sparse)
+    ours = kg.qiskit.Estimator().run([(ansatz(), [sparse], ROWS)]).result()[0].data.evs
+    theirs = StatevectorEstimator().run([(ansatz(), [expanded], ROWS)]).result()[0].data.evs
+    np.testing.assert_allclose(ours, theirs, atol=1e-12)
+
+
+def test_parameter_values_may_be_given_by_name_in_parts():
+    circuit = ansatz()
+    names = [parameter.name for parameter in circuit.parameters]
+    values = {names[1]: ROWS[:, 0], tuple(names[:1] + names[2:]): ROWS[:, 1:]}
+    ours, theirs = (
+        estimator.run([(circuit, "ZZI", values)]).result()[0].data.evs
+        for estimator in (kg.qiskit.Estimator(), StatevectorEstimator())
+    )
+    np.testing.assert_allclose(ours, theirs, atol=1e-12)
+
+
+def test_many_pubs_in_one_job_keep_their_order_and_metadata():
+    plain, other = asymmetric(3, 1), ansatz()
+    other.metadata = {"name": "other"}
+    pubs = [
+        (other, "ZII", ROWS),
+        (plain, H3),
+        (other, "ZII", ROWS[:2]),
+        (other, H3, ROWS[3], 0.1),
+        (plain, "XYZ"),
+    ]
+    ours = kg.qiskit.Estimator(seed=1).run(pubs).result()
+    theirs = StatevectorEstimator(seed=1).run(pubs).result()
+    assert ours.metadata == theirs.metadata == {"version": 2}
+    for k, (mine, wanted) in enumerate(zip(ours, theirs, strict=True)):
+        np.testing.assert_allclose(mine.data.evs, wanted.data.evs, atol=1e-12 if k != 3 else 0.7)
+        assert wanted.metadata.items() <= mine.metadata.items()
+    assert ours[3].metadata["shots"] == 100
+    assert ours[3].data.stds > 0
+
+
+def test_precision_is_the_standard_error_of_a_pauli_word():
+    circuit, exact = ansatz(), kg.qiskit.Estimator()
+    observables = ["XII", "ZZZ"]
+    values = np.repeat(ROWS[:1, None], 400, axis=0)
+    noisy = (
+        kg.qiskit.Estimator(default_precision=0.05, seed=3).run([(circuit, observables, values)]).result()[0]
+    )
+    truth = exact.run([(circuit, observables, values)]).result()[0].data.evs
+    deviation = (noisy.data.evs - truth).std(axis=0)
+    np.testing.assert_allclose(deviation, 0.05 * np.sqrt(1 - truth[0] ** 2), rtol=0.12)
+    np.testing.assert_allclose(noisy.data.stds.mean(axis=0), deviation, rtol=0.12)
+    assert abs((noisy.data.evs - truth).mean()) < 0.01
+    assert noisy.metadata["target_precision"] == 0.05
+    assert noisy.metadata["shots"] == 400
+
+
+def test_sums_are_measured_group_by_group_with_their_standard_error():
+    circuit = ansatz()
+    values = np.repeat(ROWS[:1], 500, axis=0)
+    noisy = kg.qiskit.Estimator(seed=5).run([(circuit, H3, values)], precision=0.1).result()[0].data
+    truth = kg.qiskit.Estimator().run([(circuit, H3, ROWS[0])]).result()[0].data.evs
+    assert abs(noisy.evs.mean() - truth) < 5 * noisy.stds[0] / np.sqrt(500)
+    assert noisy.evs.std() == pytest.approx(noisy.stds.mean(), rel=0.12)
+
+
+def test_a_seed_fixes_the_shots_of_every_run():
+    pub = (ansatz(), ["XII", "ZZZ"], ROWS[:, None], 0.1)
+
+    def values(seed):
+        return kg.qiskit.Estimator(seed=seed).run([pub, pub]).result()[1].data.evs
+
+    np.testing.assert_array_equal(values(7), values(7))
+    assert (values(7) != values(8)).any()
+    assert (values(None) != values(None)).any()
+    moving = kg.qiskit.Estimator(seed=np.random.default_rng(1))
+    first, second = (moving.run([pub]).result()[0].data.evs for _ in range(2))
+    assert (first != second).any()
+
+
+class Counting:
+    """The native executor, counting its calls."""
+
+    name = "counting"
+    abilities = frozenset({"exact", "adjoint"})
+
+    def __init__(self):
+        self.inner, self.runs, self.derivatives = get("native"), [], []
+
+    def run(self, program, weights, inputs, **options):
+        self.runs.append(len(weights))
+        return self.inner.run(program, weights, inputs, **options)
+
+    def vjp(self, program, weights, inputs, cotangent, **options):
+        self.derivatives.append(len(weights))
+        return self.inner.vjp(program, weights, inputs, cotangent, **options)
+
+
+def test_all_parameter_sets_of_a_circuit_are_one_native_call():
+    counting, circuit = Counting(), ansatz()
+    kg.qiskit.Estimator(executor=counting).run([(circuit, [[H3], ["ZZZ"]], ROWS)]).result()
+    assert counting.runs == [5]
+    kg.qiskit.Estimator(executor=counting).run([(circuit, H3, row) for row in ROWS]).result()
+    assert counting.runs == [5, 5]
+    circuit.measure_all()
+    kg.qiskit.Sampler(executor=counting).run([(circuit, ROWS)]).result()
+    assert counting.runs == [5, 5, 5]
+
+
+def test_circuits_are_recognised_by_what_they_hold():
+    from ketgrad.bridges.qiskit_cache import KEPT, Conversions
+
+    convert, circuit = Conversions(), ansatz()
+    first = convert(circuit)
+    assert convert(circuit.copy()) is first
+    nested = QuantumCircuit(3)
+    nested.append(circuit.to_instruction(), [0, 1, 2])
+    assert convert(nested) is convert(nested.copy()) is not first
+    changed = circuit.copy()
+    changed.data[0] = changed.data[0].replace(operation=lib.UGate(0.1, 0.2, 0.3))
+    differs = [changed, circuit.assign_parameters(ROWS[0]), circuit.compose(lib.CXGate(ctrl_state=0), [0, 1])]
+    phase = circuit.copy()
+    phase.global_phase = 0.5
+    for other in [*differs, phase]:
+        assert convert(other).circuit != first.circuit
+    measured = circuit.copy()
+    measured.measure_all()
+    assert convert(measured).measured
+    for k in range(KEPT):
+        convert(QuantumCircuit(1, global_phase=k / 1000))
+    assert convert(circuit) is not first  # the oldest was forgotten
+    custom = [QuantumCircuit(1), QuantumCircuit(1)]
+    for k, one in enumerate(custom):
+        inner = QuantumCircuit(1, name="same")
+        inner.rx(k + 1.0, 0)
+        one.append(inner.to_gate(), [0])
+    assert convert(custom[0]).circuit != convert(custom[1]).circuit
+
+
+def test_a_circuit_may_change_after_run_has_returned():
+    circuit = QuantumCircuit(1)
+    circuit.x(0)
+    estimator = kg.qiskit.Estimator()
+    job = estimator.run([(circuit, "Z")])
+    circuit.x(0)
+    assert job.result()[0].data.evs == -1
+    assert estimator.run([(circuit, "Z")]).result()[0].data.evs == 1
+
+
+def test_an_estimator_serves_many_threads():
+    estimator, circuit, found = kg.qiskit.Estimator(), ansatz(), {}
+
+    def work(k):
+        found[k] = estimator.run([(circuit, H3, ROWS[k])]).result()[0].data.evs
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    expected = estimator.run([(circuit, H3, ROWS)]).result()[0].data.evs
+    np.testing.assert_allclose([float(found[k]) for k in range(5)], expected, atol=1e-14)
+
+
+def test_single_precision_and_other_executors_are_available():
+    pub = (ansatz(), H3, ROWS)
+    exact = kg.qiskit.Estimator(executor="reference", threads=1).run([pub]).result()[0].data.evs
+    single = kg.qiskit.Estimator(dtype=np.complex64).run([pub]).result()[0].data.evs
+    assert single.dtype == np.float64
+    np.testing.assert_allclose(single, exact, atol=1e-5)
+    assert np.abs(single - exact).max() > 1e-12
+
+
+def test_what_the_primitives_cannot_do_is_refused():
+    measured = ansatz()
+    measured.measure_all()
+    cases = [
+        (lambda: kg.qiskit.Estimator().run([(measured, H3, ROWS)]), "measures qubit 0"),
+        (lambda: kg.qiskit.Estimator(default_precision=-1), "`precision` must be a number from 0"),
+        (lambda: kg.qiskit.Estimator().run([], precision=np.inf), "`precision` must be a number from 0"),
+        (lambda: kg.qiskit.Estimator(executor="sampled"), "`executor` must be exact"),
+        (lambda: kg.qiskit.Estimator().run([(ansatz(), H3, ROWS * np.nan)]), r"of 'theta\[0\]'"),
+        (lambda: kg.qiskit.Estimator().run([(ansatz(), H3, ROWS[:, :3])]), "3|6"),
+        (lambda: kg.qiskit.Estimator(seed=-1), "`seed` must not be negative"),
+        (lambda: kg.qiskit.Sampler(default_shots=0), "`shots` must be an integer from 1"),
+        (lambda: kg.qiskit.Sampler().run([measured], shots=0), "`shots` must be an integer from 1"),
+        (lambda: kg.qiskit.EstimatorGradient(executor="sampled"), "adjoint"),
+        (lambda: kg.qiskit.EstimatorGradient().run([ansatz()], [H3], ROWS), "must have one length"),
+        (lambda: kg.qiskit.EstimatorGradient().run([ansatz()], [H3], ROWS[:1], [[A]]), "'a' is none"),
+    ]
+    for action, match in cases:
+        with pytest.raises(ValueError, match=match):
+            action()
+
+
+# -- the sampler
+
+
+def registers():
+    """Two classical registers, written crosswise, with a bit that nothing writes."""
+    one, two = ClassicalRegister(3, "one"), ClassicalRegister(9, "two")
+    circuit = QuantumCircuit(QuantumRegister(3, "q"), one, two)
+    theta = ParameterVector("t", 3)
+    for qubit in range(3):
+        circuit.ry(theta[qubit], qubit)
+    circuit.cx(0, 2)
+    circuit.measure(0, one[2])
+    circuit.measure(2, one[0])
+    circuit.measure(1, two[8])
+    return circuit
+
+
+def test_bits_of_all_registers_are_where_qiskit_puts_them():
+    values = np.array([[np.pi, 0, 0], [0, np.pi, 0], [0, 0, np.pi], [np.pi, np.pi, 0]]).reshape(2, 2, 3)
+    pub = (registers(), values)
+    ours = kg.qiskit.Sampler().run([pub], shots=20).result()[0]
+    theirs = StatevectorSampler().run([pub], shots=20).result()[0]
+    assert ours.metadata == theirs.metadata == {"shots": 20, "circuit_metadata": {}}
+    assert sorted(ours.data) == sorted(theirs.data) == ["one", "two"]
+    for name in ours.data:
+        mine, wanted = ours.data[name], theirs.data[name]
+        assert (mine.shape, mine.num_shots, mine.num_bits) == (
+            wanted.shape,
+            wanted.num_shots,
+            wanted.num_bits,
+        )
+        np.testing.assert_array_equal(mine.array, wanted.array)
+    np.testing.assert_array_equal(ours.join_data().array, theirs.join_data().array)
+
+
+def test_frequencies_are_those_of_the_state():
+    circuit = asymmetric(3, 4)
+    chances = Statevector(circuit).probabilities()
+    circuit.measure_all()
+    counts = kg.qiskit.Sampler(seed=2).run([circuit], shots=40000).result()[0].data.meas.get_int_counts()
+    found = np.array([counts.get(k, 0) for k in range(8)]) / 40000
+    assert (np.abs(found - chances) < 5 * np.sqrt(chances * (1 - chances) / 40000) + 1e-9).all()
+
+
+def test_a_seed_fixes_the_bits_and_pubs_are_independent():
+    circuit = asymmetric(3, 4)
+    circuit.measure_all()
+
+    def bits(seed, k):
+        return (
+            kg.qiskit.Sampler(seed=seed)
+            .run([circuit, (circuit, None, 50)], shots=50)
+            .result()[k]
+            .data.meas.array
+        )
+
+    np.testing.assert_array_equal(bits(3, 0), bits(3, 0))
+    assert (bits(3, 0) != bits(3, 1)).any()
+    assert (bits(3, 0) != bits(4, 0)).any()
+    assert (bits(None, 0) != bits(None, 0)).any()
+
+
+def test_a_circuit_without_bits_gives_an_empty_result_and_a_warning():
+    with pytest.warns(UserWarning, match="no classical register"):
+        result = kg.qiskit.Sampler().run([asymmetric(2, 1)]).result()[0]
+    assert not list(result.data)
+    unmeasured = QuantumCircuit(1, 2)
+    unmeasured.x(0)
+    assert kg.qiskit.Sampler().run([unmeasured], shots=5).result()[0].data.c.get_counts() == {"00": 5}
+
+
+# -- gradients, and the code of others
+
+
+def test_the_gradient_is_the_derivative_by_each_parameter():
+    circuit, step = ansatz(), 1e-6
+    job = kg.qiskit.EstimatorGradient().run(
+        [circuit] * 3,
+        [H3, H3, SparsePauliOp("ZZZ")],
+        ROWS[:3],
+        [None, list(circuit.parameters)[4:1:-1], None],
+    )
+    estimator = StatevectorEstimator()
+    gradients = job.result().gradients
+    assert [len(g) for g in gradients] == [6, 3, 6]
+    for k, (observable, columns) in enumerate(((H3, range(6)), (H3, (4, 3, 2)), ("ZZZ", range(6)))):
+        shifted = ROWS[k] + step * np.eye(6)[list(columns)][:, None] * np.array([1, -1])[:, None]
+        values = estimator.run([(circuit, observable, shifted)]).result()[0].data.evs
+        np.testing.assert_allclose(gradients[k], (values[:, 0] - values[:, 1]) / (2 * step), atol=1e-8)
+
+
+def test_the_gradient_takes_one_native_call_for_a_circuit_and_an_observable():
+    counting, circuit = Counting(), ansatz()
+    kg.qiskit.EstimatorGradient(executor=counting).run([circuit] * 5, [H3] * 5, ROWS).result()
+    assert (counting.runs, counting.derivatives) == ([], [5])
+
+
+def test_parameters_that_drop_out_of_a_circuit_are_accepted():
+    circuit = QuantumCircuit(1)
+    circuit.ry(A, 0)
+    circuit.rz(B - B + 0.1, 0)
+    circuit.rx(C * B, 0)
+    circuit.data.pop()
+    circuit.rz(0 * C + A, 0)
+    values = RNG(0).uniform(-1, 1, (2, circuit.num_parameters))
+    ours = kg.qiskit.Estimator().run([(circuit, "X", values)]).result()[0].data.evs
+    np.testing.assert_allclose(
+        ours, StatevectorEstimator().run([(circuit, "X", values)]).result()[0].data.evs
+    )
+    assert (
+        len(kg.qiskit.EstimatorGradient().run([circuit], [SparsePauliOp("X")], values[:1]).result().gradients)
+        == 1
+    )
+
+
+# -- qiskit-machine-learning and qiskit-algorithms
+
+
+def network_parts():
+    """A feature map and an ansatz, composed."""
+    feature_map, ansatz = lib.zz_feature_map(2), lib.real_amplitudes(2, reps=1)
+    circuit = feature_map.compose(ansatz)
+    return circuit, feature_map.parameters, ansatz.parameters
+
+
+def test_an_estimator_network_has_the_values_and_derivatives_of_qiskit():
+    circuit, inputs, weights = network_parts()
+    x, w = RNG(0).uniform(-1, 1, (6, 2)), RNG(1).uniform(-1, 1, 4)
+    found = []
+    for arguments in (
+        {"estimator": StatevectorEstimator()},
+        {"estimator": kg.qiskit.Estimator()},
+        {"estimator": kg.qiskit.Estimator(), "gradient": kg.qiskit.EstimatorGradient()},
+    ):
+        network = EstimatorQNN(
+            circuit=circuit,
+            input_params=inputs,
+            weight_params=weights,
+            input_gradients=True,
+            observables=[SparsePauliOp("ZI"), SparsePauliOp("XY")],
+            default_precision=0.0,
+            **arguments,
+        )
+        found.append((network.forward(x, w), *network.backward(x, w)))
+    for ours in found[1:]:
+        for mine, wanted in zip(ours, found[0], strict=True):
+            np.testing.assert_allclose(mine, wanted, atol=1e-9)
+
+
+def test_a_classifier_learns_with_the_adjoint_gradient():
+    circuit, inputs, weights = network_parts()
+    counting = Counting()
+    network = EstimatorQNN(
+        circuit=circuit,
+        input_params=inputs,
+        weight_params=weights,
+        default_precision=0.0,
+        estimator=kg.qiskit.Estimator(executor=counting),
+        gradient=kg.qiskit.EstimatorGradient(executor=counting),
+    )
+    x = RNG(0).uniform(-1, 1, (16, 2))
+    y = np.sign(network.forward(x, np.array([0.4, -1.0, 0.7, 0.2])).ravel())
+    start = np.array([0.0, -0.6, 0.4, 0.0])
+    model = NeuralNetworkClassifier(network, optimizer=L_BFGS_B(maxiter=30), initial_point=start).fit(x, y)
+    assert model.score(x, y) >= 0.9
+    assert set(counting.derivatives) == {16}
+
+
+def test_a_sampler_network_has_the_values_of_qiskit():
+    circuit, inputs, weights = network_parts()
+    x, w = RNG(0).uniform(-1, 1, (3, 2)), RNG(1).uniform(-1, 1, 4)
+    bound = [circuit.assign_parameters(dict(zip([*inputs, *weights], [*row, *w], strict=True))) for row in x]
+    chances = np.array([Statevector(one).probabilities() for one in bound])
+    sampler = kg.qiskit.Sampler(default_shots=20000, seed=1)
+    network = SamplerQNN(circuit=circuit, input_params=inputs, weight_params=weights, sampler=sampler)
+    np.testing.assert_allclose(network.forward(x, w), chances, atol=0.02)
+    by_weights = network.backward(x, w)[1]
+    assert by_weights is not None and by_weights.shape == (3, 4, 4)
+
+
+def test_a_variational_classifier_and_fidelity_kernels_run_unchanged():
+    circuit, inputs, weights = network_parts()
+    feature_map, ansatz = lib.zz_feature_map(2), lib.real_amplitudes(2, reps=1)
+    x = RNG(0).uniform(-1, 1, (6, 2))
+    labels = np.eye(2)[(x[:, 0] > 0).astype(int)]
+    model = VQC(
+        feature_map=feature_map,
+        ansatz=ansatz,
+        optimizer=COBYLA(maxiter=6),
+        sampler=kg.qiskit.Sampler(seed=2),
+    )
+    assert model.fit(x, labels).predict(x).shape == (6, 2)
+    fidelity = ComputeUncompute(kg.qiskit.Sampler(seed=1, default_shots=5000))
+    kernel = FidelityQuantumKernel(feature_map=feature_map, fidelity=fidelity).evaluate(x)
+    np.testing.assert_allclose(
+        kernel, FidelityStatevectorKernel(feature_map=feature_map).evaluate(x), atol=0.05
+    )
+    trainable = TrainableFidelityQuantumKernel(
+        feature_map=circuit, training_parameters=weights, fidelity=fidelity
+    )
+    trainable.assign_training_parameters([0.3, 0.1, -0.4, 0.8])
+    bound = [
+        Statevector(
+            circuit.assign_parameters(
+                dict(zip([*inputs, *weights], [*row, 0.3, 0.1, -0.4, 0.8], strict=True))
+            )
+        )
+        for row in x
+    ]
+    overlaps = [[abs(a.inner(b)) ** 2 for b in bound] for a in bound]
+    np.testing.assert_allclose(trainable.evaluate(x), overlaps, atol=0.05)
+
+
+def test_the_eigensolvers_of_qiskit_algorithms_run_unchanged():
+    operator = SparsePauliOp(["ZZ", "XI", "IX"], [1, 0.5, 0.5])
+    lowest = np.linalg.eigvalsh(operator.to_matrix())[0]
+    for gradient in (None, kg.qiskit.EstimatorGradient()):
+        solver = VQE(
+            kg.qiskit.Estimator(),
+            lib.real_amplitudes(2, reps=1),
+            SLSQP(maxiter=60),
+            gradient=gradient,
+            initial_point=[0.3, -0.4, 0.5, 0.2],
+        )
+        result = solver.compute_minimum_eigenvalue(operator, aux_operators=[SparsePauliOp("ZZ")])
+        assert result.eigenvalue == pytest.approx(lowest, abs=1e-5)
+        assert result.aux_operators_evaluated[0][0] == pytest.approx(-np.sqrt(0.5), abs=1e-2)
+    ring = SparsePauliOp(["ZZI", "IZZ", "ZIZ"], [1.0, 1.0, 1.0])
+    for solver in (
+        QAOA(kg.qiskit.Sampler(seed=1), AlgorithmsCOBYLA(maxiter=20), reps=2, initial_point=[0.5] * 4),
+        SamplingVQE(
+            kg.qiskit.Sampler(seed=1),
+            lib.real_amplitudes(3),
+            AlgorithmsCOBYLA(maxiter=14),
+            initial_point=[0.5] * 12,
+        ),
+    ):
+        result = solver.compute_minimum_eigenvalue(ring)
+        assert result.best_measurement["value"] == -1
