@@ -18,6 +18,7 @@
 
 #include "buffer.hpp"
 #include "blocked.hpp"
+#include "choice.hpp"
 #include "engine.hpp"
 #include "python_call.hpp"
 
@@ -32,8 +33,7 @@ using Real2 = nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using AnyArray = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 
 constexpr int default_block_bits = 13;    // 128 KiB of amplitudes: psi and lambda of a block fit into the L2 cache
-constexpr int whole_bits = 15;            // up to here a state is one block
-constexpr int least_blocked_qubits = 18;  // measured: below, one state over the lanes is faster, with gradients above all
+constexpr int least_blocked_qubits = 12;  // smaller states stay in the cache whatever is done with them
 
 struct NativeProgram {
     Schedule schedule;
@@ -43,6 +43,7 @@ struct NativeProgram {
     mutable std::unique_ptr<Lowered> spread[2];
     mutable BlockedPlan blocked;  // made when it is first needed
     mutable std::once_flag once_blocked;
+    mutable double cost_blocks = 0;
     int block_bits = 0;  // other than 0: blocks of that size wherever they are possible, for tests
 };
 
@@ -192,17 +193,18 @@ const Lowered& lowered_for(const NativeProgram& self, std::int64_t batch) {
     return *self.spread[which];
 }
 
-/// A few large states go through the cache block by block.
+/// A few large states go through the cache block by block, where that is expected to be faster.
 template <class Real>
 bool uses_blocks(const NativeProgram& self, std::int64_t batch) {
     const bool forced = self.block_bits;
     if (!self.schedule.passes.blocks) return false;
     if (!forced && (self.schedule.program.num_qubits < least_blocked_qubits || !spreads<Real>(self, batch))) return false;
     std::call_once(self.once_blocked, [&] {
-        self.blocked = forced ? plan_blocked(self.schedule.program, self.block_bits, 0)
-                              : plan_blocked(self.schedule.program, default_block_bits, whole_bits);
+        const int bits = forced ? self.block_bits : default_block_bits;
+        self.blocked = plan_blocked(self.schedule.program, bits);
+        self.cost_blocks = cost_in_blocks(self.blocked);
     });
-    return true;
+    return forced || self.cost_blocks < cost_in_lanes(self.schedule, self.batched, sizeof(Real));
 }
 
 template <class Real>
@@ -310,7 +312,19 @@ nb::dict describe(const NativeProgram& self, std::int64_t batch) {
     result["lanes"] = lanes;
     result["spread"] = spread;
     result["blocked"] = uses_blocks<double>(self, batch);
+    result["cost_lanes"] = cost_in_lanes(self.schedule, self.batched, 8);
+    result["cost_blocks"] = self.cost_blocks;
     result["blocked_passes"] = self.blocked.passes.size();
+    std::size_t turns = 0, diagonals = 0, matrices = 0;
+    for (const Pass& pass : self.blocked.passes)
+        for (const Layer& layer : pass.layers) {
+            turns += layer.kind == LayerKind::rotations ? layer.entries.size() : 0;
+            diagonals += layer.kind == LayerKind::diagonal;
+            matrices += layer.kind == LayerKind::matrix;
+        }
+    result["blocked_turns"] = turns;
+    result["blocked_tables"] = diagonals;
+    result["blocked_matrices"] = matrices;
     result["instructions"] = self.schedule.program.instructions.size();
     result["absorbed"] = self.schedule.absorbed;
     result["pruned"] = self.schedule.pruned;

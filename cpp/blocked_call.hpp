@@ -15,7 +15,6 @@ namespace ketgrad::blocked {
 using u64 = std::uint64_t;
 using Complex = std::complex<double>;
 constexpr std::int64_t most_parts = 256;   // parallel parts; a constant, so that sums never depend on the threads
-constexpr std::size_t most_tabulated = 3;  // masks across the edge of a chunk for which all tables are made beforehand
 constexpr double growth_limit = 0x1p60;    // states are rescaled before the postponed scales exceed this
 
 struct Stopped {};

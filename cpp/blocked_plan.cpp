@@ -185,13 +185,13 @@ Pass take_pass(const std::vector<PauliOp>& ops, std::vector<int>& rest, int num_
 
 }  // namespace
 
-BlockedPlan plan_blocked(Program program, int block_bits, int whole_bits) {
+BlockedPlan plan_blocked(Program program, int block_bits) {
     BlockedPlan plan;
     plan.program = std::move(program);
     lower_to_words(plan);
     plan.pruned = prune(plan.ops, plan.program);
     const int num_bits = plan.program.num_qubits;
-    const bool whole = num_bits <= whole_bits || num_bits <= block_bits;
+    const bool whole = num_bits <= block_bits;
     if (!whole) narrow(plan.ops, block_bits - run_bits);
     std::vector<int> rest(plan.ops.size());
     for (std::size_t i = 0; i < rest.size(); ++i) rest[i] = int(i);

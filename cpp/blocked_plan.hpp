@@ -8,6 +8,8 @@
 
 namespace ketgrad {
 
+inline constexpr std::size_t most_tabulated = 3;  // masks across the edge of a chunk for which all tables are made beforehand
+
 /// exp(-i t/2 i^power X^x Z^z) with t = scale * angle(instruction) + constant, or a CNOT, or a matrix
 /// whose targets are the bits of x, and targets and controls those of z.
 struct PauliOp {
@@ -69,7 +71,7 @@ std::uint64_t spread(std::size_t index, const std::vector<int>& targets);
 /// Fills plan.ops and plan.matrices from plan.program.
 void lower_to_words(BlockedPlan& plan);
 
-/// `block_bits` bits of a block; programs of at most `whole_bits` qubits are one block that is never moved.
-BlockedPlan plan_blocked(Program program, int block_bits, int whole_bits);
+/// `block_bits` bits of a block; smaller programs are one block.
+BlockedPlan plan_blocked(Program program, int block_bits);
 
 }  // namespace ketgrad

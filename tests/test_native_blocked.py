@@ -61,11 +61,17 @@ def check(program, seed, tolerance=1e-11, real=np.float64, **options):
     assert core.plan(1)["blocked"]
     expected = get("reference").vjp(program, *arrays)
     for result, wanted in zip(core.vjp(*arrays, 1), expected, strict=True):
-        np.testing.assert_allclose(result, wanted, rtol=0, atol=tolerance * (1 + np.abs(wanted).max(initial=0)))
+        np.testing.assert_allclose(
+            result, wanted, rtol=0, atol=tolerance * (1 + np.abs(wanted).max(initial=0))
+        )
     np.testing.assert_allclose(core.run(*arrays[:2], 1), expected[0], rtol=0, atol=tolerance)
 
 
-LANES, BLOCK, ABOVE = (11, 10), (6, 5, 4), (0, 1, 2)  # qubits of 12; the lowest index bits belong to the last ones
+LANES, BLOCK, ABOVE = (
+    (11, 10),
+    (6, 5, 4),
+    (0, 1, 2),
+)  # qubits of 12; the lowest index bits belong to the last ones
 PLACES = {
     "one in the lanes": (LANES[:1], ()),
     "two in the lanes": (LANES, ()),
@@ -83,10 +89,12 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("real, tolerance", [(np.float64, 1e-11), (np.float32, 2e-4)], ids=["double", "single"])
+@pytest.mark.parametrize(
+    "real, tolerance", [(np.float64, 1e-11), (np.float32, 2e-4)], ids=["double", "single"]
+)
 @pytest.mark.parametrize("instruction_set", load_core().instruction_sets())
 def test_matrices_anywhere_equal_the_reference(instruction_set, real, tolerance):
-    """Between rotations by more than a quarter turn, whose Pauli operators the matrix must see, and CNOTs on its qubits."""
+    """Between rotations by more than a quarter turn, whose Pauli operators the matrix must see, and CNOTs."""
     n = 12
     for seed, (targets, controls) in enumerate(PLACES.values()):
         rng = np.random.default_rng(seed)
@@ -95,7 +103,8 @@ def test_matrices_anywhere_equal_the_reference(instruction_set, real, tolerance)
         matrix = kg.unitary(random_unitary(rng, 2 ** len(targets)), *targets)
         gate = matrix.control(*controls) if controls else matrix
         program = compile(
-            kg.Circuit([*turns, gate, *ring, gate, *turns], n), Expect((kg.Pauli("X0 Y5 Z11"), kg.Pauli("Y10")))
+            kg.Circuit([*turns, gate, *ring, gate, *turns], n),
+            Expect((kg.Pauli("X0 Y5 Z11"), kg.Pauli("Y10"))),
         )
         for block_bits in (7, 20):
             check(program, seed, tolerance, real, instruction_set=instruction_set, block_bits=block_bits)
@@ -171,7 +180,28 @@ def test_deep_circuits_keep_their_norm():
 
 
 def test_the_plan_tells_which_engine_runs():
-    large = kg.expectation(kg.ansatz.hardware_efficient(20, 2), [kg.Pauli("Z0")])
-    small = kg.expectation(kg.ansatz.hardware_efficient(4, 2), [kg.Pauli("Z0")])
-    assert "in blocks of the cache: passes over the state:" in large.executor.engine(large.program)
-    assert "absorbed" in small.executor.engine(small.program)
+    def engine(circuit):
+        f = kg.expectation(circuit, [kg.Pauli("Z0")])
+        return f.executor.engine(f.program)
+
+    matrix = random_unitary(np.random.default_rng(0), 4)
+    matrices = [kg.ry(kg.w[0], 1), *(kg.unitary(matrix, q, (q + 1) % 14) for q in range(14))]
+    assert "absorbed" in engine(kg.ansatz.hardware_efficient(4, 2))
+    assert "one sample alone" not in engine(kg.ansatz.hardware_efficient(16, 2))
+    assert "; one sample alone: one sample at a time in blocks" in engine(kg.Circuit(matrices, 14))
+    assert "in blocks of the cache: passes over the state:" in engine(kg.ansatz.hardware_efficient(20, 9))
+
+
+def test_the_choice_of_the_engine_counts_what_is_left_after_pruning():
+    """Of 18 qubits, two layers reach <Z0> through a small light cone: lanes. A word on all of them: blocks."""
+    n = 18
+    ops = []
+    for layer in range(6):
+        ops += [kg.rot(kg.w[q], kg.w[q + 1], kg.w[q + 2], q) for q in range(n)]
+        ops += [kg.cz(q, q + 1) for q in range(layer % 2, n - 1, 2)]
+    for word, circuit, in_blocks in (
+        (" ".join(f"X{q}" for q in range(n)), ops, True),
+        ("Z0", ops[: 2 * n + n // 2], False),
+    ):
+        facts = native(compile(kg.Circuit(circuit, n), Expect((kg.Pauli(word),)))).plan(1)
+        assert facts["blocked"] == in_blocks == (facts["cost_blocks"] < facts["cost_lanes"])

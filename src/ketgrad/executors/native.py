@@ -100,18 +100,17 @@ class Native:
         return load_core().draw(np.ascontiguousarray(chances), np.ascontiguousarray(uniforms))
 
     def engine(self, program: Program) -> str:
-        """What the core made of the program, in one line."""
-        facts = self.facts(program)
-        if facts["blocked"]:  # the counts below are those of the other engine
-            return (
-                f"{self.name}, {facts['instruction_set']}, one sample at a time in blocks of the cache: "
-                f"passes over the state: {facts['blocked_passes']}"
-            )
-        spread = "one sample at a time" if facts["spread"] else f"{facts['lanes']} samples per register"
+        """What the core made of the program, in one line: for many samples, and for one where that goes another way."""
+        many, one = self.facts(program), self.facts(program, 1)
+        if many["blocked"]:
+            return f"{self.name}, {many['instruction_set']}, {_in_blocks(many)}"
+        layout = "one sample at a time" if many["spread"] else f"{many['lanes']} samples per register"
+        alone = f"; one sample alone: {_in_blocks(one)}" if one["blocked"] else ""
         return (
-            f"{self.name}, {facts['instruction_set']}, {spread}; of {facts['instructions']} instructions "
-            f"{facts['absorbed']} absorbed, {facts['pruned']} dropped, {facts['product']} in the product state; "
-            f"{facts['tables']} phase tables, {facts['rotation_passes']} passes of rotations, {facts['dense']} matrices"
+            f"{self.name}, {many['instruction_set']}, {layout}; of {many['instructions']} instructions "
+            f"{many['absorbed']} absorbed, {many['pruned']} dropped, {many['product']} in the product state; "
+            f"{many['tables']} phase tables, {many['rotation_passes']} passes of rotations, {many['dense']} matrices"
+            f"{alone}"
         )
 
     def facts(self, program: Program, batch: int = 64) -> dict[str, Any]:
@@ -124,6 +123,13 @@ class Native:
         if core is None:
             core = program.cache[key] = _compile(program, self.instruction_set)
         return core
+
+
+def _in_blocks(facts: dict[str, Any]) -> str:
+    return (
+        "one sample at a time in blocks of the cache: passes over the state: "
+        f"{facts['blocked_passes']}, with {facts['blocked_turns']} rotations, {facts['blocked_tables']} phase tables, {facts['blocked_matrices']} matrices"
+    )
 
 
 @dataclass(frozen=True, slots=True)
