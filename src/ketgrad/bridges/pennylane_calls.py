@@ -117,13 +117,7 @@ def _vjps(
         first, rest = _pull(part, function, given, full)
         dweights[: len(first)] += first
         dinputs[..., : rest.shape[-1]] += rest
-    return [
-        tuple(
-            _parameter_vjp(plan, given, tape, t, number, dweights, dinputs, full)
-            for number in tape.trainable_params
-        )
-        for t, tape in enumerate(tapes)
-    ]
+    return [_by_parameter(plan, given, tape, t, (dweights, dinputs), full) for t, tape in enumerate(tapes)]
 
 
 def _pull(
@@ -138,10 +132,7 @@ def _pull(
     blank = np.zeros((given.tapes, given.batch, function.num_outputs), kind)
     values = values_of(function, given) if needs_values else blank
     cotangent = part.pull(cotangents, values)
-    if inputs is None:
-        cotangent = cotangent.sum(axis=(0, 1))
-    else:
-        cotangent = cotangent.reshape(-1, function.num_outputs)
+    cotangent = cotangent.sum(axis=(0, 1)) if inputs is None else cotangent.reshape(-1, function.num_outputs)
     _, dweights, dinputs = function.vjp(weights, inputs, np.ascontiguousarray(cotangent))
     return dweights, dinputs.reshape(given.tapes, given.batch, -1) if inputs is not None else np.zeros(
         (1, 1, 0)
@@ -150,46 +141,47 @@ def _pull(
 
 def _numbers(plan: Plan, tape: QuantumScript) -> list[int]:
     """The numbers of the plan that the trainable parameters of a tape are."""
-    positions = _positions(plan, tape)
-    return [positions[k] for k in tape.trainable_params if k < len(positions) and positions[k] >= 0]
+    known = plan.parameters
+    return [known[k] for k in tape.trainable_params if k < len(known) and known[k] >= 0]
 
 
-def _positions(plan: Plan, tape: QuantumScript) -> list[int]:
-    """For each parameter of the operators of a tape its number in the plan, or -1 for what is no slot."""
-    found: list[int] = []
-    for op, numbers in zip(tape.operations, (step[1] for step in plan.steps), strict=True):
-        found += numbers if len(numbers) == len(op.data) else [-1] * len(op.data)
-    return found
-
-
-def _parameter_vjp(
+def _by_parameter(
     plan: Plan,
     given: Rows,
     tape: QuantumScript,
     t: int,
-    parameter: int,
-    dweights: np.ndarray,
-    dinputs: np.ndarray,
+    slopes: tuple[np.ndarray, np.ndarray],
     cotangents: dict[int, np.ndarray],
+) -> tuple[Any, ...]:
+    """The derivatives by the trainable parameters of tape t, in their shapes; slopes: by weights and by inputs."""
+    dweights, dinputs = slopes
+    ours = np.where(given.shared, np.cumsum(given.shared), np.cumsum(~given.shared)) - 1
+    shared, starts, ranks = given.shared.tolist(), plan.starts.tolist(), ours.tolist()
+    summed = dinputs[t].sum(axis=0)
+    found: list[Any] = []
+    for parameter in tape.trainable_params:
+        number = plan.parameters[parameter] if parameter < len(plan.parameters) else -1
+        if number < 0:
+            found.append(_no_slot(plan, given, tape, t, parameter, cotangents))
+            continue
+        first, last = starts[number], starts[number + 1]
+        rank = ranks[first]
+        column = rank if last == first + 1 and not plan.vectors[number] else slice(rank, rank + last - first)
+        if shared[first]:
+            found.append(dweights[column])
+        else:
+            found.append(dinputs[t][:, column] if plan.batched[number] else summed[column])
+    return tuple(found)
+
+
+def _no_slot(
+    plan: Plan, given: Rows, tape: QuantumScript, t: int, parameter: int, cotangents: dict[int, np.ndarray]
 ) -> np.ndarray:
-    """The derivative by one parameter of tape t, in its shape."""
-    positions = _positions(plan, tape)
-    if parameter >= len(positions):
-        m, slope = coefficient_slopes(plan, given, tape, parameter - len(positions))
-        return np.tensordot(np.real(cotangents[m][t]), slope[t], axes=1)
-    number = positions[parameter]
-    if number < 0:
+    """The derivative by a parameter of an observable, or of an operator that is a constant here."""
+    if parameter < len(plan.parameters):
         return _no_slope(tape, parameter)
-    columns, several = plan.columns(number), bool(plan.batched[number])
-    vector = isinstance(tape.par_info[parameter]["op"], qml.StatePrep)
-    if given.shared[columns.start]:
-        rank = np.cumsum(given.shared) - 1
-        found = dweights[rank[columns]]
-    else:
-        rank = np.cumsum(~given.shared) - 1
-        found = dinputs[t][:, rank[columns]]
-        found = found if several else found.sum(axis=0)
-    return found if vector else found[..., 0]
+    m, slope = coefficient_slopes(plan, given, tape, parameter - len(plan.parameters))
+    return np.tensordot(np.real(cotangents[m][t]), slope[t], axes=1)
 
 
 def _no_slope(tape: QuantumScript, parameter: int) -> np.ndarray:
@@ -315,11 +307,10 @@ def _slopes(
     slopes: Sequence[np.ndarray],
 ) -> dict[int, np.ndarray]:
     """The derivatives (batch, ...) of the measurements of a part by one parameter."""
-    positions = _positions(plan, tape)
-    if parameter >= len(positions):
-        owner, found = coefficient_slopes(plan, given, tape, parameter - len(positions))
+    if parameter >= len(plan.parameters):
+        owner, found = coefficient_slopes(plan, given, tape, parameter - len(plan.parameters))
         return {m: found[t] if m == owner else np.zeros(len(values)) for m in part.read(values)}
-    number = positions[parameter]
+    number = plan.parameters[parameter]
     if number < 0:
         zero = _no_slope(tape, parameter)
         return {m: np.zeros((*result.shape, *zero.shape)) for m, result in part.read(values).items()}
@@ -329,7 +320,7 @@ def _slopes(
     first = int(np.cumsum(given.shared if ours else ~given.shared)[columns.start]) - 1
     width = columns.stop - columns.start
     made = [part.push(table[..., first + k], values) for k in range(width)]
-    if not isinstance(tape.par_info[parameter]["op"], qml.StatePrep):
+    if not plan.vectors[number]:
         return made[0]
     return {m: np.stack([one[m] for one in made], axis=-1) for m in made[0]}
 

@@ -20,7 +20,6 @@ from pennylane.devices.preprocess import (
 from pennylane.devices.qubit.sampling import measure_with_samples
 from pennylane.exceptions import DeviceError
 from pennylane.operation import Operator
-from pennylane.ops import MidMeasure
 from pennylane.tape import QuantumScript
 from pennylane.transforms import broadcast_expand, defer_measurements
 from pennylane.transforms.core import CompilePipeline, transform
@@ -72,9 +71,7 @@ def _prepares(op: Operator) -> bool:
 @transform
 def split_constants(tape: QuantumScript) -> tuple[Tapes, Callable[..., Any]]:
     """One tape for each sample where a matrix or a complex state differs from sample to sample."""
-    if tape.batch_size is not None and any(
-        _is_constant(op) for op in tape.operations if op.batch_size is not None
-    ):
+    if any(op.name not in ROWS and op.batch_size is not None and _is_constant(op) for op in tape.operations):
         return broadcast_expand(tape)
     return (tape,), _first
 

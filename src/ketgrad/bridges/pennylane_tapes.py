@@ -148,18 +148,21 @@ class Rows(NamedTuple):
 class Plan:
     """What is known of all tapes with one key.
 
-    steps: the operators, and the positions of their numbers. starts: the first slot of each number; its width is 1,
-    or the length of a vector of amplitudes. batched: whether a number comes for every sample.
+    steps: the operators, and the positions of their numbers. starts: the first slot of each number. vectors: whether
+    a number is a vector of amplitudes. batched: whether a number comes for every sample. parameters: for each
+    parameter of the operators its number, or -1 for what is no slot.
     """
 
     place: Mapping[Any, int]
     steps: tuple[tuple[Operator, tuple[int, ...]], ...]
     starts: np.ndarray
+    vectors: tuple[bool, ...]
     batched: np.ndarray
+    parameters: tuple[int, ...]
     parts: tuple[Part, ...]
     measurements: tuple[MeasurementProcess, ...]  # on wires 0, 1, ... of the register
     options: Options
-    splits: OrderedDict[bytes, tuple[Function, ...]] = field(default_factory=OrderedDict)
+    splits: dict[bytes, tuple[Function, ...]] = field(default_factory=dict)
 
     @property
     def is_batched(self) -> bool:
@@ -193,18 +196,31 @@ class Plan:
 def make_plan(tape: QuantumScript, reading: Reading, options: Options) -> Plan:
     """The plan of a tape, and of all that are alike."""
     place = {wire: k for k, wire in enumerate(_register(tape))}
-    steps, count, widths, batched = [], 0, [], []
+    steps, count, widths, vectors, batched, parameters = [], 0, [], [], [], []
     for op in tape.operations:
         found = len(_read_numbers(op))
-        steps.append((op, tuple(range(count, count + found))))
+        numbers = tuple(range(count, count + found))
+        steps.append((op, numbers))
+        parameters += numbers or [-1] * len(op.data)
         count += found
         vector = isinstance(op, qml.StatePrep)
+        vectors += [vector] * found
         widths += [2 ** len(op.wires) if vector else 1] * found
         batched += [np.ndim(number) > vector for number in reading.numbers[count - found : count]]
     starts = np.concatenate([[0], np.cumsum(widths, dtype=np.int64)]).astype(np.int64)
     mapped = tuple(process.map_wires(dict(place)) for process in tape.measurements)
     parts = (Amplitudes(-1),) if tape.shots else arrange(tape.measurements, place)
-    return Plan(place, tuple(steps), starts, np.array(batched, bool), parts, mapped, options)
+    return Plan(
+        place,
+        tuple(steps),
+        starts,
+        tuple(vectors),
+        np.array(batched, bool),
+        tuple(parameters),
+        parts,
+        mapped,
+        options,
+    )
 
 
 def _register(tape: QuantumScript) -> Sequence[Any]:
