@@ -29,6 +29,8 @@ except ModuleNotFoundError as error:
 
 from ketgrad.bridges.torch_nodes import Values, call
 
+__all__ = ["Layer", "apply"]
+
 START = 0.1  # standard deviation of the first weights: near the identity, where gradients are not flat
 REAL = (torch.float32, torch.float64)
 
@@ -61,29 +63,30 @@ def apply(
         return _outside_of_graphs(function, weights, inputs)
     if not isinstance(function, Function) or isinstance(function.question, Samples):
         _refuse_function(function)
-    if weights is None or inputs is None:
-        weights, inputs = _with_empty(function, weights, inputs)
-    kind = weights.dtype if isinstance(weights, torch.Tensor) else None
+    w, x = (
+        (weights, inputs)
+        if weights is not None and inputs is not None
+        else _with_empty(function, weights, inputs)
+    )
+    kind = getattr(w, "dtype", None)
     if (
-        not isinstance(inputs, torch.Tensor)
-        or inputs.dtype is not kind
+        not (isinstance(w, torch.Tensor) and isinstance(x, torch.Tensor) and w.is_cpu and x.is_cpu)
+        or x.dtype is not kind
         or kind not in REAL
-        or not weights.is_cpu
-        or not inputs.is_cpu
         or (function.dtype is COMPLEX64 and kind is not torch.float32)
     ):
-        _refuse_tensors(function, weights, inputs)
-    return call(Values, function, weights, inputs)
+        _refuse_tensors(function, w, x)
+    return call(Values, function, w, x)
 
 
 # Where torch.compile comes by, it stops before the call and goes on behind it.
-_outside_of_graphs = torch.compiler.disable(apply)
+_outside_of_graphs: Any = torch.compiler.disable(apply)
 
 
 class Layer(torch.nn.Module):
     """A circuit as a module: trained weights inside, inputs (..., num_inputs) to outputs (..., num_outputs).
 
-    function: made by `kg.expectation`, `kg.probabilities` or `kg.state`. initialiser: fills the weights in place, as
+    function: made by `kg.expectation`, `kg.probabilities` or `kg.state`. initializer: fills the weights in place, as
     `torch.nn.init.uniform_` does; or their values, shape (num_weights,); None draws from a normal distribution of
     standard deviation 0.1. seed: of that draw; None draws from PyTorch's generator. device, dtype: of the
     weights, as for every module; dtype None is PyTorch's default, float32.
@@ -104,7 +107,7 @@ class Layer(torch.nn.Module):
         self,
         function: Function,
         *,
-        initialiser: Callable[[torch.Tensor], Any] | Any = None,
+        initializer: Callable[[torch.Tensor], Any] | Any = None,
         seed: int | None = None,
         device: Any = None,
         dtype: torch.dtype | None = None,
@@ -119,7 +122,7 @@ class Layer(torch.nn.Module):
                 f"`dtype` must be {wanted} - the function computes in {function.dtype} - but is {kind}."
             )
         self.function = function
-        self.initialiser = initialiser
+        self.initializer = initializer
         self.seed = seed
         self.weights = torch.nn.Parameter(torch.empty(function.num_weights, device=device, dtype=kind))
         self.reset_parameters()
@@ -134,15 +137,15 @@ class Layer(torch.nn.Module):
 
     def _fill(self) -> None:
         with torch.no_grad():
-            if self.initialiser is None:
+            if self.initializer is None:
                 self.weights.normal_(0.0, START)
-            elif callable(self.initialiser):
-                self.initialiser(self.weights)
+            elif callable(self.initializer):
+                self.initializer(self.weights)
             else:
-                values = torch.as_tensor(self.initialiser, dtype=self.weights.dtype)
+                values = torch.as_tensor(self.initializer, dtype=self.weights.dtype)
                 if values.shape != self.weights.shape:
                     raise KetgradValueError(
-                        f"`initialiser` must have shape {tuple(self.weights.shape)} - one value for each weight - "
+                        f"`initializer` must have shape {tuple(self.weights.shape)} - one value for each weight - "
                         f"but has shape {tuple(values.shape)}."
                     )
                 self.weights.copy_(values)

@@ -34,7 +34,8 @@ def call(node: Any, *arguments: Any) -> Any:
         return node.apply(*arguments)
     if not torch.is_grad_enabled() and forward_ad._current_level < 0:
         return node.forward(*arguments)
-    return super(Node, node).apply(*unwrap_dead_wrappers(arguments))  # as `apply` itself ends
+    base: Any = super(Node, node)
+    return base.apply(*unwrap_dead_wrappers(arguments))  # as `apply` itself ends
 
 
 class Values(Node):
