@@ -3,6 +3,7 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
 #include <chrono>
@@ -21,6 +22,7 @@
 #include "choice.hpp"
 #include "engine.hpp"
 #include "python_call.hpp"
+#include "tangent.hpp"
 
 namespace nb = nanobind;
 
@@ -297,6 +299,10 @@ nb::object vjp(const NativeProgram& self, const Real2& weights, const Real2& inp
     return vjp_as<double>(self, weights, inputs, cotangent, threads, slope);
 }
 
+std::unique_ptr<TangentProgram> second(const NativeProgram& self) {
+    return make_tangent_program(self.schedule.program, self.schedule.passes, self.instruction_set);
+}
+
 /// Sizes of what one thread holds for one group of lanes, in bytes, and which way a batch would go.
 nb::dict describe(const NativeProgram& self, std::int64_t batch) {
     const bool spread = spreads<double>(self, batch);
@@ -362,6 +368,7 @@ std::vector<std::string> instruction_sets() {
 
 namespace ketgrad {
 void bind_array_functions(nb::module_& m);
+void bind_second(nb::module_& m);
 }
 
 NB_MODULE(_native, m) {
@@ -369,6 +376,7 @@ NB_MODULE(_native, m) {
     using namespace nb::literals;
     nb::set_leak_warnings(false);
     m.doc() = "The compiled core: Program objects that are built from flat arrays and run on batches.";
+    bind_second(m);
     nb::class_<NativeProgram>(m, "Program")
         .def("__init__", construct, "num_qubits"_a, "num_weights"_a, "num_inputs"_a, "kind"_a, "x"_a, "z"_a, "controls"_a,
              "term_start"_a, "term_coefficient"_a, "term_a"_a, "term_b"_a, "target_start"_a, "targets"_a, "data_start"_a,
@@ -381,6 +389,7 @@ NB_MODULE(_native, m) {
              "slope"_a.noconvert() = nb::none(),
              "(values, dweights, dinputs) for the cotangent, or for cotangent + slope * values (a squared loss in one call).")
         .def("bytes_needed", bytes_needed, "batch"_a, "threads"_a, "backward"_a, "Bytes of states that a call holds.")
+        .def("second", second, "The program compiled for derivatives along a direction.")
         .def("plan", describe, "batch"_a = 1, "What the core made of the program, for a batch of that size.");
     bind_array_functions(m);
     m.def("instruction_sets", instruction_sets, "The instruction sets that this machine can run, best first.");

@@ -35,7 +35,7 @@ class Native:
     """
 
     name: str = "native"
-    abilities: frozenset[str] = frozenset({"exact", "adjoint"})
+    abilities: frozenset[str] = frozenset({"exact", "adjoint", "second"})
     instruction_set: str = ""
 
     def run(self, program: Program, weights: np.ndarray, inputs: np.ndarray, *, dtype: Any = np.complex128,
@@ -79,6 +79,49 @@ class Native:
             return core.program.vjp(weights, inputs, cotangent, workers)
         return core.program.vjp(weights, inputs, cotangent, workers, np.ascontiguousarray(slope, kind))
 
+    def jvp(
+        self,
+        program: Program,
+        weights: np.ndarray,
+        inputs: np.ndarray,
+        weights_direction: np.ndarray | None,
+        inputs_direction: np.ndarray | None,
+        *,
+        dtype: Any = np.complex128,
+        threads: int | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Values and their derivatives along the directions, in the shapes of `weights` and `inputs`; None for zero."""
+        weights, inputs = _as_real(weights, dtype), _as_real(inputs, dtype)
+        moves = [None if d is None else _as_real(d, dtype) for d in (weights_direction, inputs_direction)]
+        workers = default_threads() if threads is None else threads
+        core = self._second(program, max(len(weights), len(inputs)), workers, backward=False)
+        return core.jvp(weights, inputs, *moves, workers)
+
+    def hvp(
+        self,
+        program: Program,
+        weights: np.ndarray,
+        inputs: np.ndarray,
+        cotangent: np.ndarray,
+        weights_direction: np.ndarray | None,
+        inputs_direction: np.ndarray | None,
+        cotangent_direction: np.ndarray | None = None,
+        *,
+        dtype: Any = np.complex128,
+        threads: int | None = None,
+    ) -> tuple[np.ndarray, ...]:
+        """(values, tangents, dweights, dinputs, hweights, hinputs): `vjp` and its derivative along the directions.
+
+        One forward and one backward pass of states with their tangents; memory does not grow with the depth.
+        """
+        weights, inputs = _as_real(weights, dtype), _as_real(inputs, dtype)
+        moves = [None if d is None else _as_real(d, dtype) for d in (weights_direction, inputs_direction)]
+        kind = dtype if self._core(program).is_state else weights.dtype
+        change = None if cotangent_direction is None else np.ascontiguousarray(cotangent_direction, kind)
+        workers = default_threads() if threads is None else threads
+        core = self._second(program, len(cotangent), workers, backward=True)
+        return core.hvp(weights, inputs, np.ascontiguousarray(cotangent, kind), *moves, change, workers)
+
     def gram(
         self, states: np.ndarray, others: np.ndarray | None = None, threads: int | None = None
     ) -> np.ndarray:
@@ -116,6 +159,19 @@ class Native:
     def facts(self, program: Program, batch: int = 64) -> dict[str, Any]:
         """What each pass of the core did to the program, its layout for a batch of that size, and its memory."""
         return self._core(program).program.plan(batch)
+
+    def _second(self, program: Program, batch: int, threads: int, backward: bool) -> Any:
+        """The program compiled for states with tangents, once the memory that they need is known to be there."""
+        key, core = ("native second", self.instruction_set), self._core(program)
+        found = program.cache.get(key)
+        if found is None:
+            found = program.cache[key] = core.program.second()
+        reserve(
+            found.bytes_needed(batch, threads, backward) + 2 * batch * core.row_bytes,
+            f"the tangents of {batch} samples on {program.num_qubits} qubits",
+            "Use fewer qubits, fewer threads or a smaller batch.",
+        )
+        return found
 
     def _core(self, program: Program) -> _Core:
         key = ("native", self.instruction_set)
