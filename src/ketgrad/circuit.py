@@ -225,6 +225,18 @@ class Circuit:
         """What a notebook shows: the picture, or the text form of a circuit of more than 1000 ops."""
         return self.draw("svg") if len(self.ops) <= 1000 else None
 
+    @staticmethod
+    def from_qasm(text: str | bytes, *, max_operations: int = 10**7) -> Circuit:
+        """The circuit that a text in OpenQASM 2 or 3 describes; see `ketgrad.from_qasm`, which is the same function.
+
+        >>> import ketgrad as kg
+        >>> kg.Circuit.from_qasm('OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; h q[0]; cx q[0], q[1];')
+        Circuit([h(0), x(1).control(0)], num_qubits=2)
+        """
+        from ketgrad import qasm
+
+        return qasm.from_qasm(text, max_operations=max_operations)
+
     def to_qasm(self) -> str:
         """The circuit as OpenQASM 3."""
         from ketgrad import qasm
