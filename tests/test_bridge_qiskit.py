@@ -376,6 +376,19 @@ def test_what_is_no_circuit_is_refused_by_name(circuit, match):
         kg.qiskit.from_qiskit(circuit)
 
 
+def test_definitions_are_followed_to_a_depth_of_a_hundred():
+    inner = QuantumCircuit(1)
+    inner.rx(0.3, 0)
+    for depth in range(120):
+        outer = QuantumCircuit(1)
+        outer.append(inner.to_gate(label=f"nested {depth}"), [0])
+        inner = outer
+        if depth == 90:
+            assert kg.qiskit.from_qiskit(inner).circuit == kg.Circuit([kg.rx(0.3, 0)])
+    with pytest.raises(ValueError, match="nested more than 100 deep"):
+        kg.qiskit.from_qiskit(inner)
+
+
 def test_other_objects_are_refused():
     with pytest.raises(TypeError, match="must be a QuantumCircuit, but is str"):
         kg.qiskit.from_qiskit("OPENQASM 3.0;")

@@ -7,6 +7,7 @@ from qiskit.circuit import library as lib
 from qiskit.quantum_info import Operator, SparsePauliOp, random_clifford, random_unitary
 
 import ketgrad as kg
+from ketgrad import qasm
 
 RNG = np.random.default_rng
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:qiskit")
@@ -150,3 +151,21 @@ def test_a_circuit_is_read_by_its_class_with_the_limit_on_its_operations():
     assert kg.Circuit.from_qasm(text) == kg.from_qasm(text) == kg.Circuit([kg.h(0), kg.h(1), kg.h(2)])
     with pytest.raises(ValueError, match="more than 2 operations"):
         kg.Circuit.from_qasm(text, max_operations=2)
+
+
+def test_S5_S9_a_file_is_read_alone_and_up_to_its_limit(tmp_path):
+    large = tmp_path / "large.qasm"
+    with large.open("wb") as stream:
+        stream.truncate(2**30)  # a gigabyte without a line end; no byte of it is stored
+    with pytest.raises(ValueError, match="a text may have 67,108,864 bytes at most"):
+        qasm.read(large)
+    (tmp_path / "secret").write_text("top secret")
+    (tmp_path / "stdgates.inc").symlink_to(tmp_path / "secret")
+    program = tmp_path / "program.qasm"
+    program.write_text('OPENQASM 3.0; include "stdgates.inc"; qubit q; h q;')
+    assert qasm.read(program) == kg.Circuit(
+        [kg.h(0)]
+    )  # the library is built in, whatever lies beside the program
+    program.write_text('OPENQASM 3.0;\ninclude "program.qasm";')
+    with pytest.raises(ValueError, match=r"program\.qasm:2:9: only"):
+        qasm.read(program)

@@ -28,6 +28,11 @@ class Imported(NamedTuple):
 
     weights[i] and inputs[j] are the names of the symbols that are w[i] and x[j]; qubits[k] is qubit k.
     measured: (key, qubits) for each final measurement.
+
+    >>> import cirq
+    >>> a, b = cirq.NamedQubit.range(2, prefix="q")
+    >>> kg.cirq.from_cirq(cirq.Circuit(cirq.H(b), cirq.measure(b, a, key="m"))).measured
+    (('m', (1, 0)),)
     """
 
     circuit: Circuit

@@ -42,6 +42,12 @@ class Imported(NamedTuple):
 
     weights[i] and inputs[j] are the names of the parameters that are w[i] and x[j].
     measured: (classical register, index in it, qubit) for each final measurement; a bit without a register is ("", k).
+
+    >>> from qiskit import QuantumCircuit
+    >>> qc = QuantumCircuit(2)
+    >>> _ = qc.h(1), qc.measure_all()
+    >>> kg.qiskit.from_qiskit(qc).measured
+    (('meas', 0, 0), ('meas', 1, 1))
     """
 
     circuit: Circuit
