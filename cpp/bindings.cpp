@@ -346,14 +346,16 @@ nb::dict describe(const NativeProgram& self, std::int64_t batch) {
     return result;
 }
 
-/// Bytes of states that a call in double precision holds at a time.
-std::uint64_t bytes_needed(const NativeProgram& self, std::int64_t batch, int threads, bool backward) {
-    if (uses_blocks<double>(self, batch)) return bytes_blocked(self.blocked, 8, backward);
-    const bool spread = spreads<double>(self, batch);
-    const int lanes = lanes_of<double>(self), lane_bits = spread ? std::countr_zero(unsigned(lanes)) : 0;
-    const std::int64_t groups = spread ? batch : (batch + lanes - 1) / lanes;
-    return bytes_per_group(self.schedule, lane_bits, lanes, 8, backward) *
-           std::uint64_t(std::max<std::int64_t>(1, std::min<std::int64_t>(threads, groups)));
+/// Bytes that a call allocates beside the values that it returns.
+template <class Real>
+std::uint64_t bytes_as(const NativeProgram& self, std::int64_t batch, int threads, bool backward) {
+    const CallSize size{batch, threads, lanes_of<Real>(self), int(sizeof(Real)), backward};
+    if (uses_blocks<Real>(self, batch)) return bytes_in_blocks(self.blocked, size);
+    return bytes_in_lanes(self.schedule, lowered_for<Real>(self, batch), size);
+}
+
+std::uint64_t bytes_needed(const NativeProgram& self, std::int64_t batch, int threads, bool backward, bool single) {
+    return single ? bytes_as<float>(self, batch, threads, backward) : bytes_as<double>(self, batch, threads, backward);
 }
 
 std::vector<std::string> instruction_sets() {
@@ -388,7 +390,8 @@ NB_MODULE(_native, m) {
         .def("vjp", vjp, "weights"_a.noconvert(), "inputs"_a.noconvert(), "cotangent"_a.noconvert(), "threads"_a,
              "slope"_a.noconvert() = nb::none(),
              "(values, dweights, dinputs) for the cotangent, or for cotangent + slope * values (a squared loss in one call).")
-        .def("bytes_needed", bytes_needed, "batch"_a, "threads"_a, "backward"_a, "Bytes of states that a call holds.")
+        .def("bytes_needed", bytes_needed, "batch"_a, "threads"_a, "backward"_a, "single"_a = false,
+             "Bytes that a call allocates beside the values that it returns.")
         .def("second", second, "The program compiled for derivatives along a direction.")
         .def("plan", describe, "batch"_a = 1, "What the core made of the program, for a batch of that size.");
     bind_array_functions(m);

@@ -205,8 +205,22 @@ bool execute_blocked(const BlockedPlan& plan, const BlockedKernels<Real>& kernel
     return true;
 }
 
-std::uint64_t bytes_blocked(const BlockedPlan& plan, int real_size, bool backward) {
-    return (std::uint64_t(2) << plan.program.num_qubits) * std::uint64_t(real_size) * (backward ? 2 : 1);
+std::uint64_t bytes_in_blocks(const BlockedPlan& plan, const CallSize& size) {
+    const Program& program = plan.program;
+    using u64 = std::uint64_t;
+    const u64 amplitudes = u64(1) << program.num_qubits, real = size.real_size, states = size.backward ? 2 : 1;
+    u64 block = 0, matrices = 0, words = 0;
+    for (const Pass& pass : plan.passes) block = std::max(block, states * 2 * real << pass.bits.size());
+    for (const ConstantMatrix& matrix : plan.matrices)
+        matrices = std::max<u64>(matrices, matrix.data.size() * 2 * real + (8 * size.lanes * real << matrix.targets.size()));
+    for (const auto& observable : program.observables) words += observable.size();
+    u64 total = states * 2 * amplitudes * real + u64(std::max(size.threads, 1)) * (block + matrices);
+    total += words * (size.real_size == 8 ? sizeof(WordTurn<double>) : sizeof(WordTurn<float>));
+    total += program.question == Question::probabilities ? sizeof(double) << program.measured.size() : 0;
+    for (const Instruction& instruction : program.instructions)  // amplitudes, their places, their derivatives
+        if (instruction.kind == InstructionKind::state_preparation) total += instruction.data.size() * (size.backward ? 40 : 24);
+    if (size.backward) total += std::min<u64>(blocked::most_parts, amplitudes) * plan.ops.size() * sizeof(double);
+    return total;
 }
 
 template bool execute_blocked<double>(const BlockedPlan&, const BlockedKernels<double>&, const Arrays<double>&,

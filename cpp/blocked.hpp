@@ -3,6 +3,7 @@
 #include "engine.hpp"
 #include "blocked_kernels.hpp"
 #include "blocked_plan.hpp"
+#include "memory.hpp"
 
 namespace ketgrad {
 
@@ -11,7 +12,6 @@ template <class Real>
 bool execute_blocked(const BlockedPlan& plan, const BlockedKernels<Real>& kernels, const Arrays<Real>& arrays,
                     int threads, Interrupt& interrupt);
 
-/// Bytes of states: psi, and lambda when `backward`.
-std::uint64_t bytes_blocked(const BlockedPlan& plan, int real_size, bool backward);
+std::uint64_t bytes_in_blocks(const BlockedPlan& plan, const CallSize& size);
 
 }  // namespace ketgrad

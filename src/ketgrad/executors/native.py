@@ -48,7 +48,7 @@ class Native:
         core = self._core(program)
         weights, inputs = _as_real(weights, dtype), _as_real(inputs, dtype)
         workers = default_threads() if threads is None else threads
-        core.check_memory(program, max(len(weights), len(inputs)), workers, backward=False)
+        core.check_memory(program, max(len(weights), len(inputs)), workers, weights.itemsize, backward=False)
         return core.program.run(weights, inputs, workers)
 
     def vjp(
@@ -74,7 +74,7 @@ class Native:
         if (cotangent.dtype is not kind and cotangent.dtype != kind) or not cotangent.flags.c_contiguous:
             cotangent = np.ascontiguousarray(cotangent, kind)
         workers = default_threads() if threads is None else threads
-        core.check_memory(program, len(cotangent), workers, backward=True)
+        core.check_memory(program, len(cotangent), workers, weights.itemsize, backward=True)
         if slope is None:
             return core.program.vjp(weights, inputs, cotangent, workers)
         return core.program.vjp(weights, inputs, cotangent, workers, np.ascontiguousarray(slope, kind))
@@ -184,7 +184,8 @@ class Native:
 def _in_blocks(facts: dict[str, Any]) -> str:
     return (
         "one sample at a time in blocks of the cache: passes over the state: "
-        f"{facts['blocked_passes']}, with {facts['blocked_turns']} rotations, {facts['blocked_tables']} phase tables, {facts['blocked_matrices']} matrices"
+        f"{facts['blocked_passes']}, with {facts['blocked_turns']} rotations, {facts['blocked_tables']} phase tables, "
+        f"{facts['blocked_matrices']} matrices"
     )
 
 
@@ -197,13 +198,16 @@ class _Core:
     state_bytes: int  # one state
     row_bytes: int  # the values of one sample
 
-    def check_memory(self, program: Program, batch: int, threads: int, backward: bool) -> None:
+    def check_memory(
+        self, program: Program, batch: int, threads: int, itemsize: int, backward: bool
+    ) -> None:
         # A group of lanes holds 8 states at most (AVX-512); up to three per lane: psi, lambda, scratch.
         copies = 3 if backward else 2
         if copies * 8 * self.state_bytes * threads + batch * self.row_bytes <= FREE_BELOW:
             return
+        values = batch * self.row_bytes * itemsize // 8
         reserve(
-            self.program.bytes_needed(batch, threads, backward) + batch * self.row_bytes,
+            self.program.bytes_needed(batch, threads, backward, single=itemsize == 4) + values,
             f"the native run of {batch} samples on {program.num_qubits} qubits",
             "Use fewer qubits, fewer threads or a smaller batch.",
         )
