@@ -347,6 +347,10 @@ def _no_circuits():
     middle.measure(0, 0)
     middle.x(0)
     yield middle, "acts on qubit 0 after its measurement"
+    twice = QuantumCircuit(2, 1)
+    twice.measure([0, 1], [0, 0])  # the bit holds qubit 1, but qubit 0 was measured all the same
+    twice.h(0)
+    yield twice, "acts on qubit 0 after its measurement"
     again = QuantumCircuit(1)
     again.h(0)
     again.reset(0)

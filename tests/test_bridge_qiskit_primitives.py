@@ -257,8 +257,12 @@ def test_what_the_primitives_cannot_do_is_refused():
     measured.measure_all()
     cases = [
         (lambda: kg.qiskit.Estimator().run([(measured, H3, ROWS)]), "measures qubit 0"),
-        (lambda: kg.qiskit.Estimator(default_precision=-1), "`precision` must be a number from 0"),
-        (lambda: kg.qiskit.Estimator().run([], precision=np.inf), "`precision` must be a number from 0"),
+        (
+            lambda: kg.qiskit.Estimator(default_precision=-1),
+            "`precision` must be 0, for exact values, or at least",
+        ),
+        (lambda: kg.qiskit.Estimator().run([(ansatz(), H3, ROWS, 1e-9)]), "at least 1e-07"),
+        (lambda: kg.qiskit.Estimator().run([], precision=np.inf), "`precision` must be 0"),
         (lambda: kg.qiskit.Estimator(executor="sampled"), "`executor` must be exact"),
         (lambda: kg.qiskit.Estimator().run([(ansatz(), H3, ROWS * np.nan)]), r"of 'theta\[0\]'"),
         (lambda: kg.qiskit.Estimator().run([(ansatz(), H3, ROWS[:, :3])]), "3|6"),
@@ -340,6 +344,9 @@ def test_a_circuit_without_bits_gives_an_empty_result_and_a_warning():
     with pytest.warns(UserWarning, match="no classical register"):
         result = kg.qiskit.Sampler().run([asymmetric(2, 1)]).result()[0]
     assert not list(result.data)
+    circuit = registers()
+    none = kg.qiskit.Sampler().run([(circuit, np.zeros((0, 3)))], shots=5).result()[0].data
+    assert none.one.array.shape == (0, 5, 1)
     unmeasured = QuantumCircuit(1, 2)
     unmeasured.x(0)
     assert kg.qiskit.Sampler().run([unmeasured], shots=5).result()[0].data.c.get_counts() == {"00": 5}

@@ -38,6 +38,7 @@ from ketgrad.program import Program
 from ketgrad.questions import shot_count
 from ketgrad.streams import Seed, check_seed
 
+FINEST = 1e-7  # the smallest precision above 0
 WASTE = 4  # values computed in one call may be this many times those asked for
 
 
@@ -163,11 +164,11 @@ class _Task(NamedTuple):
     @property
     def shots(self) -> int | None:
         """The shots that give a Pauli word this precision; None for exact values."""
-        return None if self.precision == 0 else shot_count(math.ceil(1 / self.precision**2))
+        return None if self.precision == 0 else math.ceil(1 / self.precision**2)
 
 
 def _task(pub: EstimatorPub, circuit: Circuit) -> _Task:
-    rows = parameter_rows(pub)
+    rows, precision = parameter_rows(pub), _precision(pub.precision)
     numbers: dict[PauliSum, int] = {}
     sum_of = np.zeros(pub.observables.shape, dtype=np.intp)
     for index, terms in np.ndenumerate(np.asarray(pub.observables)):
@@ -175,7 +176,7 @@ def _task(pub: EstimatorPub, circuit: Circuit) -> _Task:
         sum_of[index] = numbers.setdefault(observable, len(numbers))
     row_of = np.arange(len(rows)).reshape(pub.parameter_values.shape)
     row_of, sum_of = np.broadcast_arrays(row_of, sum_of)
-    return _Task(circuit, tuple(numbers), rows, row_of, sum_of, pub.precision, pub.circuit.metadata)
+    return _Task(circuit, tuple(numbers), rows, row_of, sum_of, precision, pub.circuit.metadata)
 
 
 def parameter_rows(pub: Any) -> np.ndarray:
@@ -306,9 +307,11 @@ class Sampler(BaseSamplerV2):
         real = np.float32 if function.dtype == np.complex64 else np.float64
         weights = np.ascontiguousarray(rows[:, : function.num_weights], real)
         none, rng = np.zeros((1, 0), real), np.random.Generator(np.random.Philox(seed))
-        outcomes = function.executor.run(
-            function.program, weights, none, dtype=function.dtype, threads=self.threads, rng=rng
-        )
+        outcomes = np.zeros((0, pub.shots), dtype=np.uint64)
+        if len(rows):
+            outcomes = function.executor.run(
+                function.program, weights, none, dtype=function.dtype, threads=self.threads, rng=rng
+            )
         num_qubits, read = found.circuit.num_qubits, {(name, k): qubit for name, k, qubit in found.measured}
         bits = {
             name: _bit_array(outcomes, [read.get((name, k)) for k in range(size)], num_qubits, pub)
@@ -352,8 +355,11 @@ def _child(root: np.random.SeedSequence, number: int) -> np.random.SeedSequence:
 def _precision(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         raise KetgradTypeError(f"`precision` must be a number from 0, but is {value!r}.")
-    if not 0 <= value < math.inf:
-        raise KetgradValueError(f"`precision` must be a number from 0, but is {value}.")
+    if not (value == 0 or FINEST <= value < math.inf):
+        raise KetgradValueError(
+            f"`precision` must be 0, for exact values, or at least {FINEST:g} - it takes 1 / precision**2 shots - but "
+            f"is {value}."
+        )
     return float(value)
 
 

@@ -210,6 +210,7 @@ class _Reader:
     clbits: tuple[Clbit, ...]
     used: set[int] = field(default_factory=set)
     measured: dict[int, int] = field(default_factory=dict)  # classical bit -> qubit
+    gone: set[int] = field(default_factory=set)  # qubits measured, also those whose bit was written again
 
     def sequence(
         self,
@@ -228,7 +229,7 @@ class _Reader:
             if isinstance(operation, Measure):
                 self._measure(places[0], bit[instruction.clbits[0]], alone)
                 continue
-            late = set(places).intersection(self.measured.values())
+            late = self.gone.intersection(places)
             if late and not isinstance(operation, Barrier | Delay):
                 raise KetgradValueError(
                     f"The instruction '{operation.name}' acts on qubit {min(late)} after its measurement - a circuit "
@@ -293,6 +294,7 @@ class _Reader:
                 "A measurement cannot stand in an instruction that is controlled or inverted."
             )
         self.measured[bit] = qubit
+        self.gone.add(qubit)
 
     def _reset(self, qubit: int, alone: bool) -> list[Op]:
         if not alone or qubit in self.used:
