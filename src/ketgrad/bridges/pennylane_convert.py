@@ -160,8 +160,8 @@ class _Roles:
         value = np.asarray(qml.math.unwrap([number])[0])
         if value.dtype.kind not in "iuf" or value.ndim > 1:
             raise KetgradTypeError(
-                f"the parameters of {name} must be real numbers, arrays over samples or angles such as kg.w[0], but one "
-                f"is {number!r}."
+                f"the parameters of {name} must be real numbers, arrays over samples or angles such as kg.w[0], "
+                f"but one is {number!r}."
             )
         if self.symbolic and value.ndim == 0:
             return as_angle(float(value))

@@ -17,16 +17,18 @@ from pennylane.devices.preprocess import (
     validate_device_wires,
     validate_measurements,
 )
-from pennylane.devices.qubit.sampling import measure_with_samples
 from pennylane.exceptions import DeviceError
 from pennylane.operation import Operator
+from pennylane.ops import MidMeasure
+from pennylane.ops.op_math import Conditional
 from pennylane.tape import QuantumScript
-from pennylane.transforms import broadcast_expand, defer_measurements
+from pennylane.transforms import broadcast_expand, defer_measurements, dynamic_one_shot
 from pennylane.transforms.core import CompilePipeline, transform
 
 from ketgrad.bridges.pennylane_calls import jacobians, results, states, vjps
 from ketgrad.bridges.pennylane_gates import ROWS, SEQUENCES, runs
 from ketgrad.bridges.pennylane_readout import Options, differentiable, from_state
+from ketgrad.bridges.pennylane_shots import has_mid_measurements, measured, one_by_one
 from ketgrad.bridges.pennylane_tapes import Plans, real_amplitudes
 from ketgrad.questions import complex_type, thread_count
 
@@ -47,16 +49,20 @@ def run_natively(tape: QuantumScript, wires: Any = None) -> tuple[Tapes, Callabl
     """Decompose what does not run as it is, and split a broadcast over matrices or complex states into its samples."""
     first = tape.operations[0] if tape.operations else None
     keeps_state = isinstance(first, qml.StatePrep | qml.BasisState) and _prepares(first)
-    if any(not runs(op) for op in tape.operations[keeps_state:]):
+    if not all(map(_runs_or_measures, tape.operations[keeps_state:])):
         (tape,), _ = decompose(
             tape,
-            stopping_condition=runs,
+            stopping_condition=_runs_or_measures,
             device_wires=wires,
             target_gates=GATE_SET,
             skip_initial_state_prep=keeps_state,
             name=NAME,
         )
     return (tape,), _first
+
+
+def _runs_or_measures(op: Operator) -> bool:
+    return runs(op) or isinstance(op, MidMeasure | Conditional)
 
 
 def _prepares(op: Operator) -> bool:
@@ -204,18 +210,27 @@ class QubitDevice(Device):
         if config.device_options:
             raise DeviceError(f"{NAME} has no device options, but was given {sorted(config.device_options)}.")
         ours = config.gradient_method in OURS
-        jitted = config.interface == qml.math.Interface.JAX_JIT
-        products = config.use_device_jacobian_product
-        if config.interface != qml.math.Interface.AUTO and not products:
-            # Under jit, Jacobians keep vmap and forward mode, products keep broadcasts in one piece.
-            products = ours and (not jitted or (circuit is not None and circuit.batch_size is not None))
+        interface, products = config.interface, config.use_device_jacobian_product
+        with_jax = interface in (qml.math.Interface.JAX, qml.math.Interface.JAX_JIT)
+        if interface != qml.math.Interface.AUTO and not products:
+            # With jax, Jacobians keep vmap and forward mode, and products keep broadcasts in one piece.
+            products = ours and (not with_jax or (circuit is not None and circuit.batch_size is not None))
+            if ours and not products and with_jax:
+                interface = qml.math.Interface.JAX_JIT  # a callback that vmap can repeat
+        jitted = interface == qml.math.Interface.JAX_JIT
         mcm = config.mcm_config
-        if mcm.mcm_method not in (None, "deferred"):
+        method = mcm.mcm_method or ("one-shot" if circuit is not None and circuit.shots else "deferred")
+        if method not in ("deferred", "one-shot") or (method, mcm.postselect_mode) == (
+            "one-shot",
+            "fill-shots",
+        ):
             raise DeviceError(
-                f"{NAME} runs mid-circuit measurements with mcm_method='deferred', but {mcm.mcm_method!r} was given."
+                f"{NAME} runs mid-circuit measurements with mcm_method 'deferred', or 'one-shot' without "
+                f"postselect_mode='fill-shots', but {method!r} with {mcm.postselect_mode!r} was given."
             )
         return replace(
             config,
+            interface=interface,
             gradient_method="adjoint" if ours else config.gradient_method,
             use_device_gradient=ours if config.use_device_gradient is None else config.use_device_gradient,
             use_device_jacobian_product=products,
@@ -224,7 +239,7 @@ class QubitDevice(Device):
             else config.grad_on_execution,
             # This device reads tensors itself, faster than tapes are copied. With jax-jit only products allow it.
             convert_to_numpy=not products if jitted else config.derivative_order > 1,
-            mcm_config=replace(mcm, mcm_method="deferred"),
+            mcm_config=replace(mcm, mcm_method=method),
         )
 
     def preprocess_transforms(self, execution_config: ExecutionConfig | None = None) -> CompilePipeline:
@@ -232,10 +247,14 @@ class QubitDevice(Device):
         config = execution_config or ExecutionConfig()
         pipeline = CompilePipeline()
         pipeline.add_transform(validate_measurements, _analytic, _sampled, name=NAME)
-        pipeline.add_transform(defer_measurements, allow_postselect=False)
+        single = config.mcm_config.mcm_method == "one-shot"
+        if not single:
+            pipeline.add_transform(defer_measurements, allow_postselect=False)
         pipeline.add_transform(run_natively, wires=self.wires)
-        pipeline.add_transform(device_resolve_dynamic_wires, wires=self.wires, allow_resets=False)
+        pipeline.add_transform(device_resolve_dynamic_wires, wires=self.wires, allow_resets=single)
         pipeline.add_transform(validate_device_wires, self.wires, name=NAME)
+        if single:
+            pipeline.add_transform(dynamic_one_shot, postselect_mode=config.mcm_config.postselect_mode)
         pipeline.add_transform(split_constants)
         if config.gradient_method in OURS:
             pipeline.add_transform(no_sampling, name=f"the derivatives of {NAME}")
@@ -248,27 +267,29 @@ class QubitDevice(Device):
 
     def execute(self, circuits: Tapes, execution_config: ExecutionConfig | None = None) -> tuple[Any, ...]:
         """The results of a batch of tapes: one call for all of equal structure."""
+        if execution_config is not None and execution_config.mcm_config.mcm_method == "one-shot":
+            several = [tape for tape in circuits if not has_mid_measurements(tape)]
+            rest = iter(self._run(several))
+            return tuple(
+                one_by_one(self._plans, tape, run_natively, self._rng)
+                if has_mid_measurements(tape)
+                else next(rest)
+                for tape in circuits
+            )
+        return self._run(circuits)
+
+    def _run(self, circuits: Tapes) -> tuple[Any, ...]:
         found: list[Any] = [None] * len(circuits)
         for plan, positions, readings in self._plans.groups(circuits):
             tapes = [circuits[k] for k in positions]
             if tapes[0].shots:
-                several = states(plan, readings)
-                made = [self._measure(plan, tape, one) for tape, one in zip(tapes, several, strict=True)]
+                several = zip(tapes, states(plan, readings), strict=True)
+                made = [measured(plan, tape, state, self._rng) for tape, state in several]
             else:
                 made = results(plan, readings)
             for k, result in zip(positions, made, strict=True):
                 found[k] = result
         return tuple(found)
-
-    def _measure(self, plan: Any, tape: QuantumScript, state: np.ndarray) -> Any:
-        """The measurements of one tape with its shots, by PennyLane's own sampling."""
-        processes = [process for process in plan.measurements]
-        made = measure_with_samples(
-            processes, state, shots=tape.shots, is_state_batched=plan.is_batched, rng=self._rng
-        )
-        if len(processes) > 1:
-            return made
-        return tuple(one[0] for one in made) if tape.shots.has_partitioned_shots else made[0]
 
     def compute_vjp(
         self, circuits: Tapes, cotangents: Any, execution_config: ExecutionConfig | None = None

@@ -12,10 +12,10 @@ import pennylane as qml
 from pennylane.operation import Operator
 from pennylane.ops.op_math import Adjoint, Controlled
 
-from ketgrad.angles import Angle
+from ketgrad.angles import Angle, as_angle, w
 from ketgrad.circuit import Op
 from ketgrad.custom import pauli_rotation, prepare_state, unitary
-from ketgrad.errors import KetgradTypeError, KetgradValueError
+from ketgrad.errors import KetgradValueError
 from ketgrad.gates import GATES
 
 WIDEST_MATRIX = 8  # qubits of an operator that is run through its matrix
@@ -218,8 +218,6 @@ def _parts(op: Op, angles: Sequence[Any], targets: Sequence[Any], wires: Sequenc
 
 def _sequence(op: Op, angles: Sequence[Any], wires: Sequence[Any]) -> list[Operator]:
     """The parts of a gate that equals a sequence, found with weights in place of its angles."""
-    from ketgrad.angles import w  # the stand-ins for the angles
-
     assert op.gate.equals is not None
     found: list[Operator] = []
     for name, inner, local, controls in op.gate.equals(*w[0 : len(angles)]):
@@ -269,16 +267,7 @@ def preparation(op: Operator, angles: Angles, place: Mapping[Any, int]) -> list[
     return [prepare_state(flat, *qubits, normalize=True)]
 
 
-def as_angle_of(value: Any, name: str) -> Angle:
-    """A parameter that already is an angle, or a number."""
-    if isinstance(value, Angle):
-        return value
-    number = np.asarray(qml.math.unwrap([value])[0])
-    if number.dtype == object and number.ndim == 0 and isinstance(number[()], Angle):
-        return number[()]
-    if number.ndim or number.dtype.kind not in "iuf":
-        raise KetgradTypeError(
-            f"the parameters of {name} must be real numbers, arrays over samples or angles such as kg.w[0], but one is "
-            f"{value!r}."
-        )
-    return Angle((((), float(number)),)) if float(number) else Angle(())
+def fixed_angles(op: Operator) -> list[Angle]:
+    """The parameters of an operator as constant angles; none where they are no angles."""
+    numbers = qml.math.unwrap(op.data) if reads_angles(op) else []
+    return [as_angle(float(number), op.name) for number in numbers]

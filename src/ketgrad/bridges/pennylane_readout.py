@@ -22,7 +22,7 @@ from pennylane.measurements import (
     VarianceMP,
 )
 
-from ketgrad.bridges.pennylane_gates import as_angle_of, lower, reads_angles, runs
+from ketgrad.bridges.pennylane_gates import fixed_angles, lower, runs
 from ketgrad.bridges.pennylane_observables import WIDEST, from_matrix, pauli_sum
 from ketgrad.circuit import Circuit, Op
 from ketgrad.function import Function, expectation, probabilities, state
@@ -236,7 +236,7 @@ def arrange(measurements: Sequence[MeasurementProcess], place: Mapping[Any, int]
         elif isinstance(process, ProbabilityMP) and process.mv is None and process.obs is None:
             plain.append((m, tuple(place[wire] for wire in process.wires or place)))
         elif isinstance(process, ProbabilityMP) and process.mv is None and _diagonal(process):
-            extra = [op for turn in _turns(process) for op in lower(turn, _fixed(turn), place)]
+            extra = [op for turn in _turns(process) for op in lower(turn, fixed_angles(turn), place)]
             qubits = tuple(place[wire] for wire in process.wires)
             parts.append(Chances(qubits, ((m, tuple(range(len(qubits)))),), tuple(extra)))
         elif type(process) is StateMP and _in_order(process, place):
@@ -248,10 +248,6 @@ def arrange(measurements: Sequence[MeasurementProcess], place: Mapping[Any, int]
     if others:
         parts.append(Others(tuple(others)))
     return (*parts, *_marginals(plain))
-
-
-def _fixed(op: Any) -> list[Any]:
-    return [as_angle_of(number, op.name) for number in op.data] if reads_angles(op) else []
 
 
 def _marginals(plain: list[tuple[int, tuple[int, ...]]]) -> list[Part]:

@@ -71,12 +71,10 @@ def real_amplitudes(op: Operator) -> np.ndarray | None:
     """The amplitudes of a dense StatePrep, if they are real: (2**k,) or (samples, 2**k)."""
     if getattr(op, "is_sparse", False):
         return None
-    vector = np.asarray(_plain(op.data[0]))
-    if vector.dtype.kind == "c":
-        if np.any(vector.imag):
-            return None
-        vector = vector.real
-    vector = vector.astype(np.float64)
+    given = np.asarray(_plain(op.data[0]))
+    if np.any(np.imag(given)):
+        return None
+    vector = np.real(given).astype(np.float64)
     norm = np.linalg.norm(vector, axis=-1, keepdims=True)
     return vector / norm if np.all(np.abs(norm - 1) < 1e-5) else vector  # single precision is made exact
 
