@@ -17,7 +17,7 @@ import torch
 from test_process import environment, python
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, stack_module_state, vjp, vmap
-from torch_models import CIRCUIT, OBSERVABLES, model
+from torch_models import CIRCUIT, OBSERVABLES, descend, model
 
 import ketgrad as kg
 from ketgrad import w, x
@@ -493,18 +493,14 @@ def test_the_layer_works_in_the_workers_of_a_data_loader():
 DISTRIBUTED = """
 import json, sys
 import torch, torch.distributed as dist
-from torch_models import model
+from torch_models import descend, model
 
 rank, file = int(sys.argv[1]), sys.argv[2]
 torch.set_num_threads(1)
 dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
 net = torch.nn.parallel.DistributedDataParallel(model(seed=rank))
 inputs = torch.linspace(-1, 1, 40).reshape(8, 5)
-optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-for _ in range(3):
-    optimizer.zero_grad()
-    net(inputs[rank::2]).square().mean().backward()
-    optimizer.step()
+descend(net, inputs[rank::2])
 print(json.dumps([parameter.tolist() for parameter in net.parameters()]))
 dist.destroy_process_group()
 """
@@ -525,11 +521,7 @@ def test_two_processes_train_as_one(tmp_path):
     assert [child.returncode for child in children] == [0, 0], outputs
     assert outputs[0][0] == outputs[1][0]
     net, inputs = model(seed=0), torch.linspace(-1, 1, 40).reshape(8, 5)
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    for _ in range(3):
-        optimizer.zero_grad()
-        net(inputs).square().mean().backward()
-        optimizer.step()
+    descend(net, inputs)
     for found, wanted in zip(json.loads(outputs[0][0]), net.parameters(), strict=True):
         torch.testing.assert_close(torch.tensor(found), wanted.detach(), atol=1e-5, rtol=1e-4)
 

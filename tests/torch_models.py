@@ -16,3 +16,13 @@ def model(seed: int = 0) -> torch.nn.Sequential:
     torch.manual_seed(seed)
     layer = kg.torch.Layer(kg.expectation(CIRCUIT, OBSERVABLES))
     return torch.nn.Sequential(torch.nn.Linear(5, 2), layer, torch.nn.Linear(2, 1))
+
+
+def descend(net: torch.nn.Module, inputs: torch.Tensor) -> None:
+    """Three steps of gradient descent; by hand, since the optimisers of PyTorch load its compiler."""
+    for _ in range(3):
+        net.zero_grad()
+        net(inputs).square().mean().backward()
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter -= 0.1 * parameter.grad
