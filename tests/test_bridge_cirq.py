@@ -10,10 +10,10 @@ import pytest
 import sympy
 from cirq.testing import random_circuit as cirq_random_circuit
 from cirq.testing import random_unitary
+from counting import Counting
 from programs import random_circuit, random_observable
 
 import ketgrad as kg
-from ketgrad.executors import get
 
 RNG = np.random.default_rng
 Q = cirq.LineQubit.range(4)
@@ -435,20 +435,6 @@ def test_sweeps_give_states_and_expectation_values_of_cirq(sweep):
         theirs.compute_amplitudes(circuit, [0, 5, 3], one),
         atol=1e-9,
     )
-
-
-class Counting:
-    """The native executor, counting its calls."""
-
-    name = "counting"
-    abilities = frozenset({"exact"})
-
-    def __init__(self):
-        self.inner, self.runs = get("native"), []
-
-    def run(self, program, weights, inputs, **options):
-        self.runs.append(len(weights))
-        return self.inner.run(program, weights, inputs, **options)
 
 
 def test_a_sweep_is_one_native_call():

@@ -1,29 +1,17 @@
-"""Qiskit's V2 primitives on ketgrad: they answer as qiskit's own do, and the code of others runs on them unchanged."""
+"""Qiskit's V2 primitives on ketgrad answer as qiskit's own do, and the gradients are derivatives of them."""
 
 import threading
 
 import numpy as np
 import pytest
+from counting import Counting
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import Parameter, ParameterVector
 from qiskit.circuit import library as lib
 from qiskit.primitives import StatevectorEstimator, StatevectorSampler
 from qiskit.quantum_info import Pauli, SparseObservable, SparsePauliOp, Statevector
-from qiskit_algorithms import QAOA, VQE, SamplingVQE
-from qiskit_algorithms.optimizers import COBYLA as AlgorithmsCOBYLA
-from qiskit_algorithms.optimizers import SLSQP
-from qiskit_machine_learning.algorithms import VQC, NeuralNetworkClassifier
-from qiskit_machine_learning.kernels import (
-    FidelityQuantumKernel,
-    FidelityStatevectorKernel,
-    TrainableFidelityQuantumKernel,
-)
-from qiskit_machine_learning.neural_networks import EstimatorQNN, SamplerQNN
-from qiskit_machine_learning.optimizers import COBYLA, L_BFGS_B
-from qiskit_machine_learning.state_fidelities import ComputeUncompute
 
 import ketgrad as kg
-from ketgrad.executors import get
 
 RNG = np.random.default_rng
 A, B, C = Parameter("a"), Parameter("b"), Parameter("c")
@@ -159,24 +147,6 @@ def test_a_seed_fixes_the_shots_of_every_run():
     assert (first != second).any()
 
 
-class Counting:
-    """The native executor, counting its calls."""
-
-    name = "counting"
-    abilities = frozenset({"exact", "adjoint"})
-
-    def __init__(self):
-        self.inner, self.runs, self.derivatives = get("native"), [], []
-
-    def run(self, program, weights, inputs, **options):
-        self.runs.append(len(weights))
-        return self.inner.run(program, weights, inputs, **options)
-
-    def vjp(self, program, weights, inputs, cotangent, **options):
-        self.derivatives.append(len(weights))
-        return self.inner.vjp(program, weights, inputs, cotangent, **options)
-
-
 def test_all_parameter_sets_of_a_circuit_are_one_native_call():
     counting, circuit = Counting(), ansatz()
     kg.qiskit.Estimator(executor=counting).run([(circuit, [[H3], ["ZZZ"]], ROWS)]).result()
@@ -271,6 +241,13 @@ def test_what_the_primitives_cannot_do_is_refused():
         (lambda: kg.qiskit.Sampler().run([measured], shots=0), "`shots` must be an integer from 1"),
         (lambda: kg.qiskit.EstimatorGradient(executor="sampled"), "adjoint"),
         (lambda: kg.qiskit.EstimatorGradient().run([ansatz()], [H3], ROWS), "must have one length"),
+        (lambda: kg.qiskit.EstimatorGradient().run([measured], [H3], ROWS[:1]), "measures qubit 0"),
+        (
+            lambda: kg.qiskit.SamplerGradient().run([ansatz()], ROWS[:1]),
+            "one classical register, but measures into none",
+        ),
+        (lambda: kg.qiskit.SamplerGradient().run([registers()], ROWS[:1, :3]), "measures into one, two"),
+        (lambda: kg.qiskit.SamplerGradient().run([measured], ROWS), "must have one length"),
         (lambda: kg.qiskit.EstimatorGradient().run([ansatz()], [H3], ROWS[:1], [[A]]), "'a' is none"),
     ]
     for action, match in cases:
@@ -352,7 +329,7 @@ def test_a_circuit_without_bits_gives_an_empty_result_and_a_warning():
     assert kg.qiskit.Sampler().run([unmeasured], shots=5).result()[0].data.c.get_counts() == {"00": 5}
 
 
-# -- gradients, and the code of others
+# -- gradients
 
 
 def test_the_gradient_is_the_derivative_by_each_parameter():
@@ -378,6 +355,29 @@ def test_the_gradient_takes_one_native_call_for_a_circuit_and_an_observable():
     assert (counting.runs, counting.derivatives) == ([], [5])
 
 
+def test_the_gradient_of_a_sampler_is_the_derivative_of_each_outcome():
+    circuit, bits, step = ansatz(), ClassicalRegister(4, "c"), 1e-6
+    circuit.add_register(bits)
+    for bit, qubit in ((0, 2), (3, 0), (1, 2)):  # bit 2 is never written, and two bits read qubit 2
+        circuit.measure(qubit, bits[bit])
+    chosen = list(circuit.parameters)[4:1:-1]
+    job = kg.qiskit.SamplerGradient().run([circuit] * 2, ROWS[:2], [None, chosen])
+    unmeasured = circuit.remove_final_measurements(inplace=False)
+
+    def chances(row):
+        state = Statevector(unmeasured.assign_parameters(row)).probabilities([2, 0])
+        return {(k & 1) * 0b0011 + (k >> 1) * 0b1000: chance for k, chance in enumerate(state)}
+
+    for k, columns in enumerate((range(6), (4, 3, 2))):
+        gradients = job.result().gradients[k]
+        assert len(gradients) == len(columns)
+        for found, column in zip(gradients, columns, strict=True):
+            above, below = (chances(ROWS[k] + sign * step * np.eye(6)[column]) for sign in (1, -1))
+            assert found.keys() == above.keys()
+            for outcome, value in found.items():
+                assert value == pytest.approx((above[outcome] - below[outcome]) / (2 * step), abs=1e-8)
+
+
 def test_parameters_that_drop_out_of_a_circuit_are_accepted():
     circuit = QuantumCircuit(1)
     circuit.ry(A, 0)
@@ -394,129 +394,3 @@ def test_parameters_that_drop_out_of_a_circuit_are_accepted():
         len(kg.qiskit.EstimatorGradient().run([circuit], [SparsePauliOp("X")], values[:1]).result().gradients)
         == 1
     )
-
-
-# -- qiskit-machine-learning and qiskit-algorithms
-
-
-def network_parts():
-    """A feature map and an ansatz, composed."""
-    feature_map, ansatz = lib.zz_feature_map(2), lib.real_amplitudes(2, reps=1)
-    circuit = feature_map.compose(ansatz)
-    return circuit, feature_map.parameters, ansatz.parameters
-
-
-def test_an_estimator_network_has_the_values_and_derivatives_of_qiskit():
-    circuit, inputs, weights = network_parts()
-    x, w = RNG(0).uniform(-1, 1, (6, 2)), RNG(1).uniform(-1, 1, 4)
-    found = []
-    for arguments in (
-        {"estimator": StatevectorEstimator()},
-        {"estimator": kg.qiskit.Estimator()},
-        {"estimator": kg.qiskit.Estimator(), "gradient": kg.qiskit.EstimatorGradient()},
-    ):
-        network = EstimatorQNN(
-            circuit=circuit,
-            input_params=inputs,
-            weight_params=weights,
-            input_gradients=True,
-            observables=[SparsePauliOp("ZI"), SparsePauliOp("XY")],
-            default_precision=0.0,
-            **arguments,
-        )
-        found.append((network.forward(x, w), *network.backward(x, w)))
-    for ours in found[1:]:
-        for mine, wanted in zip(ours, found[0], strict=True):
-            np.testing.assert_allclose(mine, wanted, atol=1e-9)
-
-
-def test_a_classifier_learns_with_the_adjoint_gradient():
-    circuit, inputs, weights = network_parts()
-    counting = Counting()
-    network = EstimatorQNN(
-        circuit=circuit,
-        input_params=inputs,
-        weight_params=weights,
-        default_precision=0.0,
-        estimator=kg.qiskit.Estimator(executor=counting),
-        gradient=kg.qiskit.EstimatorGradient(executor=counting),
-    )
-    x = RNG(0).uniform(-1, 1, (16, 2))
-    y = np.sign(network.forward(x, np.array([0.4, -1.0, 0.7, 0.2])).ravel())
-    start = np.array([0.0, -0.6, 0.4, 0.0])
-    model = NeuralNetworkClassifier(network, optimizer=L_BFGS_B(maxiter=30), initial_point=start).fit(x, y)
-    assert model.score(x, y) >= 0.9
-    assert set(counting.derivatives) == {16}
-
-
-def test_a_sampler_network_has_the_values_of_qiskit():
-    circuit, inputs, weights = network_parts()
-    x, w = RNG(0).uniform(-1, 1, (3, 2)), RNG(1).uniform(-1, 1, 4)
-    bound = [circuit.assign_parameters(dict(zip([*inputs, *weights], [*row, *w], strict=True))) for row in x]
-    chances = np.array([Statevector(one).probabilities() for one in bound])
-    sampler = kg.qiskit.Sampler(default_shots=20000, seed=1)
-    network = SamplerQNN(circuit=circuit, input_params=inputs, weight_params=weights, sampler=sampler)
-    np.testing.assert_allclose(network.forward(x, w), chances, atol=0.02)
-    by_weights = network.backward(x, w)[1]
-    assert by_weights is not None and by_weights.shape == (3, 4, 4)
-
-
-def test_a_variational_classifier_and_fidelity_kernels_run_unchanged():
-    circuit, inputs, weights = network_parts()
-    feature_map, ansatz = lib.zz_feature_map(2), lib.real_amplitudes(2, reps=1)
-    x = RNG(0).uniform(-1, 1, (6, 2))
-    labels = np.eye(2)[(x[:, 0] > 0).astype(int)]
-    model = VQC(
-        feature_map=feature_map,
-        ansatz=ansatz,
-        optimizer=COBYLA(maxiter=6),
-        sampler=kg.qiskit.Sampler(seed=2),
-    )
-    assert model.fit(x, labels).predict(x).shape == (6, 2)
-    fidelity = ComputeUncompute(kg.qiskit.Sampler(seed=1, default_shots=5000))
-    kernel = FidelityQuantumKernel(feature_map=feature_map, fidelity=fidelity).evaluate(x)
-    np.testing.assert_allclose(
-        kernel, FidelityStatevectorKernel(feature_map=feature_map).evaluate(x), atol=0.05
-    )
-    trainable = TrainableFidelityQuantumKernel(
-        feature_map=circuit, training_parameters=weights, fidelity=fidelity
-    )
-    trainable.assign_training_parameters([0.3, 0.1, -0.4, 0.8])
-    bound = [
-        Statevector(
-            circuit.assign_parameters(
-                dict(zip([*inputs, *weights], [*row, 0.3, 0.1, -0.4, 0.8], strict=True))
-            )
-        )
-        for row in x
-    ]
-    overlaps = [[abs(a.inner(b)) ** 2 for b in bound] for a in bound]
-    np.testing.assert_allclose(trainable.evaluate(x), overlaps, atol=0.05)
-
-
-def test_the_eigensolvers_of_qiskit_algorithms_run_unchanged():
-    operator = SparsePauliOp(["ZZ", "XI", "IX"], [1, 0.5, 0.5])
-    lowest = np.linalg.eigvalsh(operator.to_matrix())[0]
-    for gradient in (None, kg.qiskit.EstimatorGradient()):
-        solver = VQE(
-            kg.qiskit.Estimator(),
-            lib.real_amplitudes(2, reps=1),
-            SLSQP(maxiter=60),
-            gradient=gradient,
-            initial_point=[0.3, -0.4, 0.5, 0.2],
-        )
-        result = solver.compute_minimum_eigenvalue(operator, aux_operators=[SparsePauliOp("ZZ")])
-        assert result.eigenvalue == pytest.approx(lowest, abs=1e-5)
-        assert result.aux_operators_evaluated[0][0] == pytest.approx(-np.sqrt(0.5), abs=1e-2)
-    ring = SparsePauliOp(["ZZI", "IZZ", "ZIZ"], [1.0, 1.0, 1.0])
-    for solver in (
-        QAOA(kg.qiskit.Sampler(seed=1), AlgorithmsCOBYLA(maxiter=20), reps=2, initial_point=[0.5] * 4),
-        SamplingVQE(
-            kg.qiskit.Sampler(seed=1),
-            lib.real_amplitudes(3),
-            AlgorithmsCOBYLA(maxiter=14),
-            initial_point=[0.5] * 12,
-        ),
-    ):
-        result = solver.compute_minimum_eigenvalue(ring)
-        assert result.best_measurement["value"] == -1

@@ -3,7 +3,7 @@
     kg.qiskit.from_qiskit(circuit), to_qiskit(circuit)                  circuits, parameters kept by name
     kg.qiskit.from_sparse_pauli_op(operator), to_sparse_pauli_op(sum)   observables
     kg.qiskit.Estimator(), Sampler()                                    for everything that takes a V2 primitive
-    kg.qiskit.EstimatorGradient()                                       exact gradients for EstimatorQNN and VQE
+    kg.qiskit.EstimatorGradient(), SamplerGradient()                    exact gradients for the networks and VQE
 
 Bit order: qubit k is qubit k on both sides. What differs is the writing: qiskit puts qubit 0 last, in labels,
 bit strings and the index of a state vector, and ketgrad puts it first. So the label "ZI" is Pauli("Z1") of two
@@ -19,7 +19,7 @@ try:
 except ModuleNotFoundError as error:
     raise missing_extra("qiskit", "qiskit") from error
 
-from ketgrad.bridges.qiskit_gradient import EstimatorGradient
+from ketgrad.bridges.qiskit_gradient import EstimatorGradient, SamplerGradient
 from ketgrad.bridges.qiskit_paulis import from_sparse_pauli_op, to_sparse_pauli_op
 from ketgrad.bridges.qiskit_primitives import Estimator, Sampler
 from ketgrad.bridges.qiskit_reader import Imported, from_qiskit
@@ -30,6 +30,7 @@ __all__ = [
     "EstimatorGradient",
     "Imported",
     "Sampler",
+    "SamplerGradient",
     "from_qiskit",
     "from_sparse_pauli_op",
     "to_qiskit",

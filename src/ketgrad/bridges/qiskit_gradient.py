@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,11 @@ from qiskit.primitives import PrimitiveJob
 from ketgrad import executors
 from ketgrad.bridges.qiskit_cache import Conversions
 from ketgrad.bridges.qiskit_paulis import from_sparse_pauli_op
-from ketgrad.bridges.qiskit_primitives import expectation_function
+from ketgrad.bridges.qiskit_primitives import expectation_function, unmeasured
+from ketgrad.bridges.qiskit_reader import Imported
+from ketgrad.circuit import Circuit
 from ketgrad.errors import KetgradValueError
+from ketgrad.function import Function, probabilities
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,7 @@ class EstimatorGradient:
     def __init__(
         self, *, executor: Any = "native", dtype: Any = np.complex128, threads: int | None = None
     ) -> None:
-        self.executor = executors.get(executor)
-        if "adjoint" not in self.executor.abilities:
-            raise KetgradValueError(
-                f"`executor` must have the adjoint method, but {self.executor.name!r} has not."
-            )
+        self.executor = _adjoint(executor)
         self.dtype = dtype
         self.threads = threads
         self._conversions = Conversions()
@@ -74,23 +74,19 @@ class EstimatorGradient:
         single = not isinstance(observables, list | tuple | np.ndarray)
         sums: list[Any] = [observables] if single else list(observables)
         chosen = [None] * len(several) if parameters is None else list(parameters)
-        lengths = {len(several), len(sums), len(parameter_values), len(chosen)}
-        if len(lengths) != 1:
-            raise KetgradValueError(
-                "`circuits`, `observables`, `parameter_values` and `parameters` must have one length, but have "
-                f"{len(several)}, {len(sums)}, {len(parameter_values)} and {len(chosen)}."
-            )
-        known: dict[int, _Known] = {}
+        _check_lengths(
+            circuits=several, observables=sums, parameter_values=parameter_values, parameters=chosen
+        )
+        known = _known(several, self._conversions)
         found: dict[int, Any] = {}
         tasks = []
         for circuit, observable, values, wanted in zip(several, sums, parameter_values, chosen, strict=True):
-            if id(circuit) not in known:
-                positions = {parameter.name: k for k, parameter in enumerate(circuit.parameters)}
-                known[id(circuit)] = _Known(self._conversions(circuit).circuit, positions)
             if id(observable) not in found:
                 found[id(observable)] = from_sparse_pauli_op(observable)
             entry = known[id(circuit)]
-            tasks.append(_Task(entry.circuit, found[id(observable)], values, entry.columns(wanted)))
+            tasks.append(
+                _Task(unmeasured(entry.found).circuit, found[id(observable)], values, entry.columns(wanted))
+            )
         job = PrimitiveJob(self._run, tasks, options)
         job._submit()
         return job
@@ -104,42 +100,176 @@ class EstimatorGradient:
             function = expectation_function(
                 circuit, (observable,), self.executor, np.dtype(self.dtype).name, self.threads
             )
-            rows = np.array([tasks[k].values for k in places], dtype=np.float64)
-            by_parameters = np.zeros(rows.shape)  # the last parameters may have dropped out of the circuit
-            used = function.num_weights
-            by_parameters[:, :used] = function.vjp(rows[:, :used], None, np.ones(1))[1]
+            rows = _rows([tasks[k].values for k in places], circuit)
+            by_parameters = function.vjp(rows, None, np.ones(1))[1]
             for row, k in enumerate(places):
-                gradients[k] = by_parameters[row, tasks[k].columns]
+                gradients[k] = _picked(by_parameters[row], tasks[k].columns)
         rule = [{"derivative_type": "adjoint", "parameters": len(task.columns)} for task in tasks]
         return EstimatorGradients(gradients, rule, options)
 
 
+@dataclass(frozen=True)
+class SamplerGradients:
+    """gradients[i][j]: outcome -> the derivative of its probability by parameter j of circuit i."""
+
+    gradients: list[list[dict[int, float]]]
+    metadata: list[dict[str, Any]]
+    options: Any = None
+
+
+class SamplerGradient:
+    """Gradients of outcome probabilities by the adjoint method, with the `run` of a sampler gradient.
+
+    For `SamplerQNN(gradient=...)` and the classifiers on it. Outcomes are integers as qiskit counts them, bit k of the
+    classical register having the value 2**k. executor, dtype, threads: those of `kg.probabilities`; the executor must
+    have the ability "adjoint".
+    Cost: one forward and 2**m backward passes for m measured bits and each parameter set, all sets of a circuit in one
+    call, whatever the number of parameters. Exact: no shots, no parameter shifts.
+    Raises `KetgradValueError` for a circuit without measurements or with several classical registers.
+
+    >>> from qiskit.circuit import Parameter, QuantumCircuit
+    >>> qc = QuantumCircuit(1)
+    >>> _ = qc.ry(Parameter("t"), 0), qc.measure_all()
+    >>> found = kg.qiskit.SamplerGradient().run([qc], [[np.pi / 2]]).result().gradients[0][0]
+    >>> {outcome: round(value, 6) for outcome, value in found.items()}
+    {0: -0.5, 1: 0.5}
+    """
+
+    def __init__(
+        self, *, executor: Any = "native", dtype: Any = np.complex128, threads: int | None = None
+    ) -> None:
+        self.executor = _adjoint(executor)
+        self.dtype = dtype
+        self.threads = threads
+        self._conversions = Conversions()
+
+    def run(
+        self,
+        circuits: Sequence[QuantumCircuit],
+        parameter_values: Sequence[Sequence[float]] | np.ndarray,
+        parameters: Sequence[Sequence[Any] | None] | None = None,
+        **options: Any,
+    ) -> PrimitiveJob:
+        """Start a job: the gradients of all outcomes of circuits[i] at parameter_values[i], for each i."""
+        several: list[Any] = [circuits] if isinstance(circuits, QuantumCircuit) else list(circuits)
+        chosen = [None] * len(several) if parameters is None else list(parameters)
+        _check_lengths(circuits=several, parameter_values=parameter_values, parameters=chosen)
+        known = _known(several, self._conversions)
+        tasks = []
+        for circuit, values, wanted in zip(several, parameter_values, chosen, strict=True):
+            entry = known[id(circuit)]
+            tasks.append(_Task(entry.found.circuit, _bits(entry.found), values, entry.columns(wanted)))
+        job = PrimitiveJob(self._run, tasks, options)
+        job._submit()
+        return job
+
+    def _run(self, tasks: Sequence[_Task], options: Any) -> SamplerGradients:
+        together: dict[Any, list[int]] = {}
+        for k, task in enumerate(tasks):
+            together.setdefault((task.circuit, task.observable), []).append(k)
+        gradients: list[Any] = [None] * len(tasks)
+        for (circuit, bits), places in together.items():
+            qubits = tuple(dict.fromkeys(qubit for _, qubit in bits))
+            function = _probabilities(circuit, qubits, self.executor, np.dtype(self.dtype).name, self.threads)
+            by_parameters = function.jacobian(_rows([tasks[k].values for k in places], circuit))[0]
+            outcomes = _outcomes(bits, qubits)
+            for row, k in enumerate(places):
+                columns = _picked(by_parameters[row].T, tasks[k].columns)
+                gradients[k] = [dict(zip(outcomes, column.tolist(), strict=True)) for column in columns]
+        rule = [{"derivative_type": "adjoint", "parameters": len(task.columns)} for task in tasks]
+        return SamplerGradients(gradients, rule, options)
+
+
+@lru_cache(maxsize=128)
+def _probabilities(
+    circuit: Circuit, qubits: tuple[int, ...], executor: Any, dtype: str, threads: int | None
+) -> Function:
+    return probabilities(circuit, qubits, executor=executor, dtype=dtype, threads=threads)
+
+
+def _bits(found: Imported) -> tuple[tuple[int, int], ...]:
+    """(bit, qubit) of the classical register."""
+    registers = {name for name, _, _ in found.measured}
+    if len(registers) != 1:
+        raise KetgradValueError(
+            "A circuit whose outcomes are differentiated must measure into one classical register, but measures into "
+            f"{', '.join(sorted(registers)) or 'none'}. Use measure_all()."
+        )
+    return tuple((bit, qubit) for _, bit, qubit in found.measured)
+
+
+def _outcomes(bits: Sequence[tuple[int, int]], qubits: Sequence[int]) -> list[int]:
+    """The integer of qiskit for each of our outcomes, in which the first of `qubits` is the most significant bit."""
+    count = len(qubits)
+    place = {qubit: count - 1 - k for k, qubit in enumerate(qubits)}
+    return [sum((k >> place[qubit] & 1) << bit for bit, qubit in bits) for k in range(2**count)]
+
+
+def _adjoint(executor: Any) -> Any:
+    engine = executors.get(executor)
+    if "adjoint" not in engine.abilities:
+        raise KetgradValueError(f"`executor` must have the adjoint method, but {engine.name!r} has not.")
+    return engine
+
+
+def _check_lengths(**arguments: Any) -> None:
+    lengths = {name: len(value) for name, value in arguments.items()}
+    if len(set(lengths.values())) != 1:
+        names = ", ".join(f"`{name}` ({length})" for name, length in lengths.items())
+        raise KetgradValueError(
+            f"All arguments must have one length - one entry for each value - but: {names}."
+        )
+
+
+def _rows(values: Sequence[Any], circuit: Circuit) -> np.ndarray:
+    """The parameter sets as rows; the last parameters may have dropped out of the circuit."""
+    return np.ascontiguousarray(np.array(values, dtype=np.float64)[:, : circuit.num_weights])
+
+
+def _picked(by_weights: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """The derivatives by the wanted parameters, zero for those that dropped out."""
+    padded = np.zeros((columns.max(initial=-1) + 1, *by_weights.shape[1:]))
+    count = min(len(padded), len(by_weights))
+    padded[:count] = by_weights[:count]
+    return padded[columns]
+
+
 @dataclass(frozen=True, eq=False)
 class _Task:
-    circuit: Any
-    observable: Any
+    circuit: Circuit
+    observable: Any  # a Pauli sum, or the measured bits
     values: Any
     columns: np.ndarray
+
+
+def _known(circuits: Sequence[QuantumCircuit], convert: Conversions) -> dict[int, _Known]:
+    """Each circuit once, by its identity: they are compared and converted one time."""
+    result: dict[int, _Known] = {}
+    for circuit in circuits:
+        if id(circuit) not in result:
+            positions = {parameter.name: k for k, parameter in enumerate(circuit.parameters)}
+            result[id(circuit)] = _Known(convert(circuit), positions)
+    return result
 
 
 @dataclass(frozen=True, eq=False)
 class _Known:
     """A circuit of this run, and the positions of its parameters."""
 
-    circuit: Any
+    found: Imported
     positions: dict[str, int]
-    found: dict[Any, np.ndarray] = field(default_factory=dict)
+    chosen: dict[Any, np.ndarray] = field(default_factory=dict)
 
     def columns(self, wanted: Sequence[Any] | None) -> np.ndarray:
         """The positions of the wanted parameters."""
         if wanted is None:
             return np.arange(len(self.positions))
         names = tuple(parameter.name for parameter in wanted)
-        if names not in self.found:
+        if names not in self.chosen:
             absent = [name for name in names if name not in self.positions]
             if absent:
                 raise KetgradValueError(
                     f"`parameters` must be parameters of the circuit, but {absent[0]!r} is none."
                 )
-            self.found[names] = np.array([self.positions[name] for name in names], dtype=np.intp)
-        return self.found[names]
+            self.chosen[names] = np.array([self.positions[name] for name in names], dtype=np.intp)
+        return self.chosen[names]

@@ -84,20 +84,11 @@ class Estimator(BaseEstimatorV2):
         found: dict[int, Imported] = {}
         for pub in coerced:  # converted now: the caller may change a circuit while the job runs
             if id(pub.circuit) not in found:
-                found[id(pub.circuit)] = self._unmeasured(pub.circuit)
+                found[id(pub.circuit)] = unmeasured(self._conversions(pub.circuit))
         tasks = [_task(pub, found[id(pub.circuit)].circuit) for pub in coerced]
         job = PrimitiveJob(self._run, tasks, check_seed(self.seed))
         job._submit()
         return job
-
-    def _unmeasured(self, circuit: QuantumCircuit) -> Imported:
-        found = self._conversions(circuit)
-        if found.measured:
-            raise KetgradValueError(
-                f"The circuit measures qubit {found.measured[0][2]}, but an expectation value is that of the state "
-                "before any measurement. Pass circuit.remove_final_measurements(inplace=False)."
-            )
-        return found
 
     def _run(self, tasks: Sequence[_Task], root: np.random.SeedSequence) -> PrimitiveResult:
         together: dict[Any, list[int]] = {}
@@ -148,6 +139,16 @@ class Estimator(BaseEstimatorV2):
             values = function(rows[:, : function.num_weights])  # the last parameters may have dropped out
             return values.astype(np.float64), np.zeros(values.shape)
         return _measured(function, rows, task.shots, rng)
+
+
+def unmeasured(found: Imported) -> Imported:
+    """The conversion itself; `KetgradValueError` if the circuit measures anything."""
+    if found.measured:
+        raise KetgradValueError(
+            f"The circuit measures qubit {found.measured[0][2]}, but an expectation value is that of the state before "
+            "any measurement. Pass circuit.remove_final_measurements(inplace=False)."
+        )
+    return found
 
 
 class _Task(NamedTuple):
