@@ -10,6 +10,7 @@ import pathlib
 import sys
 import tempfile
 import traceback
+import unittest.mock
 from typing import Any
 
 import numpy as np
@@ -286,6 +287,8 @@ def check_what_cannot_be_computed_is_refused_by_name() -> None:
     no_inputs = kg.expectation(kg.Circuit([kg.ry(w[0], 0)]), kg.Pauli("Z0"))
     refused(lambda: make(no_inputs), "the circuit must read inputs")
     refused(lambda: make(F)(np.zeros((4, 3), np.float32)), "`inputs` must have shape (..., 2)")
+    with unittest.mock.patch("keras.backend.backend", lambda: "numpy"):
+        refused(lambda: make(F), "the back end of Keras must be one of torch, jax, tensorflow")
     if keras.backend.backend() != "jax":
         bad = INPUTS.copy()
         bad[4, 1] = np.nan

@@ -40,18 +40,6 @@ def test_keras(backend, name):
     assert not failure, failure
 
 
-def test_on_a_back_end_that_cannot_train_the_layer_is_refused():
-    code = (
-        "import ketgrad as kg\n"
-        "f = kg.expectation(kg.Circuit([kg.ry(kg.x[0], 0)]), kg.Pauli('Z0'))\n"
-        "try: kg.keras.Layer(f)\nexcept kg.KetgradError as error: print(error)"
-    )
-    found = python(code, KERAS_BACKEND="numpy")
-    assert found.stdout.startswith("the back end of Keras must be one of torch, jax, tensorflow"), (
-        found.stderr
-    )
-
-
 def test_without_keras_the_install_line_is_given():
     code = (
         "import sys; sys.modules['keras'] = None; import ketgrad as kg\n"

@@ -126,6 +126,20 @@ def test_a_single_precision_function_computes_in_single_precision():
         kg.torch.Layer(f, dtype=torch.float64)
 
 
+def test_under_autocast_half_precision_is_computed_in_single_precision():
+    net: Any = model()
+    inputs = torch.linspace(-1, 1, 10).reshape(2, 5)
+    plain = net(inputs)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert net[0](inputs).dtype is torch.bfloat16
+        middle = net[1](net[0](inputs))
+        assert middle.dtype is torch.float32
+        mixed = net(inputs)
+    torch.testing.assert_close(mixed.float(), plain, atol=0.02, rtol=0)
+    mixed.sum().backward()
+    assert net[1].weights.grad.dtype is torch.float32
+
+
 W64, X64 = tensors((), (3,))
 REFUSED = {
     "mixed types": (W64, X64.float(), "must have the same type - nothing is converted silently - but are float64 and"),
@@ -399,7 +413,7 @@ def test_initializers_and_seeds():
 
 
 def test_the_module_moves_between_types_like_any_other():
-    layer = kg.torch.Layer(F, seed=0)
+    layer: Any = kg.torch.Layer(F, seed=0)
     assert layer.double()(torch.zeros(2, 2).double()).dtype is torch.float64
     with pytest.raises(
         kg.KetgradError, match="same type - nothing is converted silently - but are float64 and float32"

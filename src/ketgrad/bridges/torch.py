@@ -14,7 +14,7 @@ does anyway, in ketgrad's own compiled core.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from ketgrad.errors import KetgradTypeError, KetgradValueError, missing_extra
 from ketgrad.function import COMPLEX64, Function
@@ -33,6 +33,7 @@ __all__ = ["Layer", "apply"]
 
 START = 0.1  # standard deviation of the first weights: near the identity, where gradients are not flat
 REAL = (torch.float32, torch.float64)
+SHORT = (torch.float16, torch.bfloat16)
 
 
 def apply(
@@ -42,12 +43,13 @@ def apply(
 
     weights: (..., num_weights), inputs: (..., num_inputs), radians; leading axes broadcast and lead the result
     (..., num_outputs). An argument that the circuit does not read may be left out. Both have one type, float32 or
-    float64, and the result has it too (`kg.state`: complex64 or complex128); nothing is converted silently.
+    float64, and the result has it too (`kg.state`: complex64 or complex128); nothing is converted silently, except
+    that under `torch.autocast`, which shortens what passes between layers, half precision is computed in float32.
     Works with `torch.autograd` (`create_graph=True` included), `torch.autograd.forward_ad` and the transforms of
     `torch.func`: grad, vmap (one more leading axis, never a loop), jacrev, jacfwd, hessian. With shots first
-    derivatives in reverse mode are shift rules; second ones are refused.
-    Cost: one forward simulation; see the module for that of derivatives. About 50 microseconds per training step
-    beyond the simulation, most of them PyTorch's own.
+    derivatives in reverse mode are shift rules; second ones are refused, as third ones always are. Not supported:
+    the vectorised mode of `torch.autograd.functional`, which came before torch.func.
+    Cost: one forward simulation; the notes at the top of the module tell that of derivatives.
     Raises `KetgradTypeError` for tensors of another or of different types, `KetgradValueError` for tensors that are
     not on the CPU, for shapes, and naming the first entry that is not finite.
 
@@ -77,7 +79,7 @@ def apply(
         or kind not in REAL
         or (function.dtype is COMPLEX64 and kind is not torch.float32)
     ):
-        _refuse_tensors(function, w, x)
+        return apply(function, *_lengthened(function, w, x))
     return call(Values, function, w, x)
 
 
@@ -186,7 +188,15 @@ def _refuse_function(function: Any) -> None:
     )
 
 
-def _refuse_tensors(function: Function, weights: Any, inputs: Any) -> None:
+def _lengthened(function: Function, *pair: Any) -> list[Any]:
+    """Weights and inputs in float32 where torch.autocast made them shorter; anything else is refused."""
+    short = [isinstance(tensor, torch.Tensor) and tensor.dtype in SHORT for tensor in pair]
+    if not (any(short) and torch.is_autocast_enabled("cpu")):
+        _refuse_tensors(function, *pair)
+    return [tensor.float() if shortened else tensor for tensor, shortened in zip(pair, short, strict=True)]
+
+
+def _refuse_tensors(function: Function, weights: Any, inputs: Any) -> NoReturn:
     for name, tensor in (("weights", weights), ("inputs", inputs)):
         if not isinstance(tensor, torch.Tensor):
             raise KetgradTypeError(
