@@ -25,6 +25,7 @@ from qiskit.quantum_info import (
     SparsePauliOp,
     Statevector,
     random_clifford,
+    random_hermitian,
     random_unitary,
 )
 from scipy.linalg import expm
@@ -159,6 +160,8 @@ def composite():
         "two annotations of controls": AnnotatedOperation(
             lib.RYGate(0.4), [ControlModifier(1, 0), ControlModifier(1, 1)]
         ),
+        "hamiltonian": lib.HamiltonianGate(random_hermitian(8, seed=1), 0.4),
+        "word rotation": lib.PauliProductRotationGate(Pauli("-XYZ"), 0.7),
         "named state": lib.StatePreparation("1+l"),
         "multiplexer": lib.UCGate([random_unitary(2, seed=k).data for k in range(4)]),
     }.items():

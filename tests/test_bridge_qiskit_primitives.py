@@ -1,5 +1,7 @@
 """Qiskit's V2 primitives on ketgrad answer as qiskit's own do, and the gradients are derivatives of them."""
 
+import copy
+import pickle
 import threading
 
 import numpy as np
@@ -186,6 +188,27 @@ def test_circuits_are_recognised_by_what_they_hold():
         inner.rx(k + 1.0, 0)
         one.append(inner.to_gate(), [0])
     assert convert(custom[0]).circuit != convert(custom[1]).circuit
+
+
+def test_a_circuit_seen_before_is_not_compiled_again():
+    from ketgrad.bridges.qiskit_primitives import expectation_function, samples_function
+
+    estimator, sampler, circuit = kg.qiskit.Estimator(), kg.qiskit.Sampler(), ansatz()
+    measured = circuit.measure_all(inplace=False)
+    estimator.run([(circuit, H3, ROWS)]).result()
+    sampler.run([(measured, ROWS)]).result()
+    before = [function.cache_info().misses for function in (expectation_function, samples_function)]
+    estimator.run([(circuit.copy(), H3, ROWS[0]), (circuit, [H3], ROWS)]).result()
+    sampler.run([(measured.copy(), ROWS[0])]).result()
+    assert before == [function.cache_info().misses for function in (expectation_function, samples_function)]
+
+
+def test_primitives_can_be_copied_and_pickled():
+    pub = (ansatz(), H3, ROWS)
+    for estimator in (kg.qiskit.Estimator(default_precision=0.1, seed=3), kg.qiskit.Estimator(threads=1)):
+        values = estimator.run([pub]).result()[0].data.evs
+        for other in (copy.deepcopy(estimator), pickle.loads(pickle.dumps(estimator))):
+            np.testing.assert_array_equal(other.run([pub]).result()[0].data.evs, values)
 
 
 def test_a_circuit_may_change_after_run_has_returned():
