@@ -240,7 +240,8 @@ def _observable_slope(plan: Plan, given: Rows, process: MeasurementProcess, inde
     )
     where = {word: k for k, word in enumerate(words)}
     columns = [sum((c * values[..., where[x, z]] for x, z, c in one.terms), np.zeros(lead)) for one in sums]
-    return np.stack(columns, axis=-1).reshape(*lead, *number.shape)
+    slope = np.stack(columns, axis=-1).reshape(*lead, *number.shape)
+    return slope if number.dtype.kind == "c" else np.real(slope)  # the value is real: Re <A> for a real matrix A
 
 
 def _leaves(observable: Any) -> list[Any]:

@@ -127,6 +127,19 @@ def _can_be_sampled(observable: Operator) -> bool:
     return observable.has_diagonalizing_gates
 
 
+class Slopes(tuple):
+    """Derivatives of several shapes; PennyLane's torch interface asks only whether `np.squeeze` leaves any."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """How many there are."""
+        return (len(self),)
+
+    def squeeze(self) -> Slopes:
+        """The derivatives themselves."""
+        return self
+
+
 @simulator_tracking
 @single_tape_support
 class QubitDevice(Device):
@@ -300,6 +313,8 @@ class QubitDevice(Device):
             tapes, given = [circuits[k] for k in positions], [cotangents[k] for k in positions]
             for k, result in zip(positions, vjps(plan, readings, tapes, given), strict=True):
                 found[k] = result
+        if execution_config is not None and execution_config.interface == qml.math.Interface.TORCH:
+            return tuple(Slopes(one) for one in found)
         return tuple(found)
 
     def execute_and_compute_vjp(
