@@ -21,6 +21,7 @@
 #include "blocked.hpp"
 #include "choice.hpp"
 #include "engine.hpp"
+#include "lane_states.hpp"
 #include "python_call.hpp"
 #include "tangent.hpp"
 
@@ -303,6 +304,33 @@ std::unique_ptr<TangentProgram> second(const NativeProgram& self) {
     return make_tangent_program(self.schedule.program, self.schedule.passes, self.instruction_set);
 }
 
+/// States as the rows hold them, whatever the batch: many lanes of samples, in one frame for all calls of a program.
+template <class Real>
+LaneStates lane_states_as(const NativeProgram& self, const Real2& weights, const Real2& inputs, int threads) {
+    Arrays<Real> arrays = bind_arrays<Real>(self, weights, inputs);
+    const Panels<Real> empty;
+    const int lanes = kernels_of(*self.instruction_set, empty).lanes;
+    Panels<Real> panels = allocate_panels<Real>(arrays.batch, std::int64_t(1) << self.schedule.program.num_qubits, lanes);
+    arrays.panels = &panels;
+    const bool finished = without_gil([&](const auto& poll) {
+        Interrupt interrupt;
+        interrupt.poll = poll;
+        return execute(self.schedule, self.batched, *self.instruction_set, arrays, threads, interrupt);
+    });
+    if (!finished) throw nb::python_error();
+    return {std::move(panels), self.instruction_set, nb::none()};
+}
+
+LaneStates lane_states(nb::object program, const Real2& weights, const Real2& inputs, int threads) {
+    const NativeProgram& self = nb::cast<const NativeProgram&>(program);
+    require(self.schedule.program.question == Question::state, "the question of the program must be its state");
+    const bool single = weights.dtype() == nb::dtype<float>();
+    LaneStates states = single ? lane_states_as<float>(self, weights, inputs, threads)
+                               : lane_states_as<double>(self, weights, inputs, threads);
+    states.frame = std::move(program);
+    return states;
+}
+
 /// Sizes of what one thread holds for one group of lanes, in bytes, and which way a batch would go.
 nb::dict describe(const NativeProgram& self, std::int64_t batch) {
     const bool spread = spreads<double>(self, batch);
@@ -371,6 +399,7 @@ std::vector<std::string> instruction_sets() {
 namespace ketgrad {
 void bind_array_functions(nb::module_& m);
 void bind_second(nb::module_& m);
+void bind_gram(nb::module_& m);
 }
 
 NB_MODULE(_native, m) {
@@ -390,10 +419,13 @@ NB_MODULE(_native, m) {
         .def("vjp", vjp, "weights"_a.noconvert(), "inputs"_a.noconvert(), "cotangent"_a.noconvert(), "threads"_a,
              "slope"_a.noconvert() = nb::none(),
              "(values, dweights, dinputs) for the cotangent, or for cotangent + slope * values (a squared loss in one call).")
+        .def("lane_states", lane_states, "weights"_a.noconvert(), "inputs"_a.noconvert(), "threads"_a,
+             "States as `run` gives them, but as LaneStates, in an order of this program.")
         .def("bytes_needed", bytes_needed, "batch"_a, "threads"_a, "backward"_a, "single"_a = false,
              "Bytes that a call allocates beside the values that it returns.")
         .def("second", second, "The program compiled for derivatives along a direction.")
         .def("plan", describe, "batch"_a = 1, "What the core made of the program, for a batch of that size.");
     bind_array_functions(m);
+    bind_gram(m);
     m.def("instruction_sets", instruction_sets, "The instruction sets that this machine can run, best first.");
 }

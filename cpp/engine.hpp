@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "compile.hpp"
+#include "panels.hpp"
 #include "pool.hpp"
 
 namespace ketgrad {
@@ -19,6 +20,7 @@ struct Arrays {
     Real* values = nullptr;
     Real* dweights = nullptr;
     Real* dinputs = nullptr;
+    const Panels<Real>* panels = nullptr;  // states go here, as the rows hold them, and not to `values`
 };
 
 /// Values only when arrays.cotangent is null, otherwise values and the vector-Jacobian product.

@@ -2,134 +2,203 @@
 
 #include <algorithm>
 #include <vector>
-
-#include "buffer.hpp"
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 namespace ketgrad {
 namespace {
 
-constexpr std::int64_t tile_rows = 32;                            // samples of a row tile
-constexpr std::int64_t depth = 128;                               // amplitudes that are summed before moving on
-constexpr std::int64_t packed_bytes = std::int64_t(64) << 20;     // columns that are packed at a time
+constexpr std::int64_t tile_samples = 96;  // a tile is 96 x 96 overlaps: whole units of 3 groups for any number of lanes
+constexpr std::int64_t unit = 3;           // groups of rows that the kernel multiplies at a time
+constexpr std::size_t huge_page = std::size_t(1) << 21;
 
-template <class Real>
-struct Columns {
-    Buffer<Real> packed;
-    std::int64_t first, count;  // samples
-};
-
-/// Where amplitude `start` (a multiple of depth) of a group begins: blocks of `depth` rows of all groups lie side by side, so
-/// that a tile is contiguous and no power of two separates what is used together.
-std::int64_t panel(std::int64_t group, std::int64_t start, std::int64_t groups, std::int64_t length, int lanes) {
-    return (start * groups + group * std::min(depth, length - start)) * 2 * lanes;
+std::int64_t padded_groups(std::int64_t count, int lanes) {
+    const std::int64_t samples = unit * lanes;
+    return (count + samples - 1) / samples * unit;
 }
 
-/// `count` states as groups of lanes, rows of {re[lanes], im[lanes]}; lanes beyond the end are zero.
-template <class Real>
-void pack(const std::complex<Real>* states, std::int64_t count, std::int64_t length, int lanes, std::int64_t groups, Real* packed) {
-    for (std::int64_t g = 0; g * lanes < count; ++g) {
-        const Real* samples[max_lanes];
-        for (int l = 0; l < lanes; ++l)
-            samples[l] = reinterpret_cast<const Real*>(states + std::min(g * lanes + l, count - 1) * length);
-        const int used = int(std::min<std::int64_t>(lanes, count - g * lanes));
-        for (std::int64_t start = 0; start < length; start += depth) {
-            Real* row = packed + panel(g, start, groups, length, lanes);
-            for (std::int64_t k = start; k < std::min(start + depth, length); ++k, row += 2 * lanes)
-                for (int l = 0; l < lanes; ++l) {
-                    row[l] = l < used ? samples[l][2 * k] : 0;
-                    row[lanes + l] = l < used ? samples[l][2 * k + 1] : 0;
-                }
-        }
+/// Memory in huge pages where the system has them: a panel is walked through from end to end, again and again.
+template <class Value>
+Buffer<Value> allocate_in_huge_pages(std::size_t count) {
+#ifdef MADV_HUGEPAGE
+    const std::size_t bytes = (count * sizeof(Value) + huge_page - 1) / huge_page * huge_page;
+    if (bytes > 2 * huge_page) {
+        void* memory = std::aligned_alloc(huge_page, bytes);
+        if (!memory) throw std::bad_alloc();
+        madvise(memory, bytes, MADV_HUGEPAGE);
+        return Buffer<Value>(static_cast<Value*>(memory));
     }
+#endif
+    return allocate<Value>(count);
 }
 
-/// Packed states, and the groups of them that belong to a tile.
-template <class Real>
+/// One tile of the product: groups first_row .. first_row + row_groups against those of the columns.
 struct Tile {
-    const Real* packed;
-    std::int64_t all_groups, first_group, groups;
+    std::int64_t first_row, row_groups, first_column, column_groups;
 };
 
-/// Sums of one row tile against one tile of columns: [row pair of groups][column][group of the pair][re, im][lane].
+/// Sums of a tile, one part per plane of the rows: [unit][column][sample of the unit].
 template <class Real>
-void multiply_tiles(const Kernels<Real>& kernels, const Tile<Real>& rows, const Tile<Real>& columns, std::int64_t length,
-                    Real* sums) {
-    const int lanes = kernels.lanes, step = kernels.overlap_columns;
-    for (std::int64_t start = 0; start < length; start += depth) {
-        const auto place = [&](const Tile<Real>& tile, std::int64_t group) {
-            return tile.packed + panel(tile.first_group + group, start, tile.all_groups, length, lanes);
-        };
-        const std::uint64_t count = std::uint64_t(std::min(depth, length - start));
-        for (std::int64_t p = 0; p < rows.groups / 2; ++p)
-            for (std::int64_t g = 0; g < columns.groups; ++g)
-                for (int c = 0; c < lanes; c += step)
-                    kernels.overlap_tile(place(rows, 2 * p), place(rows, 2 * p + 1), place(columns, g), c, count,
-                                         sums + ((p * columns.groups + g) * lanes + c) * 4 * lanes);
+struct Sums {
+    Real* values;
+    std::int64_t lanes, column_groups, part;
+
+    Real* column(int plane, std::int64_t u, std::int64_t c) const {
+        return values + plane * part + (u * column_groups * lanes + c) * unit * lanes;
+    }
+};
+
+/// Of a symmetric matrix only what is on or above the diagonal is needed.
+template <class Real>
+bool is_needed(const PanelProduct<Real>& product, std::int64_t first_row_group, std::int64_t column_group) {
+    return !product.is_symmetric() || column_group >= first_row_group;
+}
+
+/// Adds the products of one block of amplitudes: plane r with r, r + s with r - s and r - s with r + s.
+template <class Real>
+void add_products(const Kernels<Real>& kernels, const PanelProduct<Real>& product, const Tile& tile, std::int64_t start,
+                  const Sums<Real>& sums) {
+    const Panels<Real>&a = *product.rows, &b = *product.columns;
+    const std::int64_t lanes = kernels.lanes, rows = a.rows(start);
+    for (int plane = 0; plane < num_planes; ++plane)
+        for (std::int64_t g = 0; g < tile.row_groups; g += unit)
+            for (std::int64_t h = 0; h < tile.column_groups; ++h) {
+                if (!is_needed(product, tile.first_row + g, tile.first_column + h)) continue;
+                const Real* const row = a.place(start, plane, tile.first_row + g);
+                const Real* const column = b.place(start, (num_planes - plane) % num_planes, tile.first_column + h);
+                for (std::int64_t c = 0; c < lanes; c += kernels.overlap_columns)
+                    kernels.overlap_tile(row, rows * lanes, column + c, rows, sums.column(plane, g / unit, h * lanes + c));
+            }
+}
+
+/// From the three sums to |<a|b>|^2, at most 1, in the first part; or to real and imaginary parts in the first two.
+template <class Real>
+void combine(const Sums<Real>& sums, std::int64_t units, bool squared) {
+    const std::int64_t count = units * sums.column_groups * sums.lanes * unit * sums.lanes;
+    Real *const first = sums.values, *const second = first + sums.part, *const third = second + sums.part;
+    for (std::int64_t i = 0; i < count; ++i) {
+        const Real re = 2 * first[i] - (second[i] + third[i]) / 2, im = (third[i] - second[i]) / 2;
+        first[i] = squared ? std::min(re * re + im * im, Real(1)) : re;
+        second[i] = im;
     }
 }
 
-/// |.|^2 of the sums into the result; below the diagonal of a symmetric matrix each value is written twice.
 template <class Real>
-void write_tile(const GramArrays<Real>& arrays, const Real* sums, int lanes, std::int64_t first_row, std::int64_t end_row,
-                std::int64_t first_column, std::int64_t column_groups, std::int64_t end_column) {
-    for (std::int64_t i = first_row; i < end_row; ++i) {
-        const std::int64_t pair = (i - first_row) / (2 * lanes), g = (i - first_row) / lanes % 2, l = (i - first_row) % lanes;
-        const std::int64_t from = arrays.others ? first_column : std::max(first_column, i);
-        for (std::int64_t j = from; j < end_column; ++j) {
-            const Real* sum = sums + (pair * column_groups * lanes + (j - first_column)) * 4 * lanes + g * 2 * lanes + l;
-            const Real value = std::min(sum[0] * sum[0] + sum[lanes] * sum[lanes], Real(1));
-            arrays.result[i * arrays.columns + j] = value;
-            if (!arrays.others) arrays.result[j * arrays.columns + i] = value;
+void write_tile(const PanelProduct<Real>& product, const Tile& tile, const Sums<Real>& sums) {
+    const std::int64_t lanes = sums.lanes, samples = unit * lanes, parts = product.is_complex ? 2 : 1;
+    const std::int64_t first_column = tile.first_column * lanes;
+    const std::int64_t end_column = std::min(first_column + tile.column_groups * lanes, product.columns->count);
+    for (std::int64_t g = 0; g < tile.row_groups; g += unit) {
+        const std::int64_t first = (tile.first_row + g) * lanes, end = std::min(first + samples, product.rows->count);
+        for (std::int64_t i = first; i < end; ++i) {
+            Real* const row = product.result + ((product.first_row + i) * product.stride + product.first_column) * parts;
+            for (std::int64_t j = product.is_symmetric() ? std::max(i, first_column) : first_column; j < end_column; ++j)
+                for (int part = 0; part < parts; ++part)
+                    row[j * parts + part] = sums.column(part, g / unit, j - first_column)[i - first];
+        }
+    }
+    if (!product.is_mirrored()) return;
+    for (std::int64_t j = first_column; j < end_column; ++j) {
+        Real* const row = product.result + ((product.first_column + j) * product.stride + product.first_row) * parts;
+        for (std::int64_t g = 0; g < tile.row_groups; g += unit) {
+            const std::int64_t first = (tile.first_row + g) * lanes, last = product.is_symmetric() ? j : product.rows->count;
+            const Real *const re = sums.column(0, g / unit, j - first_column), *const im = sums.column(1, g / unit, j - first_column);
+            for (std::int64_t i = first; i < std::min(first + samples, last); ++i) {
+                row[i * parts] = re[i - first];
+                if (parts == 2) row[i * parts + 1] = -im[i - first];
+            }
         }
     }
 }
 
+/// The tiles of the product, row after row; of a symmetric one those that touch the diagonal or are right of it.
 template <class Real>
-void do_row_tile(const Kernels<Real>& kernels, const GramArrays<Real>& arrays, const Columns<Real>& columns, std::int64_t tile,
-                 Interrupt& interrupt, bool polls) {
-    const int lanes = kernels.lanes;
-    const std::int64_t first_row = tile * tile_rows, end_row = std::min(first_row + tile_rows, arrays.rows);
-    const std::int64_t last_column = columns.first + columns.count;
-    if (!arrays.others && last_column <= first_row) return;
-    const std::int64_t row_pairs = (end_row - first_row + 2 * lanes - 1) / (2 * lanes);
-    const std::int64_t group = arrays.length * 2 * lanes, column_groups = tile_rows / lanes;
-    Buffer<Real> rows = allocate_zeros<Real>(2 * row_pairs * group);
-    pack(arrays.states + first_row * arrays.length, end_row - first_row, arrays.length, lanes, 2 * row_pairs, rows.get());
-    const std::int64_t all_columns = (columns.count + lanes - 1) / lanes;
-    Buffer<Real> sums = allocate<Real>(row_pairs * column_groups * lanes * 4 * lanes);
-    for (std::int64_t first = columns.first; first < last_column; first += tile_rows) {
-        const std::int64_t end = std::min(first + tile_rows, last_column);
-        if (!arrays.others && end <= first_row) continue;
-        if (polls && interrupt.poll && interrupt.poll()) interrupt.stop = true;
-        if (interrupt.stop) return;
-        const std::int64_t groups = (end - first + lanes - 1) / lanes;
-        std::fill(sums.get(), sums.get() + row_pairs * groups * lanes * 4 * lanes, Real(0));
-        const Tile<Real> row_tile{rows.get(), 2 * row_pairs, 0, 2 * row_pairs};
-        const Tile<Real> column_tile{columns.packed.get(), all_columns, (first - columns.first) / lanes, groups};
-        multiply_tiles(kernels, row_tile, column_tile, arrays.length, sums.get());
-        write_tile(arrays, sums.get(), lanes, first_row, end_row, first, groups, end);
-    }
+std::vector<Tile> tiles_of(const PanelProduct<Real>& product) {
+    const std::int64_t lanes = product.rows->lanes, size = tile_samples / lanes;
+    const std::int64_t row_groups = product.rows->groups, column_groups = (product.columns->count + lanes - 1) / lanes;
+    std::vector<Tile> tiles;
+    for (std::int64_t row = 0; row < row_groups; row += size)
+        for (std::int64_t column = product.is_symmetric() ? row : 0; column < column_groups; column += size)
+            tiles.push_back({row, std::min(size, row_groups - row), column, std::min(size, column_groups - column)});
+    return tiles;
 }
 
 }  // namespace
 
+std::int64_t panel_numbers(std::int64_t count, std::int64_t length, int lanes) {
+    return padded_groups(count, lanes) * lanes * length * num_planes;
+}
+
 template <class Real>
-bool gram(const Kernels<Real>& kernels, const GramArrays<Real>& arrays, int threads, Interrupt& interrupt) {
-    const std::complex<Real>* others = arrays.others ? arrays.others : arrays.states;
-    const std::int64_t sample_bytes = arrays.length * 2 * std::int64_t(sizeof(Real));
-    const std::int64_t at_once = std::max<std::int64_t>(1, packed_bytes / (sample_bytes * tile_rows)) * tile_rows;
-    const std::int64_t row_tiles = (arrays.rows + tile_rows - 1) / tile_rows;
-    for (std::int64_t first = 0; first < arrays.columns; first += at_once) {
-        Columns<Real> columns{{}, first, std::min(at_once, arrays.columns - first)};
-        const std::int64_t groups = (columns.count + kernels.lanes - 1) / kernels.lanes;
-        columns.packed = allocate<Real>(groups * arrays.length * 2 * kernels.lanes);
-        pack(others + first * arrays.length, columns.count, arrays.length, kernels.lanes, groups, columns.packed.get());
-        parallel(threads, row_tiles, interrupt, [&](int worker, std::int64_t tile) {
-            do_row_tile(kernels, arrays, columns, tile, interrupt, worker == 0);
-        });
-        if (interrupt.stop) return false;
+Panels<Real> allocate_panels(std::int64_t count, std::int64_t length, int lanes) {
+    Panels<Real> panels;
+    panels.count = count;
+    panels.length = length;
+    panels.lanes = lanes;
+    panels.groups = padded_groups(count, lanes);
+    panels.values = allocate_in_huge_pages<Real>(std::size_t(panel_numbers(count, length, lanes)));
+    for (std::int64_t start = 0; start < length; start += panel_depth)
+        for (int plane = 0; plane < num_planes; ++plane)
+            for (std::int64_t group = (count + lanes - 1) / lanes; group < panels.groups; ++group)
+                std::fill_n(panels.place(start, plane, group), panels.rows(start) * lanes, Real(0));
+    return panels;
+}
+
+template <class Real>
+void store_group(const Kernels<Real>& kernels, const Panels<Real>& panels, std::int64_t group, const Real* psi, Real scale) {
+    for (std::int64_t start = 0; start < panels.length; start += panel_depth) {
+        const std::int64_t rows = panels.rows(start);
+        kernels.split_planes(psi + start * 2 * panels.lanes, std::uint64_t(rows), scale, panels.place(start, 0, group),
+                             std::uint64_t(rows * panels.groups * panels.lanes));
     }
-    return true;
+}
+
+template <class Real>
+bool pack(const Kernels<Real>& kernels, const std::complex<Real>* states, const Panels<Real>& panels, int threads,
+          Interrupt& interrupt) {
+    const std::int64_t lanes = panels.lanes, groups = (panels.count + lanes - 1) / lanes;
+    parallel(threads, groups, interrupt, [&](int worker, std::int64_t group) {
+        if (worker == 0 && interrupt.poll && interrupt.poll()) interrupt.stop = true;
+        if (interrupt.stop) return;
+        alignas(64) Real block[panel_depth * 2 * max_lanes];
+        for (std::int64_t start = 0; start < panels.length; start += panel_depth) {
+            const std::int64_t rows = panels.rows(start);
+            for (std::int64_t l = 0; l < lanes; ++l) {
+                const std::int64_t sample = std::min(group * lanes + l, panels.count - 1);
+                const std::complex<Real>* const state = states + sample * panels.length + start;
+                for (std::int64_t k = 0; k < rows; ++k) {
+                    block[k * 2 * lanes + l] = state[k].real();
+                    block[(k * 2 + 1) * lanes + l] = state[k].imag();
+                }
+            }
+            kernels.split_planes(block, std::uint64_t(rows), Real(1), panels.place(start, 0, group),
+                                 std::uint64_t(rows * panels.groups * lanes));
+        }
+    });
+    return !interrupt.stop;
+}
+
+template <class Real>
+bool multiply(const Kernels<Real>& kernels, const PanelProduct<Real>& product, int threads, Interrupt& interrupt) {
+    const std::vector<Tile> tiles = tiles_of(product);
+    const std::int64_t part = tile_samples * tile_samples;
+    threads = int(std::clamp<std::int64_t>(threads, 1, std::max<std::int64_t>(1, std::int64_t(tiles.size()))));
+    std::vector<Buffer<Real>> memory;
+    for (int worker = 0; worker < threads; ++worker) memory.push_back(allocate<Real>(std::size_t(num_planes * part)));
+    parallel(threads, std::int64_t(tiles.size()), interrupt, [&](int worker, std::int64_t t) {
+        const Tile& tile = tiles[std::size_t(t)];
+        const Sums<Real> sums{memory[std::size_t(worker)].get(), kernels.lanes, tile.column_groups, part};
+        std::fill_n(sums.values, num_planes * part, Real(0));
+        for (std::int64_t start = 0; start < product.rows->length; start += panel_depth) {
+            if (worker == 0 && interrupt.poll && interrupt.poll()) interrupt.stop = true;
+            if (interrupt.stop) return;
+            add_products(kernels, product, tile, start, sums);
+        }
+        combine(sums, tile.row_groups / unit, !product.is_complex);
+        write_tile(product, tile, sums);
+    });
+    return !interrupt.stop;
 }
 
 void draw(const double* probabilities, std::int64_t count, const double* uniforms, std::int64_t shots, std::uint64_t* outcomes) {
@@ -160,7 +229,13 @@ void draw(const double* probabilities, std::int64_t count, const double* uniform
     }
 }
 
-template bool gram(const Kernels<double>&, const GramArrays<double>&, int, Interrupt&);
-template bool gram(const Kernels<float>&, const GramArrays<float>&, int, Interrupt&);
+template Panels<double> allocate_panels(std::int64_t, std::int64_t, int);
+template Panels<float> allocate_panels(std::int64_t, std::int64_t, int);
+template void store_group(const Kernels<double>&, const Panels<double>&, std::int64_t, const double*, double);
+template void store_group(const Kernels<float>&, const Panels<float>&, std::int64_t, const float*, float);
+template bool pack(const Kernels<double>&, const std::complex<double>*, const Panels<double>&, int, Interrupt&);
+template bool pack(const Kernels<float>&, const std::complex<float>*, const Panels<float>&, int, Interrupt&);
+template bool multiply(const Kernels<double>&, const PanelProduct<double>&, int, Interrupt&);
+template bool multiply(const Kernels<float>&, const PanelProduct<float>&, int, Interrupt&);
 
 }  // namespace ketgrad

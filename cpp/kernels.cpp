@@ -78,6 +78,7 @@ constexpr Kernels<Real> kernels = {
     .expect_rows_dual = expect_table_dual<Real, true>,
     .overlap_columns = overlap_columns,
     .overlap_tile = overlap_tile<Real>,
+    .split_planes = split_planes<Real>,
 };
 
 }  // namespace

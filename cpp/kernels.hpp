@@ -120,7 +120,8 @@ struct Kernels {
     void (*expect_scalars_dual)(const Real* psi, const Real* dpsi, const Real* table, std::uint64_t count, Real* sums);
     void (*expect_rows_dual)(const Real* psi, const Real* dpsi, const Real* table, std::uint64_t count, Real* sums);
     int overlap_columns;
-    void (*overlap_tile)(const Real* a0, const Real* a1, const Real* b, int column, std::uint64_t rows, Real* sums);
+    void (*overlap_tile)(const Real* a, std::uint64_t stride, const Real* b, std::uint64_t rows, Real* sums);
+    void (*split_planes)(const Real* psi, std::uint64_t rows, Real factor, Real* planes, std::uint64_t stride);
 };
 
 struct InstructionSet {

@@ -266,6 +266,8 @@ void write_values(const Call<Real>& call, Workspace<Real>& space, std::int64_t g
         write_expectations(call, space, group);
     else if (call.program().question == Question::probabilities)
         write_probabilities(call, space, group);
+    else if (call.arrays.panels)
+        store_group(call.kernels, *call.arrays.panels, group, space.psi, Real(space.scale));
     else
         write_states(call, space, group);
 }
