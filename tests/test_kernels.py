@@ -113,9 +113,9 @@ def test_entries_depend_on_their_own_rows_alone(kernel):
 def test_blocks_do_not_change_the_result(monkeypatch):
     states = RNG.normal(size=(50, 8)) + 1j * RNG.normal(size=(50, 8))
     states /= np.linalg.norm(states, axis=1, keepdims=True)
-    kernel = kg.FidelityKernel(angle(3))
+    kernel = kg.FidelityKernel(angle(3), "reference")
     at_once = kernel.compare(states), kernel.compare(states[:9], states)
-    monkeypatch.setattr(kernels, "BLOCK_BYTES", 32 * 50 * 7)
+    monkeypatch.setattr(kernels, "WORK_BYTES", 32 * 50 * 7)
     in_blocks = kernel.compare(states), kernel.compare(states[:9], states)
     for whole, pieces in zip(at_once, in_blocks, strict=True):
         np.testing.assert_allclose(pieces, whole, atol=1e-14)

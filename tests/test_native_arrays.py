@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ketgrad import _native
+from ketgrad.executors.native import Native
 
 
 def states(seed, count, length, kind=np.complex128):
@@ -20,14 +21,14 @@ def test_gram_equals_the_product_of_the_states(name, kind):
     tolerance = 1e-13 if kind == np.complex128 else 1e-5
     for rows, columns, length in [(1, 1, 2), (3, 70, 8), (65, 9, 300), (70, 70, 64)]:
         a, b = states(1, rows, length, kind), states(2, columns, length, kind)
-        got = _native.gram(a, b, instruction_set=name)
+        got = Native(instruction_set=name).gram(a, b)
         np.testing.assert_allclose(got, np.abs(a.conj() @ b.T) ** 2, atol=tolerance)
 
 
 def test_gram_of_states_among_themselves_is_exactly_symmetric():
     for count, length in [(5, 4), (130, 64), (200, 256)]:
         a = states(3, count, length)
-        got = _native.gram(a)
+        got = Native().gram(a)
         np.testing.assert_array_equal(got, got.T)
         np.testing.assert_allclose(got, np.abs(a.conj() @ a.T) ** 2, atol=1e-13)
         assert got.max() <= 1
@@ -36,14 +37,14 @@ def test_gram_of_states_among_themselves_is_exactly_symmetric():
 def test_gram_is_the_same_for_any_number_of_threads():
     a, b = states(4, 300, 128), states(5, 100, 128)
     for threads, others in itertools.product([2, 3, 8], [None, b]):
-        np.testing.assert_array_equal(_native.gram(a, others, threads), _native.gram(a, others, 1))
+        np.testing.assert_array_equal(Native().gram(a, others, threads), Native().gram(a, others, 1))
 
 
 def test_gram_refuses_states_that_do_not_match():
     with pytest.raises(ValueError, match="length"):
-        _native.gram(states(1, 3, 4), states(1, 3, 8))
+        Native().gram(states(1, 3, 4), states(1, 3, 8))
     with pytest.raises(ValueError, match="complex"):
-        _native.gram(np.ones((2, 2)))
+        Native().gram(np.ones((2, 2)))
 
 
 def test_draws_are_those_of_a_sorted_search():

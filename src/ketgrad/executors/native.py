@@ -15,6 +15,7 @@ from ketgrad.memory import FREE_BELOW, reserve, state_bytes
 from ketgrad.program import Expect, Probabilities, Program, State
 
 FLOAT64, FLOAT32, COMPLEX128 = np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.complex128)
+LONGEST = 2**16  # amplitudes of states that are packed at a time
 QUESTIONS = {Expect: 0, Probabilities: 1, State: 2}
 ARRAYS = (
     "num_qubits", "num_weights", "num_inputs", "kind", "x", "z", "controls", "term_start", "term_coefficient", "term_a",
@@ -122,6 +123,60 @@ class Native:
         core = self._second(program, len(cotangent), workers, backward=True)
         return core.hvp(weights, inputs, np.ascontiguousarray(cotangent, kind), *moves, change, workers)
 
+    def lane_states(
+        self, program: Program, weights: np.ndarray, inputs: np.ndarray, *, dtype: Any, threads: int | None
+    ) -> Any:
+        """States as `run` gives them, kept for `multiply`, in an order of the amplitudes that is the program's own."""
+        core = self._core(program)
+        weights, inputs = _as_real(weights, dtype), _as_real(inputs, dtype)
+        workers = default_threads() if threads is None else threads
+        core.check_memory(program, max(len(weights), len(inputs)), workers, backward=False)
+        return core.program.lane_states(weights, inputs, workers)
+
+    def pack(self, states: np.ndarray, threads: int | None = None) -> Any:
+        """States (n, length) of any origin, complex64 or complex128, kept for `multiply`."""
+        workers = default_threads() if threads is None else threads
+        return load_core().LaneStates(np.ascontiguousarray(states), workers, self.instruction_set)
+
+    def multiply(
+        self,
+        rows: Any,
+        columns: Any,
+        result: np.ndarray,
+        first_row: int = 0,
+        first_column: int = 0,
+        mirrors: bool = False,
+        threads: int | None = None,
+    ) -> None:
+        """Writes |<a_i|b_j>|^2, at most 1, into a real result, or <a_i|b_j> into a complex one.
+
+        The entry of the first two states goes to (first_row, first_column).
+        rows, columns: from `lane_states` or `pack`; one object twice takes half the work and gives an exactly
+        Hermitian result. mirrors: the conjugate goes to the transposed place as well. An entry depends on its two
+        states alone, bit for bit.
+        """
+        workers = default_threads() if threads is None else threads
+        load_core().multiply_states(rows, columns, result, first_row, first_column, mirrors, workers)
+
+    def overlaps(
+        self, states: np.ndarray, others: np.ndarray | None = None, threads: int | None = None
+    ) -> np.ndarray:
+        """<a_i|b_j> of states (n, length) and others (m, length): (n, m) complex. None for the states themselves.
+
+        Long states are taken piece by piece, so that little memory is needed beside them.
+        """
+        width = len(states if others is None else others)
+        result = np.zeros((len(states), width), states.dtype)
+        for start in range(0, states.shape[1], LONGEST):
+            piece = slice(start, start + LONGEST)
+            a = self.pack(states[:, piece], threads)
+            b = a if others is None else self.pack(others[:, piece].astype(states.dtype, copy=False), threads)
+            part = result if states.shape[1] <= LONGEST else np.empty_like(result)
+            self.multiply(a, b, part, threads=threads)
+            if part is not result:
+                result += part
+        return result
+
     def gram(
         self, states: np.ndarray, others: np.ndarray | None = None, threads: int | None = None
     ) -> np.ndarray:
@@ -129,11 +184,14 @@ class Native:
 
         Without `others` the states among themselves: n (n + 1) / 2 overlaps, an exactly symmetric result.
         """
-        workers = default_threads() if threads is None else threads
-        states = np.ascontiguousarray(states)
-        if others is not None:
-            others = np.ascontiguousarray(others, states.dtype)
-        return load_core().gram(states, others, workers, self.instruction_set)
+        if states.shape[1] > LONGEST:
+            overlaps = self.overlaps(states, others, threads)
+            return np.minimum(np.real(overlaps) ** 2 + np.imag(overlaps) ** 2, 1)
+        a = self.pack(states, threads)
+        b = a if others is None else self.pack(others.astype(states.dtype, copy=False), threads)
+        result = np.empty((len(states), len(states if others is None else others)), np.real(states).dtype)
+        self.multiply(a, b, result, threads=threads)
+        return result
 
     def locate(self, chances: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
         """For each uniform number u in [0, 1) the first outcome whose cumulated chance exceeds u times their sum.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -216,10 +217,13 @@ def _kernel(model: Any, num_features: int) -> Kernel:
             raise KetgradValueError(
                 "`circuit` and `encoding` must be None where `kernel` brings its own circuit."
             )
-        circuit = _design(model, given.circuit).build(num_features, LEAST_QUBITS, trainable=False)
+        circuit = given.circuit
+        if isinstance(given, FidelityKernel) and given.weights is not None:
+            circuit = circuit.bind(given.weights)
+        circuit = _design(model, circuit).build(num_features, LEAST_QUBITS, trainable=False)
         if isinstance(given, FidelityKernel):
-            return FidelityKernel(circuit, given.executor, given.threads)
-        return ProjectedKernel(circuit, given.gamma, given.observables, given.executor, given.threads)
+            return replace(given, circuit=circuit, weights=None)
+        return replace(given, circuit=circuit)
     if given not in KERNELS:
         raise KetgradValueError(
             f"`kernel` must be 'fidelity', 'projected' or a kernel of ketgrad, but is {given!r}."
