@@ -130,7 +130,7 @@ class Native:
         core = self._core(program)
         weights, inputs = _as_real(weights, dtype), _as_real(inputs, dtype)
         workers = default_threads() if threads is None else threads
-        core.check_memory(program, max(len(weights), len(inputs)), workers, backward=False)
+        core.check_memory(program, max(len(weights), len(inputs)), workers, weights.itemsize, backward=False)
         return core.program.lane_states(weights, inputs, workers)
 
     def pack(self, states: np.ndarray, threads: int | None = None) -> Any:
@@ -256,9 +256,7 @@ class _Core:
     state_bytes: int  # one state
     row_bytes: int  # the values of one sample
 
-    def check_memory(
-        self, program: Program, batch: int, threads: int, itemsize: int, backward: bool
-    ) -> None:
+    def check_memory(self, program: Program, batch: int, threads: int, itemsize: int, backward: bool) -> None:
         # A group of lanes holds 8 states at most (AVX-512); up to three per lane: psi, lambda, scratch.
         copies = 3 if backward else 2
         if copies * 8 * self.state_bytes * threads + batch * self.row_bytes <= FREE_BELOW:
