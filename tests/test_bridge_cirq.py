@@ -288,6 +288,12 @@ NO_CIRCUITS = {
     "DepolarizingChannel on q.0. is no unitary": [cirq.depolarize(0.1)(Q[0])],
     "ResetChannel on q.0. is no unitary": [X(Q[0]), cirq.reset(Q[0])],
     "acts on qudits": [cirq.IdentityGate(qid_shape=(3,))(cirq.LineQid(0, 3))],
+    "repeats an unknown number of times": [
+        cirq.CircuitOperation(cirq.FrozenCircuit(cirq.X(Q[0])), repetitions=sympy.Symbol("r"))
+    ],
+    "stands for 1,000,000,000 operations": [
+        cirq.CircuitOperation(cirq.FrozenCircuit(cirq.X(Q[0])), repetitions=10**9)
+    ],
     "must be a number or exp": [cirq.global_phase_operation(S)],
 }
 

@@ -373,6 +373,9 @@ def _no_circuits():
     fraction = QuantumCircuit(1)
     fraction.append(AnnotatedOperation(lib.XGate(), [PowerModifier(0.5)]), [0])
     yield fraction, "raised to the power 0.5"
+    endless = QuantumCircuit(1)
+    endless.append(AnnotatedOperation(lib.XGate(), [PowerModifier(10**9)]), [0])
+    yield endless, "'x' stands for 1,000,000,000 gates"
 
 
 @pytest.mark.parametrize(

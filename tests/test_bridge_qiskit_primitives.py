@@ -135,6 +135,15 @@ def test_sums_are_measured_group_by_group_with_their_standard_error():
     assert noisy.evs.std() == pytest.approx(noisy.stds.mean(), rel=0.12)
 
 
+def test_a_value_asked_for_again_is_another_experiment():
+    pub = (ansatz(), ["ZZZ", "XII"] * 300, ROWS[0], 0.1)
+    values = kg.qiskit.Estimator(seed=1).run([pub]).result()[0].data
+    for k in range(2):
+        assert values.evs[k::2].std() == pytest.approx(values.stds[k::2].mean(), rel=0.15)
+    exact = kg.qiskit.Estimator().run([pub[:3]]).result()[0].data.evs
+    assert np.ptp(exact[::2]) == 0.0
+
+
 def test_a_seed_fixes_the_shots_of_every_run():
     pub = (ansatz(), ["XII", "ZZZ"], ROWS[:, None], 0.1)
 

@@ -20,6 +20,7 @@ from ketgrad.circuit import Circuit, Op
 from ketgrad.errors import KetgradTypeError, KetgradValueError, near_matches
 
 WIDEST_MATRIX = 6  # qubits; wider gates without a rule are decomposed
+MAX_OPERATIONS = 10**7
 DEEPEST = 100  # decompositions inside decompositions
 
 
@@ -269,6 +270,7 @@ class _Reader:
         if isinstance(operation, cirq.CircuitOperation):
             if depth >= DEEPEST:
                 raise KetgradValueError(f"The circuit nests subcircuits more than {DEEPEST} deep.")
+            _refuse_repetitions(operation)
             inner = cirq.decompose_once(operation)
             return [op for part in inner for op in self.top(part, depth + 1)]
         if isinstance(gate, cirq.MeasurementGate):
@@ -369,6 +371,20 @@ class _Reader:
         word = "".join(str(pauli) for _, pauli in pairs)
         turned = build.pauli_rotation(negative - positive, word, *(self.number[qubit] for qubit, _ in pairs))
         return [turned, *_phase((positive + negative) * 0.5)]
+
+
+def _refuse_repetitions(operation: cirq.CircuitOperation) -> None:
+    times = operation.repetitions
+    if operation.repeat_until is not None or not isinstance(times, int | np.integer):
+        raise KetgradValueError(
+            f"The subcircuit on {', '.join(map(str, operation.qubits))} repeats an unknown number of times - a "
+            "circuit of ketgrad is a fixed sequence of gates. Resolve it, or unroll it first."
+        )
+    count = abs(int(times)) * sum(1 for _ in operation.circuit.all_operations())
+    if count > MAX_OPERATIONS:
+        raise KetgradValueError(
+            f"A subcircuit stands for {count:,} operations or more, but a circuit may have {MAX_OPERATIONS:,}."
+        )
 
 
 def shown(operation: cirq.Operation) -> str:

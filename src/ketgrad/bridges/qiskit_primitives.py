@@ -114,9 +114,21 @@ class Estimator(BaseEstimatorV2):
     def _values(
         self, task: _Task, rows: np.ndarray, pairs: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Values and standard errors of pairs (2, N) of a row of parameters and an observable."""
-        if not pairs.size:
-            return np.zeros(0), np.zeros(0)
+        """Values and standard errors of pairs (2, N) of a row of parameters and an observable.
+
+        A pair that occurs again is another experiment, with shots of its own.
+        """
+        values, errors = np.zeros(pairs.shape[1]), np.zeros(pairs.shape[1])
+        draw = np.zeros(pairs.shape[1], dtype=np.intp) if task.shots is None else _occurrence(pairs)
+        for number in np.unique(draw):
+            chosen = np.flatnonzero(draw == number)
+            values[chosen], errors[chosen] = self._drawn(task, rows, pairs[:, chosen], rng)
+        return values, errors
+
+    def _drawn(
+        self, task: _Task, rows: np.ndarray, pairs: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same, where equal pairs may share their shots."""
         if len(rows) * len(task.sums) <= WASTE * pairs.shape[1]:
             values, errors = self._table(task, task.sums, rows, rng)
             return values[pairs[0], pairs[1]], errors[pairs[0], pairs[1]]
@@ -139,6 +151,18 @@ class Estimator(BaseEstimatorV2):
             values = function(rows[:, : function.num_weights])  # the last parameters may have dropped out
             return values.astype(np.float64), np.zeros(values.shape)
         return _measured(function, rows, task.shots, rng)
+
+
+def _occurrence(pairs: np.ndarray) -> np.ndarray:
+    """How often the same pair (a column) stands further left."""
+    order = np.lexsort(pairs)
+    ordered = pairs[:, order]
+    is_first = np.ones(len(order), dtype=bool)
+    is_first[1:] = (ordered[:, 1:] != ordered[:, :-1]).any(axis=0)
+    position = np.arange(len(order))
+    result = np.empty(len(order), dtype=np.intp)
+    result[order] = position - np.maximum.accumulate(np.where(is_first, position, 0))
+    return result
 
 
 def unmeasured(found: Imported) -> Imported:

@@ -30,10 +30,12 @@ from qiskit.quantum_info import Clifford, SparsePauliOp
 from ketgrad import ops as build
 from ketgrad.angles import Angle, w, x
 from ketgrad.bridges.qiskit_angles import angle_of
+from ketgrad.bridges.qiskit_paulis import from_sparse_pauli_op
 from ketgrad.circuit import Circuit, Op
 from ketgrad.errors import KetgradTypeError, KetgradValueError, near_matches
-from ketgrad.paulis import letters
+from ketgrad.paulis import PauliSum, letters
 
+MAX_OPERATIONS = 10**7
 DEEPEST = 100  # definitions inside definitions
 
 
@@ -236,6 +238,7 @@ class _Reader:
                     "of ketgrad has final measurements only. Defer the measurement, or split the circuit."
                 )
             found += self.ops(operation, places, tuple(bit[c] for c in instruction.clbits), depth, alone)
+            _refuse_too_many(len(found), operation.name)
             self.used.update(places if not isinstance(operation, Barrier | Delay) else ())
         phase = angle_of(circuit.global_phase, self.names, "The global phase")
         return [*found, build.gphase(phase)] if phase.terms else found
@@ -319,10 +322,8 @@ class _Reader:
     def _annotated(self, operation: AnnotatedOperation, qubits: tuple[int, ...], depth: int) -> list[Op]:
         """Modifiers in the order in which they were put on; the last one's controls are the first qubits."""
         count = sum(m.num_ctrl_qubits for m in operation.modifiers if isinstance(m, ControlModifier))
-        free, found = (
-            qubits[:count],
-            self.ops(operation.base_op, qubits[count:], (), depth + 1, False),
-        )
+        free = qubits[:count]
+        found = self.ops(operation.base_op, qubits[count:], (), depth + 1, False)
         for modifier in operation.modifiers:
             if isinstance(modifier, InverseModifier):
                 found = [op.inverse() for op in reversed(found)]
@@ -341,14 +342,11 @@ class _Reader:
         operators = gate.operator if isinstance(gate.operator, list) else [gate.operator]
         if not all(isinstance(operator, SparsePauliOp) for operator in operators):
             return None
-        from ketgrad.bridges.qiskit_paulis import from_sparse_pauli_op
-
-        total = sum((from_sparse_pauli_op(operator) for operator in operators), start=0.0)
-        terms = list(total)  # type: ignore[call-overload]
-        if not all(a.commutes_with(b) for k, a in enumerate(terms) for b in terms[:k]):
+        total = sum(map(from_sparse_pauli_op, operators), start=PauliSum(()))
+        if not _all_commute([(x_mask, z_mask) for x_mask, z_mask, _ in total.terms]):
             return None
         time = angle_of(gate.time, self.names, f"The time of '{gate.name}'")
-        return [_evolved(time, *term.terms[0], qubits) for term in terms]
+        return [_evolved(time, *term, qubits) for term in total.terms]
 
     def _by_definition(
         self, operation: Any, qubits: tuple[int, ...], clbits: tuple[int, ...], depth: int, alone: bool
@@ -372,14 +370,31 @@ def _controls(operation: Any) -> int:
     return getattr(operation, "num_ctrl_qubits", 0)
 
 
+def _all_commute(words: Sequence[tuple[int, int]]) -> bool:
+    """Whether each pair of words differs on an even number of qubits that both act on."""
+    return all(
+        ((a[0] & b[1]).bit_count() + (a[1] & b[0]).bit_count()) % 2 == 0
+        for k, a in enumerate(words)
+        for b in words[:k]
+    )
+
+
 def _power(ops: list[Op], power: float, operation: AnnotatedOperation) -> list[Op]:
     if power != int(power):
         raise KetgradValueError(
             f"The instruction '{operation.base_op.name}' is raised to the power {power}, but only whole powers are "
             "sequences of gates. Use its `power` method, which gives a matrix."
         )
+    _refuse_too_many(len(ops) * abs(int(power)), operation.base_op.name)
     once = ops if power >= 0 else [op.inverse() for op in reversed(ops)]
     return once * abs(int(power))
+
+
+def _refuse_too_many(count: int, name: str) -> None:
+    if count > MAX_OPERATIONS:
+        raise KetgradValueError(
+            f"The instruction '{name}' stands for {count:,} gates or more, but a circuit may have {MAX_OPERATIONS:,}."
+        )
 
 
 def _amplitudes(preparation: Any) -> np.ndarray | None:
