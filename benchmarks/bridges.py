@@ -3,8 +3,8 @@
     python benchmarks/bridges.py            # one line a framework that is installed, a few seconds
 
 A step is the value of a layer and the derivatives by its weights, for 4 samples on 2 qubits. Beside it stands what it
-is made of: `f` and `f.vjp` on the same arrays, and the framework's own engine, as the step of an operation of its own
-with a graph of the same shape. `parts` is all three in one loop, since code that takes turns is slower than code that
+is made of: `f` and `f.vjp` on the same arrays, and the framework's own engine, as the step of a module that multiplies
+its weights with the inputs. `parts` is all three in one loop, since code that takes turns is slower than code that
 repeats; what the step takes beyond its parts is the bridge. The calls are timed in turn, in runs shorter than a time
 slice, and the least of many runs counts, so that a busy machine disturbs all alike.
 """
@@ -47,19 +47,28 @@ def torch_calls() -> Calls:
     import torch
 
     torch.set_num_threads(1)
+
+    class Product(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weights = torch.nn.Parameter(torch.zeros(4, 2))
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return self.weights * inputs
+
     f = circuit()
     weights, inputs, cotangent = arrays(f)
     layer = kg.torch.Layer(f, seed=0)
     data, slope = torch.from_numpy(inputs), torch.from_numpy(cotangent)
-    leaf = torch.zeros(4, 2, requires_grad=True)
+    own = Product()
 
     def step() -> None:
         layer.weights.grad = None
         layer(data).backward(slope)
 
     def engine() -> None:
-        leaf.grad = None
-        (leaf * data).backward(slope)
+        own.weights.grad = None
+        own(data).backward(slope)
 
     def parts() -> None:
         f(weights, inputs)
