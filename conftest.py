@@ -14,6 +14,9 @@ collect_ignore = [] if sys.platform == "linux" else ["tests/test_process_linux.p
 # Read when SciPy is imported: without it scikit-learn leaves out its checks of array API input.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
+# Read when Keras is imported: one back end for all examples; test_bridge_keras.py starts processes for the others.
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
 # The same examples in every run: a red test must be red for everybody.
 settings.register_profile("ketgrad", derandomize=True, deadline=None, print_blob=False)
 settings.load_profile("ketgrad")
