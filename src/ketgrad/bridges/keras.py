@@ -40,8 +40,9 @@ class Layer(keras.layers.Layer):
     as its dtype says (Keras's default: float32), and Keras converts what it is given to that.
 
     Saves into Keras's own format and loads from it: the configuration holds the circuit, the observables, the
-    executor and the gradient rule as JSON text, and no code. Derivatives of first and second order; with shots only
-    first ones, by shift rules. Cost: one forward simulation; in training one forward and one backward pass more.
+    executor and the gradient rule as JSON text, and no code. A program that loads a model says `kg.keras` first, which
+    makes the layer known to Keras. Derivatives of first and second order; with shots only first ones, by shift rules.
+    Cost: one forward simulation; in training one forward and one backward pass more.
     Raises `KetgradTypeError` for a function without real values or without derivatives and for another dtype,
     `KetgradValueError` for inputs of another width and for a circuit without inputs. Where a compiled graph runs the
     circuit (tensorflow), Keras wraps the message about a value that is not finite; on jax it becomes NaN.
