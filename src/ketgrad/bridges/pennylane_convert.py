@@ -29,6 +29,11 @@ class Converted:
 
     circuit: qubit k is wires[k]. weights: (num_weights,) and inputs: (samples, num_inputs) or (0,), the numbers that
     stood where the circuit reads w[i] and x[j]. measurements: as PennyLane has them.
+
+    >>> tape = qml.tape.QuantumScript([qml.RY(0.5, "a")], [qml.probs("a")])
+    >>> found = from_pennylane(tape)
+    >>> found.wires, found.weights, found.function()(found.weights).round(3)
+    (('a',), array([0.5]), array([0.939, 0.061]))
     """
 
     circuit: Circuit
