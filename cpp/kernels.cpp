@@ -5,7 +5,6 @@
 namespace {
 
 using ketgrad::Coupling;
-using ketgrad::DualTurn;
 using ketgrad::Form;
 using ketgrad::Kernels;
 using ketgrad::PairSet;
@@ -22,7 +21,6 @@ using ketgrad::Turn;
 #include "kernels/measures.inc"
 #include "kernels/products.inc"
 #include "kernels/overlaps.inc"
-#include "kernels/tangents.inc"
 
 template <class Real>
 constexpr Kernels<Real> kernels = {
@@ -62,20 +60,6 @@ constexpr Kernels<Real> kernels = {
     .squares = squares<Real>,
     .probabilities = probabilities<Real>,
     .apply_outcomes = apply_outcomes<Real>,
-    .rotate_quartets_dual = rotate_quartets_dual<Real>,
-    .unrotate_quartets_dual = unrotate_quartets_dual<Real>,
-    .rotate_pairs_dual = rotate_pairs_dual<Real>,
-    .unrotate_pairs_dual = unrotate_pairs_dual<Real>,
-    .phase_dual = phase_dual<Real>,
-    .unphase_dual = unphase_dual<Real>,
-    .multiply_scalars_dual = multiply_table_dual<Real, false>,
-    .multiply_rows_dual = multiply_table_dual<Real, true>,
-    .unmultiply_scalars_dual = unmultiply_table_dual<Real, false>,
-    .unmultiply_rows_dual = unmultiply_table_dual<Real, true>,
-    .expect_pairs_dual = expect_pairs_dual<Real>,
-    .expect_diagonal_dual = expect_diagonal_dual<Real>,
-    .expect_scalars_dual = expect_table_dual<Real, false>,
-    .expect_rows_dual = expect_table_dual<Real, true>,
     .overlap_columns = overlap_columns,
     .overlap_tile = overlap_tile<Real>,
     .split_planes = split_planes<Real>,

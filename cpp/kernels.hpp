@@ -51,14 +51,6 @@ struct Turn {
     Form form;
 };
 
-/// A turn in the full form, and half the rate at which its angle changes along a direction, per lane.
-template <class Real>
-struct DualTurn {
-    const Real* a;
-    const Real* b;
-    const Real* h;
-};
-
 template <class Real>
 struct Kernels {
     int lanes;
@@ -102,23 +94,6 @@ struct Kernels {
     void (*squares)(const Real* psi, std::uint64_t count, Real* result);
     void (*probabilities)(const Real* psi, const RowSet& rows, Real* outcomes);
     void (*apply_outcomes)(Real* lambda, const Real* psi, const RowSet& rows, const Real* outcomes);
-    // dual states: psi and its tangent; backward {psi, dpsi, lambda, dlambda}, with the tangents of sums two rows behind them
-    void (*rotate_quartets_dual)(Real* psi, Real* dpsi, const QuartetSet& set, const DualTurn<Real>* turns);
-    void (*unrotate_quartets_dual)(Real* const* states, const QuartetSet& set, const DualTurn<Real>* turns, Real* sums);
-    void (*rotate_pairs_dual)(Real* psi, Real* dpsi, const PairSet& set, const DualTurn<Real>& turn);
-    void (*unrotate_pairs_dual)(Real* const* states, const PairSet& set, const DualTurn<Real>& turn, Real* sums);
-    void (*phase_dual)(Real* psi, Real* dpsi, const SignedRows& set, const DualTurn<Real>& turn);
-    void (*unphase_dual)(Real* const* states, const SignedRows& set, const DualTurn<Real>& turn, Real* sums);
-    void (*multiply_scalars_dual)(Real* psi, Real* dpsi, const Real* table, const Real* rates, std::uint64_t count);
-    void (*multiply_rows_dual)(Real* psi, Real* dpsi, const Real* table, const Real* rates, std::uint64_t count);
-    void (*unmultiply_scalars_dual)(Real* const* states, const Real* table, const Real* rates, std::uint64_t count,
-                                    Real* overlaps, Real* tangents);
-    void (*unmultiply_rows_dual)(Real* const* states, const Real* table, const Real* rates, std::uint64_t count, Real* overlaps,
-                                 Real* tangents);
-    void (*expect_pairs_dual)(const Real* psi, const Real* dpsi, const PairSet& set, Real* sums);
-    void (*expect_diagonal_dual)(const Real* psi, const Real* dpsi, const SignedRows& set, Real* sums);
-    void (*expect_scalars_dual)(const Real* psi, const Real* dpsi, const Real* table, std::uint64_t count, Real* sums);
-    void (*expect_rows_dual)(const Real* psi, const Real* dpsi, const Real* table, std::uint64_t count, Real* sums);
     int overlap_columns;
     void (*overlap_tile)(const Real* a, std::uint64_t stride, const Real* b, std::uint64_t rows, Real* sums);
     void (*split_planes)(const Real* psi, std::uint64_t rows, Real factor, Real* planes, std::uint64_t stride);

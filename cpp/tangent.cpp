@@ -243,19 +243,20 @@ void sum_partials(const TangentProgram& program, const TangentArrays<Real>& arra
     }
 }
 
-/// work(worker, block, dual, space) for each block of groups, with all that its worker needs.
+/// What every call of the engine is made with.
 template <class Real>
 struct Engine {
     const TangentProgram& program;
     const Lowered& lowered;
     Interrupt& interrupt;
+    const DualKernels<Real>& kernels;
 
     Call<Real> make_call(const Arrays<Real>& arrays) const {
-        const Kernels<Real>& kernels = kernels_for(*program.instruction_set, Real());
-        Call<Real> call{program.schedule, lowered, kernels, *program.instruction_set->float64, arrays, interrupt};
-        call.lanes = kernels.lanes;
+        const Kernels<Real>& shared = kernels_for(*program.instruction_set, Real());
+        Call<Real> call{program.schedule, lowered, shared, *program.instruction_set->float64, arrays, interrupt};
+        call.lanes = shared.lanes;
         call.spread = lowered.lane_bits > 0;
-        call.groups = call.spread ? arrays.batch : (arrays.batch + kernels.lanes - 1) / kernels.lanes;
+        call.groups = call.spread ? arrays.batch : (arrays.batch + shared.lanes - 1) / shared.lanes;
         call.blocks = count_blocks(call);
         call.polls_often = call.rows() >= 1024;
         return call;
@@ -279,7 +280,7 @@ void execute_batched(const Engine<Real>& engine, const TangentArrays<Real>& arra
     const Call<Real> moved = engine.make_call(moved_point);
     if (call.groups == 0) return;
     prepare_call(call);
-    const DualCall<Real> dual{call, moved, arrays};
+    const DualCall<Real> dual{call, moved, arrays, engine.kernels};
     const std::int64_t count = 2 * (call.program().num_slots() - 1);
     partial.assign(std::size_t(call.blocks * count), 0.0);
     threads = int(std::clamp<std::int64_t>(threads, 1, call.blocks));
@@ -339,7 +340,7 @@ void execute_spread(const Engine<Real>& engine, const TangentArrays<Real>& array
         Call<Real> call = engine.make_call(one.point);
         const Call<Real> moved = engine.make_call(moved_point);
         prepare_call(call);
-        const DualCall<Real> dual{call, moved, one};
+        const DualCall<Real> dual{call, moved, one, engine.kernels};
         DualSpace<Real> space = make_space(dual);
         check_interrupt(call, worker);
         run_group(dual, space, 0, worker, true);
@@ -380,7 +381,7 @@ std::unique_ptr<TangentProgram> make_tangent_program(const Program& program, Pas
 template <class Real>
 bool execute_tangent(const TangentProgram& program, const TangentArrays<Real>& arrays, int threads, Interrupt& interrupt) {
     const Lowered& lowered = lowered_for<Real>(program, arrays.point.batch);
-    const Engine<Real> engine{program, lowered, interrupt};
+    const Engine<Real> engine{program, lowered, interrupt, find_dual_kernels<Real>(program.instruction_set->name)};
     std::vector<double> partial;
     try {
         (lowered.lane_bits > 0 ? execute_spread<Real> : execute_batched<Real>)(engine, arrays, threads, partial);

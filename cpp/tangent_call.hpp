@@ -5,6 +5,7 @@
 
 #include "call.hpp"
 #include "tangent.hpp"
+#include "tangent_kernels.hpp"
 
 namespace ketgrad {
 
@@ -27,6 +28,7 @@ struct DualCall {
     const Call<Real>& call;
     const Call<Real>& moved;  // its values are the tangents, its cotangent the direction of the cotangent
     const TangentArrays<Real>& arrays;
+    const DualKernels<Real>& kernels;
 
     const Program& program() const { return call.program(); }
     double angle_rate(const DualSpace<Real>& space, int angle, int lane) const {

@@ -26,14 +26,14 @@ void write_expectation_tangents(const DualCall<Real>& dual, DualSpace<Real>& spa
         };
         for (const LoweredWord& word : observables[k].words) {
             alignas(64) Real sums[max_lanes] = {};
-            for (const PairSet& set : word.pairs) call.kernels.expect_pairs_dual(psi, dpsi, set, sums);
-            for (const SignedRows& set : word.phases) call.kernels.expect_diagonal_dual(psi, dpsi, set, sums);
+            for (const PairSet& set : word.pairs) dual.kernels.expect_pairs(psi, dpsi, set, sums);
+            for (const SignedRows& set : word.phases) dual.kernels.expect_diagonal(psi, dpsi, set, sums);
             add(sums, word.coefficient);
         }
         if (call.observable_places[k] >= 0) {
             alignas(64) Real sums[max_lanes] = {};
             const Real* table = call.observable_tables.get() + call.observable_places[k];
-            (call.spread ? call.kernels.expect_rows_dual : call.kernels.expect_scalars_dual)(psi, dpsi, table, call.rows(), sums);
+            (call.spread ? dual.kernels.expect_rows : dual.kernels.expect_scalars)(psi, dpsi, table, call.rows(), sums);
             add(sums, 1);
         }
         for (int l = 0; l < call.lanes; ++l) all += totals[l];

@@ -15,25 +15,25 @@ DualTurn<Real> dual_turn(const DualCall<Real>& dual, const DualSpace<Real>& spac
 
 template <class Real>
 void rotate(const DualCall<Real>& dual, DualSpace<Real>& space, const RotationStep& step) {
-    const Kernels<Real>& kernels = dual.call.kernels;
+    const DualKernels<Real>& kernels = dual.kernels;
     DualTurn<Real> turns[2] = {dual_turn(dual, space, step.turns[0], false), {}};
     if (step.turns[1] >= 0) turns[1] = dual_turn(dual, space, step.turns[1], false);
-    for (const QuartetSet& set : step.quartets) kernels.rotate_quartets_dual(space.point.psi, space.dpsi, set, turns);
-    for (const PairSet& set : step.pairs) kernels.rotate_pairs_dual(space.point.psi, space.dpsi, set, turns[0]);
-    for (const SignedRows& set : step.phases) kernels.phase_dual(space.point.psi, space.dpsi, set, turns[0]);
+    for (const QuartetSet& set : step.quartets) kernels.rotate_quartets(space.point.psi, space.dpsi, set, turns);
+    for (const PairSet& set : step.pairs) kernels.rotate_pairs(space.point.psi, space.dpsi, set, turns[0]);
+    for (const SignedRows& set : step.phases) kernels.phase(space.point.psi, space.dpsi, set, turns[0]);
 }
 
 template <class Real>
 void unrotate(const DualCall<Real>& dual, DualSpace<Real>& space, const RotationStep& step) {
-    const Kernels<Real>& kernels = dual.call.kernels;
+    const DualKernels<Real>& kernels = dual.kernels;
     const int lanes = dual.call.lanes;
     alignas(64) Real sums[4 * max_lanes] = {};
     Real* const states[4] = {space.point.psi, space.dpsi, space.point.lambda, space.dlambda};
     DualTurn<Real> turns[2] = {dual_turn(dual, space, step.turns[0], true), {}};
     if (step.turns[1] >= 0) turns[1] = dual_turn(dual, space, step.turns[1], true);
-    for (const QuartetSet& set : step.quartets) kernels.unrotate_quartets_dual(states, set, turns, sums);
-    for (const PairSet& set : step.pairs) kernels.unrotate_pairs_dual(states, set, turns[0], sums);
-    for (const SignedRows& set : step.phases) kernels.unphase_dual(states, set, turns[0], sums);
+    for (const QuartetSet& set : step.quartets) kernels.unrotate_quartets(states, set, turns, sums);
+    for (const PairSet& set : step.pairs) kernels.unrotate_pairs(states, set, turns[0], sums);
+    for (const SignedRows& set : step.phases) kernels.unphase(states, set, turns[0], sums);
     for (int i = 0; i < 2 && step.turns[i] >= 0; ++i) {
         const TurnSource& source = dual.call.lowered.turns[step.turns[i]];
         const std::int64_t place = std::int64_t(source.angle) * lanes;
@@ -71,7 +71,7 @@ void multiply_tables(const DualCall<Real>& dual, DualSpace<Real>& space, std::si
         if (!(call.table_kinds[step] & (differing ? 2 : 1))) continue;
         make_rates(dual, space, step, differing);
         const Real* table = differing ? lane_table(call, space.point, step) : shared_table(call, space.point, step);
-        const auto kernel = differing || call.spread ? call.kernels.multiply_rows_dual : call.kernels.multiply_scalars_dual;
+        const auto kernel = differing || call.spread ? dual.kernels.multiply_rows : dual.kernels.multiply_scalars;
         kernel(space.point.psi, space.dpsi, table, space.rates, call.rows());
     }
 }
@@ -109,7 +109,7 @@ void unmultiply_tables(const DualCall<Real>& dual, DualSpace<Real>& space, std::
         if (!(call.table_kinds[step] & (differing ? 2 : 1))) continue;
         make_rates(dual, space, step, differing);
         const Real* table = differing ? lane_table(call, space.point, step) : shared_table(call, space.point, step);
-        const auto kernel = differing || call.spread ? call.kernels.unmultiply_rows_dual : call.kernels.unmultiply_scalars_dual;
+        const auto kernel = differing || call.spread ? dual.kernels.unmultiply_rows : dual.kernels.unmultiply_scalars;
         kernel(states, table, space.rates, call.rows(), space.overlaps, space.overlap_rates);
         for (Real* overlaps : {space.overlaps, space.overlap_rates}) {
             if (differing) {
