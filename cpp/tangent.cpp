@@ -67,7 +67,9 @@ void add_tables(const Call<Real>& call, DualSpace<Real>& space, Parts<Real>& par
 template <class Real>
 DualSpace<Real> make_space(const DualCall<Real>& dual) {
     const Call<Real>& call = dual.call;
-    const std::size_t row = call.row_reals(), state = call.rows() * row, turns = call.lowered.turns.size() * call.lanes;
+    // states a multiple of 4 KiB apart would share the few cache lines of each set
+    const std::size_t skew = 1024 / sizeof(Real), row = call.row_reals(), state = call.rows() * row + skew;
+    const std::size_t turns = call.lowered.turns.size() * call.lanes;
     const bool measures = call.program().question == Question::probabilities;
     std::size_t largest = 0;
     for (const Preparation& factor : call.schedule.preparations) largest = std::max(largest, factor.offsets.size() * row);
