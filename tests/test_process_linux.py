@@ -84,3 +84,21 @@ def test_an_exception_of_a_signal_handler_passes_through_and_leaves_the_core_usa
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
     assert answer(2) == before
+
+
+def test_a_long_kernel_is_stopped_by_a_signal():
+    def stop(*_):
+        raise StopNowError
+
+    kernel = kg.FidelityKernel(kg.encodings.iqp(8), threads=2)
+    rows = np.random.default_rng(0).uniform(-1, 1, (6000, 8))
+    before = kernel(rows[:50])
+    previous = signal.signal(signal.SIGALRM, stop)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(StopNowError):
+            kernel(rows)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert np.array_equal(kernel(rows[:50]), before)
