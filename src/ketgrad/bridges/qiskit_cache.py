@@ -9,9 +9,10 @@ from typing import Any
 
 from qiskit.circuit import Barrier, Clbit, Gate, Instruction, Measure, QuantumCircuit, Qubit
 
-from ketgrad.bridges.qiskit_reader import DEEPEST, Imported, from_qiskit
+from ketgrad.bridges.qiskit_reader import DEEPEST, Imported, from_qiskit, size
 
 KEPT = 128  # circuits
+LONGEST = 10**5  # gates of a definition that is compared; longer ones are converted anew
 _STANDARD = "qiskit.circuit.library.standard_gates"  # their classes and angles say all about them
 
 
@@ -47,25 +48,31 @@ class Conversions:
         return found
 
 
-def fingerprint(circuit: QuantumCircuit, depth: int = 0) -> Hashable | None:
+def fingerprint(circuit: QuantumCircuit) -> Hashable | None:
     """Equal for circuits that hold the same standard gates on the same places; None where that cannot be told."""
+    return _parts(circuit, {}, 0)
+
+
+def _parts(circuit: QuantumCircuit, sizes: dict[int, int], depth: int) -> Hashable | None:
     bits: dict[Qubit | Clbit, int] = {qubit: k for k, qubit in enumerate(circuit.qubits)}
     bits |= {clbit: k for k, clbit in enumerate(circuit.clbits)}
     rows: list[Hashable] = [circuit.num_qubits, circuit.global_phase]
     rows += [(register.name, *map(bits.__getitem__, register)) for register in circuit.cregs]
     for instruction in circuit.data:
-        head = _head(instruction.operation, depth)
+        head = _head(instruction.operation, sizes, depth)
         if head is None:
             return None
         rows.append((head, *(bits[q] for q in instruction.qubits), *(bits[c] for c in instruction.clbits)))
     return tuple(rows)
 
 
-def _head(operation: Any, depth: int) -> Hashable | None:
+def _head(operation: Any, sizes: dict[int, int], depth: int) -> Hashable | None:
     """What an operation is: its class and its numbers, or the parts of its definition."""
     kind = getattr(operation, "base_class", type(operation))
     if kind.__module__.startswith(_STANDARD) or kind in (Barrier, Measure):
         return kind, getattr(operation, "ctrl_state", None), *operation.params
     if kind not in (Gate, Instruction) or operation.definition is None or depth >= DEEPEST:
         return None
-    return fingerprint(operation.definition, depth + 1)
+    if size(operation.definition, sizes) > LONGEST:
+        return None
+    return _parts(operation.definition, sizes, depth + 1)

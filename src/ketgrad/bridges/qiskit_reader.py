@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ from qiskit.circuit import (
     ControlledGate,
     ControlModifier,
     Delay,
+    Gate,
+    Instruction,
     InverseModifier,
     Measure,
     Parameter,
@@ -84,6 +87,7 @@ def from_qiskit(circuit: QuantumCircuit, *, inputs: Any = ()) -> Imported:
     weights = [parameter for parameter in parameters if parameter not in set(data)]
     names = {parameter: x[j] for j, parameter in enumerate(data)}
     names |= {parameter: w[i] for i, parameter in enumerate(weights)}
+    refuse_too_many(size(circuit, {}), "circuit")
     reader = _Reader(names, tuple(circuit.clbits))
     qubits = tuple(range(circuit.num_qubits))
     found = reader.sequence(circuit, qubits, tuple(range(circuit.num_clbits)), 0)
@@ -238,7 +242,6 @@ class _Reader:
                     "of ketgrad has final measurements only. Defer the measurement, or split the circuit."
                 )
             found += self.ops(operation, places, tuple(bit[c] for c in instruction.clbits), depth, alone)
-            _refuse_too_many(len(found), operation.name)
             self.used.update(places if not isinstance(operation, Barrier | Delay) else ())
         phase = angle_of(circuit.global_phase, self.names, "The global phase")
         return [*found, build.gphase(phase)] if phase.terms else found
@@ -385,15 +388,36 @@ def _power(ops: list[Op], power: float, operation: AnnotatedOperation) -> list[O
             f"The instruction '{operation.base_op.name}' is raised to the power {power}, but only whole powers are "
             "sequences of gates. Use its `power` method, which gives a matrix."
         )
-    _refuse_too_many(len(ops) * abs(int(power)), operation.base_op.name)
     once = ops if power >= 0 else [op.inverse() for op in reversed(ops)]
     return once * abs(int(power))
 
 
-def _refuse_too_many(count: int, name: str) -> None:
+def size(circuit: QuantumCircuit, known: dict[int, int]) -> int:
+    """How many gates a circuit stands for, counted before it is expanded; definitions that occur twice once.
+
+    known: the sizes found so far, by the identity of the definitions, which the circuit keeps alive.
+    """
+    if id(circuit) not in known:
+        known[id(circuit)] = sum(_size(instruction.operation, known) for instruction in circuit.data)
+    return known[id(circuit)]
+
+
+def _size(operation: Any, known: dict[int, int]) -> int:
+    if isinstance(operation, AnnotatedOperation):
+        powers = [abs(m.power) for m in operation.modifiers if isinstance(m, PowerModifier)]
+        return int(_size(operation.base_op, known) * math.prod(max(1, power) for power in powers))
+    if isinstance(operation, ControlledGate) and type(operation) is ControlledGate:
+        return _size(operation.base_gate, known)
+    if type(operation) not in (Gate, Instruction) or operation.definition is None:
+        return 1  # a gate of the library: its definition has a bounded size
+    return size(operation.definition, known)
+
+
+def refuse_too_many(count: int, name: str) -> None:
+    """Raise if what is called `name` stands for more gates than a circuit may have."""
     if count > MAX_OPERATIONS:
         raise KetgradValueError(
-            f"The instruction '{name}' stands for {count:,} gates or more, but a circuit may have {MAX_OPERATIONS:,}."
+            f"The {name} stands for {count:,} gates or more, but a circuit of ketgrad may have {MAX_OPERATIONS:,}."
         )
 
 
