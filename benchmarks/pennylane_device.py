@@ -72,7 +72,7 @@ def data(wires: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 STEPS = {"torch": torch_step, "autograd": autograd_step}
-DEVICES = ("lightning.qubit", "ketgrad.qubit")
+DEVICES: tuple[str, ...] = ("lightning.qubit", "ketgrad.qubit")
 
 
 def measure(interface: str, wires: int, seconds: float) -> dict[str, float]:

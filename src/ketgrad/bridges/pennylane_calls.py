@@ -14,7 +14,7 @@ from pennylane.ops.functions import bind_new_parameters
 from pennylane.tape import QuantumScript
 
 from ketgrad.bridges.pennylane_observables import pauli_sum
-from ketgrad.bridges.pennylane_readout import Averages, Others, Part
+from ketgrad.bridges.pennylane_readout import Amplitudes, Averages, Chances, Others, Part
 from ketgrad.bridges.pennylane_tapes import Plan, Reading, Rows, arguments, rows
 from ketgrad.function import Function, expectation
 from ketgrad.paulis import PauliSum
@@ -241,7 +241,9 @@ def _observable_slope(plan: Plan, given: Rows, process: MeasurementProcess, inde
     where = {word: k for k, word in enumerate(words)}
     columns = [sum((c * values[..., where[x, z]] for x, z, c in one.terms), np.zeros(lead)) for one in sums]
     slope = np.stack(columns, axis=-1).reshape(*lead, *number.shape)
-    return slope if number.dtype.kind == "c" else np.real(slope)  # the value is real: Re <A> for a real matrix A
+    return (
+        slope if number.dtype.kind == "c" else np.real(slope)
+    )  # the value is real: Re <A> for a real matrix A
 
 
 def _leaves(observable: Any) -> list[Any]:
@@ -299,7 +301,7 @@ def _by_sample(slopes: np.ndarray, given: Rows) -> np.ndarray:
 
 def _slopes(
     plan: Plan,
-    part: Part,
+    part: Averages | Chances | Amplitudes,
     given: Rows,
     tape: QuantumScript,
     t: int,

@@ -178,7 +178,7 @@ class QubitDevice(Device):
         super().__init__(wires=wires, shots=shots)
         self._options = Options(complex_type(c_dtype), thread_count(threads))
         self._plans = Plans(self._options)
-        start = np.random.randint(2**31 - 1) if isinstance(seed, str) and seed == "global" else seed
+        start: Any = np.random.randint(2**31 - 1) if isinstance(seed, str) and seed == "global" else seed
         self._rng = np.random.default_rng(start)
 
     @property
@@ -219,11 +219,11 @@ class QubitDevice(Device):
         self, config: ExecutionConfig | None = None, circuit: QuantumScript | None = None
     ) -> ExecutionConfig:
         """The config with the choices of this device: its own vector-Jacobian products, tapes taken as they are."""
-        config = config or ExecutionConfig()
-        if config.device_options:
-            raise DeviceError(f"{NAME} has no device options, but was given {sorted(config.device_options)}.")
-        ours = config.gradient_method in OURS
-        interface, products = config.interface, config.use_device_jacobian_product
+        given: Any = config or ExecutionConfig()
+        if given.device_options:
+            raise DeviceError(f"{NAME} has no device options, but was given {sorted(given.device_options)}.")
+        ours = given.gradient_method in OURS
+        interface, products = given.interface, given.use_device_jacobian_product
         with_jax = interface in (qml.math.Interface.JAX, qml.math.Interface.JAX_JIT)
         if interface != qml.math.Interface.AUTO and not products:
             # With jax, Jacobians keep vmap and forward mode, and products keep broadcasts in one piece.
@@ -231,7 +231,7 @@ class QubitDevice(Device):
             if ours and not products and with_jax:
                 interface = qml.math.Interface.JAX_JIT  # a callback that vmap can repeat
         jitted = interface == qml.math.Interface.JAX_JIT
-        mcm = config.mcm_config
+        mcm = given.mcm_config
         method = mcm.mcm_method or ("one-shot" if circuit is not None and circuit.shots else "deferred")
         if method not in ("deferred", "one-shot") or (method, mcm.postselect_mode) == (
             "one-shot",
@@ -242,16 +242,16 @@ class QubitDevice(Device):
                 f"postselect_mode='fill-shots', but {method!r} with {mcm.postselect_mode!r} was given."
             )
         return replace(
-            config,
+            given,
             interface=interface,
-            gradient_method="adjoint" if ours else config.gradient_method,
-            use_device_gradient=ours if config.use_device_gradient is None else config.use_device_gradient,
+            gradient_method="adjoint" if ours else given.gradient_method,
+            use_device_gradient=ours if given.use_device_gradient is None else given.use_device_gradient,
             use_device_jacobian_product=products,
             grad_on_execution=ours and not products
-            if config.grad_on_execution is None
-            else config.grad_on_execution,
+            if given.grad_on_execution is None
+            else given.grad_on_execution,
             # This device reads tensors itself, faster than tapes are copied. With jax-jit only products allow it.
-            convert_to_numpy=not products if jitted else config.derivative_order > 1,
+            convert_to_numpy=not products if jitted else given.derivative_order > 1,
             mcm_config=replace(mcm, mcm_method=method),
         )
 
