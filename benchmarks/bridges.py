@@ -82,7 +82,7 @@ def torch_calls() -> Calls:
 BRIDGES: Mapping[str, Callable[[], Calls]] = {"torch": torch_calls}
 
 
-def microseconds(calls: Calls, repeats: int, inner: int = 20) -> dict[str, float]:
+def microseconds(calls: Calls, repeats: int, inner: int = 5) -> dict[str, float]:
     """The least time of each call, all of them in turn."""
     least = dict.fromkeys(calls, float("inf"))
     for call in calls.values():
@@ -99,7 +99,7 @@ def microseconds(calls: Calls, repeats: int, inner: int = 20) -> dict[str, float
 def main() -> None:
     """Print one line for each framework."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=500)
+    parser.add_argument("--repeats", type=int, default=2000)
     parser.add_argument("--tiny", action="store_true", help="only see that everything runs")
     options = parser.parse_args()
     for name, make in BRIDGES.items():
