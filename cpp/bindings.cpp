@@ -200,7 +200,8 @@ const Lowered& lowered_for(const NativeProgram& self, std::int64_t batch) {
 template <class Real>
 bool uses_blocks(const NativeProgram& self, std::int64_t batch) {
     const bool forced = self.block_bits;
-    if (!self.schedule.passes.blocks) return false;
+    const bool fills_lanes = self.schedule.program.num_qubits >= std::countr_zero(unsigned(lanes_of<Real>(self)));
+    if (!self.schedule.passes.blocks || !fills_lanes) return false;
     if (!forced && (self.schedule.program.num_qubits < least_blocked_qubits || !spreads<Real>(self, batch))) return false;
     std::call_once(self.once_blocked, [&] {
         const int bits = forced ? self.block_bits : default_block_bits;

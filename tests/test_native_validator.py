@@ -32,6 +32,26 @@ def damaged(arrays, rng):
     return arrays
 
 
+def use(arrays, reals=(np.float64,), **options):
+    """Build the program and run all that it can do; whether it was refused."""
+    try:
+        program = _native.Program(**arrays, **options)
+    except (ValueError, TypeError, OverflowError, MemoryError):
+        return True
+    if not (0 <= arrays["num_qubits"] < 12 and arrays["num_weights"] <= 9 and arrays["num_inputs"] <= 9):
+        return False
+    for real in (np.float64, np.float32):
+        weights, inputs = (
+            np.zeros((1, arrays["num_weights"]), real),
+            np.zeros((3, arrays["num_inputs"]), real),
+        )
+        values = program.run(weights, inputs, 1)
+        program.vjp(weights, inputs, np.ones_like(values), 1)
+    program.plan(1)
+    program.bytes_needed(3, 2, True)
+    return False
+
+
 def test_damaged_programs_are_refused_or_run():
     refused = 0
     for seed in range(1500):
@@ -39,16 +59,42 @@ def test_damaged_programs_are_refused_or_run():
         arrays = random_program(seed % 40, int(rng.integers(1, 6)), question=int(rng.integers(3)), length=6)
         for _ in range(int(rng.integers(1, 4))):
             arrays = damaged(arrays, rng)
-        try:
-            program = _native.Program(**arrays)
-        except (ValueError, TypeError, OverflowError, MemoryError):
-            refused += 1
-            continue
-        if 0 <= arrays["num_qubits"] < 12 and arrays["num_weights"] <= 9 and arrays["num_inputs"] <= 9:
-            weights, inputs = np.zeros((1, arrays["num_weights"])), np.zeros((3, arrays["num_inputs"]))
-            values = program.run(weights, inputs, 1)
-            program.vjp(weights, inputs, np.ones_like(values), 1)
+        refused += use(arrays)
     assert 500 < refused < 1500
+
+
+def test_damaged_programs_in_blocks_are_refused_or_run():
+    refused = 0
+    for seed in range(200):
+        rng = np.random.default_rng([1, seed])
+        arrays = random_program(seed % 40, int(rng.integers(1, 10)), question=int(rng.integers(3)), length=12)
+        for _ in range(int(rng.integers(0, 3))):
+            arrays = damaged(arrays, rng)
+        refused += use(arrays, (np.float64, np.float32), block_bits=6)
+    assert 30 < refused < 170
+
+
+@pytest.mark.parametrize("question", [0, 1, 2])
+def test_every_entry_of_every_array_can_be_anything(question):
+    """Each array in turn: strange values at its first and last place, entries too many, too few, another type."""
+    arrays = random_program(3, 4, question=question, length=5, prepare=True)
+    for name, value in arrays.items():
+        if not isinstance(value, np.ndarray):
+            continue
+        changed = [
+            value[:-1],
+            value[:0],
+            np.concatenate([value, value[:1]]),
+            value[::-1],
+            value.real.astype(np.int8),
+        ]
+        for strange in STRANGE[value.dtype]:
+            for place in {0, len(value) - 1} if len(value) else ():
+                one = value.copy()
+                one[place] = strange
+                changed.append(one)
+        for one in changed:
+            use(arrays | {name: one})
 
 
 def test_refusals_say_what_is_wrong():
