@@ -90,10 +90,11 @@ def test_random_gates_on_a_large_state_equal_two_other_simulators(seed):
 
 def test_gradients_on_a_large_state_equal_those_of_lightning():
     layers = 3
-    ops = [kg.rot(kg.w[3 * q + 3 * N * k], kg.w[3 * q + 1 + 3 * N * k], kg.w[3 * q + 2 + 3 * N * k], q)
-           if pair is None else kg.cz(*pair)
-           for k in range(layers)
-           for q, pair in [*((q, None) for q in range(N)), *((0, (q, q + 1)) for q in range(k % 2, N - 1, 2))]]  # fmt: skip
+    ops = []
+    for k in range(layers):
+        first = 3 * N * k
+        ops += [kg.rot(*(kg.w[first + 3 * q + j] for j in range(3)), q) for q in range(N)]
+        ops += [kg.cz(q, q + 1) for q in range(k % 2, N - 1, 2)]
     f = kg.expectation(kg.Circuit(ops, N), kg.Pauli("X0 Y9 Z17"))
     weights = np.random.default_rng(3).uniform(0, 6, f.num_weights)
     values, slope, _ = f.vjp(weights, None, np.ones(1))
