@@ -5,7 +5,7 @@
 extern "C" {
 const ketgrad::Kernels<double>* ketgrad_baseline_double();
 const ketgrad::Kernels<float>* ketgrad_baseline_float();
-#ifdef __x86_64__
+#if defined(__x86_64__) && !defined(KETGRAD_BASELINE_ONLY)
 const ketgrad::Kernels<double>* ketgrad_avx2_double();
 const ketgrad::Kernels<float>* ketgrad_avx2_float();
 const ketgrad::Kernels<double>* ketgrad_avx512_double();
@@ -21,7 +21,7 @@ struct Candidate {
     InstructionSet set;
 };
 
-#ifdef __x86_64__
+#if defined(__x86_64__) && !defined(KETGRAD_BASELINE_ONLY)
 bool runs_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 bool runs_avx512() {
 #ifdef KETGRAD_TEST_WIDE
@@ -36,7 +36,7 @@ bool runs_avx512() {
 
 const InstructionSet* find_instruction_set(const char* name) {
     static const Candidate candidates[] = {
-#ifdef __x86_64__
+#if defined(__x86_64__) && !defined(KETGRAD_BASELINE_ONLY)
         {runs_avx512(), {"avx512", ketgrad_avx512_double(), ketgrad_avx512_float()}},
         {runs_avx2(), {"avx2", ketgrad_avx2_double(), ketgrad_avx2_float()}},
 #endif

@@ -60,7 +60,7 @@ def check_addresses(arguments: list[str]) -> int:
 
 def check_threads() -> int:
     """Run the program of cpp/tests under the thread sanitizer."""
-    options = ("-DKETGRAD_SANITIZE=thread", "-DKETGRAD_TEST_THREADS=ON")
+    options = ("-DKETGRAD_SANITIZE=thread", "-DKETGRAD_TEST_THREADS=ON", "-DKETGRAD_BASELINE_ONLY=ON")
     folder = build("threads", *options, target="test_threads")
     environment = os.environ | {"TSAN_OPTIONS": "second_deadlock_stack=1"}
     return subprocess.run([str(folder / "test_threads")], env=environment).returncode

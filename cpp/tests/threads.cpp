@@ -127,8 +127,14 @@ Work gram_work(std::int64_t rows, std::int64_t length) {
     return [=](int threads) {
         Numbers result(rows * rows);
         Interrupt interrupt;
-        const GramArrays<double> arrays{states.data(), nullptr, rows, rows, length, result.data()};
-        gram(*find_instruction_set("")->float64, arrays, threads, interrupt);
+        const Kernels<double>& kernels = *find_instruction_set("")->float64;
+        const Panels<double> panels = allocate_panels<double>(rows, length, kernels.lanes);
+        pack(kernels, states.data(), panels, threads, interrupt);
+        PanelProduct<double> product;
+        product.rows = product.columns = &panels;
+        product.result = result.data();
+        product.stride = rows;
+        multiply(kernels, product, threads, interrupt);
         return result;
     };
 }
