@@ -5,7 +5,7 @@
 extern "C" {
 const ketgrad::DualKernels<double>* ketgrad_dual_baseline_double();
 const ketgrad::DualKernels<float>* ketgrad_dual_baseline_float();
-#ifdef __x86_64__
+#if defined(__x86_64__) && !defined(KETGRAD_BASELINE_ONLY)
 const ketgrad::DualKernels<double>* ketgrad_dual_avx2_double();
 const ketgrad::DualKernels<float>* ketgrad_dual_avx2_float();
 const ketgrad::DualKernels<double>* ketgrad_dual_avx512_double();
@@ -17,7 +17,7 @@ namespace ketgrad {
 
 template <>
 const DualKernels<double>& find_dual_kernels<double>(const char* name) {
-#ifdef __x86_64__
+#if defined(__x86_64__) && !defined(KETGRAD_BASELINE_ONLY)
     if (!std::strcmp(name, "avx512")) return *ketgrad_dual_avx512_double();
     if (!std::strcmp(name, "avx2")) return *ketgrad_dual_avx2_double();
 #endif
@@ -27,7 +27,7 @@ const DualKernels<double>& find_dual_kernels<double>(const char* name) {
 
 template <>
 const DualKernels<float>& find_dual_kernels<float>(const char* name) {
-#ifdef __x86_64__
+#if defined(__x86_64__) && !defined(KETGRAD_BASELINE_ONLY)
     if (!std::strcmp(name, "avx512")) return *ketgrad_dual_avx512_float();
     if (!std::strcmp(name, "avx2")) return *ketgrad_dual_avx2_float();
 #endif

@@ -29,12 +29,13 @@ Program make_program(int num_qubits, int layers) {
     };
     for (int layer = 0; layer < layers; ++layer) {
         for (int q = 0; q < num_qubits; ++q) {
+            const std::uint64_t bit = std::uint64_t(1) << q;
             Instruction& turn = add(InstructionKind::pauli_rotation);
-            turn.x = std::uint64_t(1) << q;
+            turn.x = bit;
             turn.z = layer % 2 ? turn.x : 0;
             turn.angle = {{1.0, 0, 1 + q}, {0.5, 1 + q, 1 + num_qubits}};
             Instruction& phase = add(InstructionKind::pauli_rotation);
-            phase.z = turn.x | std::uint64_t(1) << (q + 1) % num_qubits;
+            phase.z = bit | std::uint64_t(1) << (q + 1) % num_qubits;
             phase.angle = {{0.7, 0, 1 + q}};
         }
         Instruction& cnot = add(InstructionKind::unitary);
