@@ -22,6 +22,7 @@
 #include "choice.hpp"
 #include "engine.hpp"
 #include "lane_states.hpp"
+#include "native_call.hpp"
 #include "python_call.hpp"
 #include "tangent.hpp"
 
@@ -38,6 +39,8 @@ using AnyArray = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 constexpr int default_block_bits = 13;    // 128 KiB of amplitudes: psi and lambda of a block fit into the L2 cache
 constexpr int least_blocked_qubits = 12;  // smaller states stay in the cache whatever is done with them
 
+}  // namespace
+
 struct NativeProgram {
     Schedule schedule;
     const InstructionSet* instruction_set;
@@ -49,6 +52,8 @@ struct NativeProgram {
     mutable double cost_blocks = 0;
     int block_bits = 0;  // other than 0: blocks of that size wherever they are possible, for tests
 };
+
+namespace {
 
 void require(bool condition, const char* sentence) {
     if (!condition) throw std::invalid_argument(sentence);
@@ -395,13 +400,36 @@ std::vector<std::string> instruction_sets() {
 }
 
 }  // namespace
-}  // namespace ketgrad
 
-namespace ketgrad {
+ProgramSizes sizes_of(const NativeProgram& program) {
+    const Program& own = program.schedule.program;
+    return {own.num_weights, own.num_inputs, num_outputs(program), own.question == Question::state};
+}
+
+const NativeProgram& program_inside(nb::handle object) { return nb::cast<const NativeProgram&>(object); }
+
+template <class Real>
+void call_program(const NativeProgram& program, const Arrays<Real>& arrays, int threads) {
+    Interrupt interrupt;
+    interrupt.poll = [] { return false; };
+    if (uses_blocks<Real>(program, arrays.batch)) {
+        const auto& kernels = find_blocked_kernels<Real>(program.instruction_set->name);
+        execute_blocked(program.blocked, kernels, arrays, threads, interrupt);
+    } else {
+        const Lowered& lowered = lowered_for<Real>(program, arrays.batch);
+        execute(program.schedule, lowered, *program.instruction_set, arrays, threads, interrupt);
+    }
+}
+
+template void call_program(const NativeProgram&, const Arrays<double>&, int);
+template void call_program(const NativeProgram&, const Arrays<float>&, int);
+
 void bind_array_functions(nb::module_& m);
 void bind_second(nb::module_& m);
 void bind_gram(nb::module_& m);
-}
+void bind_jax(nb::module_& m);
+
+}  // namespace ketgrad
 
 NB_MODULE(_native, m) {
     using namespace ketgrad;
@@ -428,5 +456,6 @@ NB_MODULE(_native, m) {
         .def("plan", describe, "batch"_a = 1, "What the core made of the program, for a batch of that size.");
     bind_array_functions(m);
     bind_gram(m);
+    bind_jax(m);
     m.def("instruction_sets", instruction_sets, "The instruction sets that this machine can run, best first.");
 }

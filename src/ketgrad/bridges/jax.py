@@ -1,0 +1,151 @@
+"""JAX: a circuit as a pure function for jit, grad, vmap, jacobians, Hessians, scan - compiled, without Python inside.
+
+>>> import jax, jax.numpy as jnp
+>>> f = kg.expectation(kg.Circuit([kg.rx(kg.x[0], 0), kg.ry(kg.w[0], 0)]), kg.Pauli("Z0"))
+>>> g = kg.jax.function(f)
+>>> loss = jax.jit(lambda w, x: g(w, x).sum())
+>>> jax.grad(loss)(jnp.array([0.5]), jnp.array([[0.0], [0.3]])).round(3)
+Array([-0.937], dtype=float32)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ketgrad.arguments import check_width
+from ketgrad.errors import KetgradTypeError, KetgradValueError, missing_extra
+from ketgrad.function import Function
+from ketgrad.program import Samples
+from ketgrad.rows import common_lead
+
+try:
+    import jax
+    import jax.numpy as jnp
+except ImportError as error:
+    raise missing_extra("jax", "jax") from error
+
+from ketgrad.bridges.jax_calls import Call
+from ketgrad.bridges.jax_inputs import circuit_values
+
+__all__ = ["JaxFunction", "function"]
+
+
+def function(f: Function) -> JaxFunction:
+    """The function as JAX wants it: g(weights, inputs), pure, with the shapes and broadcasting of `f`.
+
+    Works under jit, grad, value_and_grad, vjp, jvp, linearize, vmap (over weights, inputs or both), jacrev, jacfwd,
+    hessian, checkpoint, lax.scan and lax.map. Mapped axes become rows of one batched call, and what is not mapped
+    stays shared. Derivatives up to the second order, in any mixture of modes; a third raises `KetgradValueError`.
+
+    Precision is JAX's: float32, unless float64 is enabled (jax_enable_x64) and given; dtype=complex64 in `f` means
+    float32 always. The values of a `kg.state` are complex, with JAX's convention for complex gradients.
+
+    On the native executor values and gradients leave XLA by its foreign function interface into the compiled core:
+    no Python, no lock, any number of threads; Ctrl-C is heard when the call has ended. Everything else - other
+    executors, other gradient rules than the adjoint method, and second derivatives - goes through
+    `jax.pure_callback`, that is through Python; `g.plan` says which. A function with `shots` and without `seed` draws
+    fresh samples at each call, except that JAX may merge calls that look the same; with a `seed` it is pure.
+
+    Compiled code cannot refuse numbers: where `f` raises, `g` gives NaN for that sample, and for every gradient that
+    it has a part in. Angles are used as they are, however large, without a warning. At the ends of the interval of
+    arccos the derivative is taken a little inside.
+
+    Cost: that of `f` and `f.vjp`; the values and their gradient are two calls, as JAX needs the values first. `jvp`
+    costs about two executions; the derivative of a `jvp` by forward mode one product with the Hessian per output
+    (prefer jax.hessian, or grad of grad).
+
+    Raises `KetgradTypeError` if `f` is no `Function`, `KetgradValueError` for `kg.samples` (integers have no
+    derivative) and, when compiled, for another device than the CPU; `KetgradMemoryError` when compiled if the states
+    of the batch do not fit. `KetgradImportError` if JAX is not installed.
+
+    >>> f = kg.expectation(kg.Circuit([kg.ry(kg.w[0], 0)]), kg.Pauli("Z0"))
+    >>> g = kg.jax.function(f)
+    >>> float(jax.hessian(lambda w: g(w)[0])(jnp.array([0.0]))[0, 0].round(5))
+    -1.0
+    """
+    if not isinstance(f, Function):
+        raise KetgradTypeError(
+            f"`f` must be a ketgrad Function, such as kg.expectation returns, but is {type(f).__name__}."
+        )
+    if isinstance(f.question, Samples):
+        raise KetgradValueError(
+            "`f` draws samples, which have no derivative, and JAX would be free to draw them once or twice. Use "
+            "kg.probabilities or kg.expectation with `shots`, or call the function itself outside JAX."
+        )
+    return JaxFunction(f)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class JaxFunction:
+    """g(weights, inputs) for JAX; made by `kg.jax.function`, which says what it can do.
+
+    >>> kg.jax.function(kg.expectation(kg.Circuit([kg.h(0)]), kg.Pauli("X0")))().round(5)
+    Array([1.], dtype=float32)
+    """
+
+    function: Function
+    _call: Call = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_call", Call(self.function))
+
+    def __repr__(self) -> str:
+        return repr(self.function).replace("<Function", "<JAX function", 1)
+
+    def __reduce__(self) -> Any:
+        return JaxFunction, (self.function,)
+
+    def __call__(self, weights: Any = None, inputs: Any = None) -> Any:
+        """The values (..., num_outputs); weights (..., num_weights), inputs (..., num_inputs), as of the function."""
+        f = self.function
+        real = _precision(f, weights, inputs)
+        w = _array(weights, "weights", "w", f.num_weights, real)
+        x = _array(inputs, "inputs", "x", f.num_inputs, real)
+        lead = common_lead(w.shape, x.shape)
+        values = circuit_values(self._call, _rows(w, lead), _rows(x, lead))
+        return values.reshape(*lead, f.num_outputs)
+
+    @property
+    def plan(self) -> str:
+        """The plan of the function, and by which way each computation leaves JAX.
+
+        >>> print(kg.jax.function(kg.expectation(kg.Circuit([kg.h(0)]), kg.Pauli("X0"))).plan)  # doctest: +ELLIPSIS
+        question    expectation values of 1 observable, 1 Pauli word
+        ...
+        jax value   foreign function call into the compiled core
+        jax vjp     foreign function call into the compiled core
+        ...
+        """
+        ways = [f"{'jax ' + name:<12}{self._call.route(name)}" for name in ("value", "vjp", "jvp", "second")]
+        return "\n".join([str(self.function.plan), *ways])
+
+
+def _precision(f: Function, weights: Any, inputs: Any) -> Any:
+    """float32 or float64, by JAX's own rules of promotion."""
+    for array, name in ((weights, "weights"), (inputs, "inputs")):
+        if array is not None and jnp.iscomplexobj(array):
+            raise KetgradTypeError(f"`{name}` must hold real numbers, but they are complex.")
+    given = [array for array in (weights, inputs) if array is not None]
+    if f.dtype == np.complex64:
+        return jnp.dtype(jnp.float32)
+    return jnp.promote_types(jnp.result_type(*(jnp.asarray(array) for array in given), float), jnp.float32)
+
+
+def _array(value: Any, name: str, letter: str, width: int, real: Any) -> Any:
+    """The argument as an array of JAX with that many columns; no argument where there are none."""
+    array = None if value is None else jnp.asarray(value, real)
+    checked = check_width(array, name, letter, width)  # type: ignore[arg-type]  # looks at the shape alone
+    return jnp.zeros((0,), real) if array is None else checked
+
+
+def _rows(array: Any, lead: tuple[int, ...]) -> Any:
+    """One row for all samples, or one for each."""
+    width, own, size = array.shape[-1], math.prod(array.shape[:-1]), math.prod(lead)
+    if own == size or own == 1:
+        return array.reshape(own, width)
+    return jnp.broadcast_to(array, (*lead, width)).reshape(size, width)
+
