@@ -1,6 +1,6 @@
 // JAX: compiled programs under integer names, and the handlers that XLA calls with them. No handler touches Python.
 #include <nanobind/nanobind.h>
-#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include <algorithm>
 #include <cstring>
