@@ -21,6 +21,7 @@ from ketgrad.executors.native import ARRAYS, QUESTIONS, Native, default_threads,
 from ketgrad.function import Function
 from ketgrad.gradients import Adjoint
 from ketgrad.program import State
+from ketgrad.second import check_usable
 from ketgrad.shifts import Point
 from ketgrad.streams import stream
 
@@ -103,7 +104,8 @@ class Call:
     def hvp(
         self, weights: Any, inputs: Any, cotangent: Any, directions: Sequence[Any], by: int, along: int
     ) -> list[Any]:
-        """The derivative of `vjp` along a direction of the variables."""
+        """The derivative of `vjp` along a direction of the variables; refused where it cannot be had exactly."""
+        check_usable(self.function.gradient, self.function.executor, self.program)
         cotangent = jnp.conj(cotangent) if self.is_state else cotangent
         results = selected((like(weights), like(inputs)), by)
         work = functools.partial(self._hvp, by, along)
@@ -120,7 +122,9 @@ class Call:
         foreign = jax.ffi.ffi_call(target, tuple(results))
         return list(foreign(*arrays, **{name: np.int64(value) for name, value in attributes.items()}))
 
-    def _callback(self, work: Callable[..., Sequence[np.ndarray]], results: Sequence[Any], *arrays: Any) -> list[Any]:
+    def _callback(
+        self, work: Callable[..., Sequence[np.ndarray]], results: Sequence[Any], *arrays: Any
+    ) -> list[Any]:
         """One call of Python; samples whose weights or inputs are not finite give NaN, as in compiled code."""
         rows = batch_of(*arrays[:2])
         if rows == 0:
@@ -131,7 +135,9 @@ class Call:
             finite = np.isfinite(weights).all(1) & np.isfinite(inputs).all(1)
             spoilt = np.broadcast_to(~finite, (rows,))
             found = work(_finite(weights), _finite(inputs), *others)
-            return [_spoil(a, spoilt).astype(r.dtype, copy=False) for a, r in zip(found, results, strict=True)]
+            return [
+                _spoil(a, spoilt).astype(r.dtype, copy=False) for a, r in zip(found, results, strict=True)
+            ]
 
         return list(jax.pure_callback(run, tuple(results), *arrays))
 
@@ -145,23 +151,37 @@ class Call:
     def _run(self, weights: np.ndarray, inputs: np.ndarray) -> Sequence[np.ndarray]:
         return (self._point(weights, inputs).run(weights, inputs),)
 
-    def _vjp(self, by: int, weights: np.ndarray, inputs: np.ndarray, cotangent: np.ndarray) -> Sequence[np.ndarray]:
+    def _vjp(
+        self, by: int, weights: np.ndarray, inputs: np.ndarray, cotangent: np.ndarray
+    ) -> Sequence[np.ndarray]:
         return selected(self.rule.vjp(self._point(weights, inputs), cotangent)[1:], by)
 
-    def _jvp(self, by: int, weights: np.ndarray, inputs: np.ndarray, *directions: np.ndarray) -> Sequence[np.ndarray]:
+    def _jvp(
+        self, by: int, weights: np.ndarray, inputs: np.ndarray, *directions: np.ndarray
+    ) -> Sequence[np.ndarray]:
         point, f = self._point(weights, inputs), self.function
         moves = placed(directions, by)
         if self.adjoint and "second" in f.executor.abilities:
             options = {"dtype": point.dtype, "threads": f.threads}
             return (f.executor.jvp(self.program, weights, inputs, *moves, **options)[1],)
-        total = np.zeros((point.batch, self.program.num_outputs), point.dtype if self.is_state else weights.dtype)
+        total = np.zeros(
+            (point.batch, self.program.num_outputs), point.dtype if self.is_state else weights.dtype
+        )
         for jacobian, move in zip(self.rule.jacobian(point), moves, strict=True):
             if move is not None:
-                total = total + np.einsum("bkv,bv->bk", jacobian, np.broadcast_to(move, (point.batch, move.shape[1])))
+                total = total + np.einsum(
+                    "bkv,bv->bk", jacobian, np.broadcast_to(move, (point.batch, move.shape[1]))
+                )
         return (total,)
 
     def _hvp(
-        self, by: int, along: int, weights: np.ndarray, inputs: np.ndarray, cotangent: np.ndarray, *directions: np.ndarray
+        self,
+        by: int,
+        along: int,
+        weights: np.ndarray,
+        inputs: np.ndarray,
+        cotangent: np.ndarray,
+        *directions: np.ndarray,
     ) -> Sequence[np.ndarray]:
         point, f = self._point(weights, inputs), self.function
         moves = placed(directions, along)

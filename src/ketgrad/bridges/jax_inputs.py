@@ -27,9 +27,13 @@ def circuit_values(call: Call, weights: Any, inputs: Any) -> Any:
         values = primitives.value(call, weights, inputs)
     else:
         columns = jax.lax.stop_gradient(_columns(program, inputs))
-        values = _value_and_slope_beside(call, weights, columns, _columns(program, _moved_inwards(program, inputs)))
+        values = _value_and_slope_beside(
+            call, weights, columns, _columns(program, _moved_inwards(program, inputs))
+        )
     if has_variable_amplitudes(program):
-        values = values * jnp.where(_are_states(program, weights, columns), 1.0, jnp.nan).astype(weights.dtype)
+        values = values * jnp.where(_are_states(program, weights, columns), 1.0, jnp.nan).astype(
+            weights.dtype
+        )
     return values
 
 
@@ -50,7 +54,8 @@ def _slope_beside(call: Call, primals: Any, tangents: Any) -> tuple[Any, Any]:
 def _columns(program: Program, inputs: Any) -> Any:
     """The columns that the program reads; NaN outside the interval of a function."""
     parts = [
-        inputs[:, j] if name == "identity" else IN_JAX[name](inputs[:, j]) for name, j in program.input_map or ()
+        inputs[:, j] if name == "identity" else IN_JAX[name](inputs[:, j])
+        for name, j in program.input_map or ()
     ]
     return jnp.stack(parts, axis=1)
 
@@ -72,7 +77,10 @@ def _are_states(program: Program, weights: Any, columns: Any) -> Any:
     """(B, 1): whether every vector that a prepared state takes from variables has norm 1, or can be normalised."""
     batch = primitives.batch_of(weights, columns)
     slots = jnp.concatenate(
-        [jnp.broadcast_to(part, (batch, part.shape[1])) for part in (jnp.ones((1, 1), weights.dtype), weights, columns)],
+        [
+            jnp.broadcast_to(part, (batch, part.shape[1]))
+            for part in (jnp.ones((1, 1), weights.dtype), weights, columns)
+        ],
         axis=1,
     )
     slots = jax.lax.stop_gradient(slots)

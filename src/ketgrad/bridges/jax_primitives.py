@@ -46,7 +46,9 @@ def vjp(call: Call, weights: Any, inputs: Any, cotangent: Any, by: int) -> list[
     return vjp_p.bind(weights, inputs, cotangent, call=call, by=by)
 
 
-def hvp(call: Call, weights: Any, inputs: Any, cotangent: Any, direction: Sequence[Any], by: int) -> list[Any]:
+def hvp(
+    call: Call, weights: Any, inputs: Any, cotangent: Any, direction: Sequence[Any], by: int
+) -> list[Any]:
     """The derivative of `vjp` along a direction."""
     along = _mask(direction)
     return hvp_p.bind(weights, inputs, cotangent, *_given(direction), call=call, by=by, along=along)
@@ -246,7 +248,14 @@ def _roles(name: str, by: int, along: int) -> tuple[list[str], list[str]]:
 
 
 def _batched(
-    primitive: Any, name: str, arguments: Sequence[Any], axes: Sequence[Any], *, call: Call, by: int = 0, along: int = 0
+    primitive: Any,
+    name: str,
+    arguments: Sequence[Any],
+    axes: Sequence[Any],
+    *,
+    call: Call,
+    by: int = 0,
+    along: int = 0,
 ) -> tuple[Any, Any]:
     """The mapped axis becomes part of the rows: N times B samples in one call.
 
@@ -256,12 +265,10 @@ def _batched(
     taken, given = _roles(name, by, along)
     mapped = [axis is not None for axis in axes]
     count = next(a.shape[axis] for a, axis in zip(arguments, axes, strict=True) if axis is not None)
-    front = [
-        a if axis is None else jnp.moveaxis(a, axis, 0) for a, axis in zip(arguments, axes, strict=True)
-    ]
+    front = [a if axis is None else jnp.moveaxis(a, axis, 0) for a, axis in zip(arguments, axes, strict=True)]
     own = {"w": front[0].shape[-2], "x": front[1].shape[-2]}
     own["y"] = own["x"] if own["w"] == 1 else own["w"]
-    apart = {role for role, is_mapped in zip(taken, mapped, strict=True) if is_mapped} | set(given)
+    apart = {role for role, is_mapped in zip(taken, mapped, strict=True) if is_mapped} | {*given, "y"}
     apart |= {role for role in "wx" if own[role] != 1}
     rows = [
         _expanded(a, is_mapped, count, own["y"]) if role in apart else a
