@@ -39,7 +39,7 @@ class Call:
         self.is_state = isinstance(function.question, State)
         self.native = isinstance(function.executor, Native)
         self.threads = default_threads() if function.threads is None else function.threads
-        self.core = function.executor.compiled(function.program) if self.native else None
+        self.core: Any = function.executor.compiled(function.program) if self.native else None
         self.name = program_name(function) if self.native else id(function)
         self.key = (self.native, self.name, self.threads, repr(function.gradient))
         if self.core is not None:
@@ -181,10 +181,10 @@ class Call:
         weights: np.ndarray,
         inputs: np.ndarray,
         cotangent: np.ndarray,
-        *directions: np.ndarray,
+        *rest: np.ndarray,
     ) -> Sequence[np.ndarray]:
         point, f = self._point(weights, inputs), self.function
-        moves = placed(directions, along)
+        moves = placed(rest, along)
         found = f.executor.hvp(
             self.program, weights, inputs, cotangent, *moves, None, dtype=point.dtype, threads=f.threads
         )
@@ -222,9 +222,10 @@ def _finite(array: np.ndarray) -> np.ndarray:
 
 def _spoil(array: np.ndarray, spoilt: np.ndarray) -> np.ndarray:
     """NaN in the rows of the samples that are not finite; everywhere, where all samples share the row."""
-    if not spoilt.any():
-        return array
-    return np.where((spoilt if len(array) == len(spoilt) else spoilt.any())[..., None], np.nan, array)
+    if spoilt.any():
+        array = np.array(array)
+        array[spoilt if len(array) == len(spoilt) else slice(None)] = np.nan
+    return array
 
 
 def program_name(function: Function) -> int:

@@ -76,13 +76,8 @@ def _moved_inwards(program: Program, inputs: Any) -> Any:
 def _are_states(program: Program, weights: Any, columns: Any) -> Any:
     """(B, 1): whether every vector that a prepared state takes from variables has norm 1, or can be normalised."""
     batch = primitives.batch_of(weights, columns)
-    slots = jnp.concatenate(
-        [
-            jnp.broadcast_to(part, (batch, part.shape[1]))
-            for part in (jnp.ones((1, 1), weights.dtype), weights, columns)
-        ],
-        axis=1,
-    )
+    parts = jnp.ones((1, 1), weights.dtype), weights, columns
+    slots = jnp.concatenate([jnp.broadcast_to(part, (batch, part.shape[1])) for part in parts], axis=1)
     slots = jax.lax.stop_gradient(slots)
     fits = jnp.ones((batch,), bool)
     for k in np.flatnonzero(program.kind == STATE_PREPARATION):
