@@ -13,6 +13,7 @@
 
 #include "buffer.hpp"
 #include "native_call.hpp"
+#include "tangent.hpp"
 #include "xla_ffi.hpp"
 
 namespace nb = nanobind;
@@ -26,7 +27,8 @@ namespace {
 /// that nobody uses any more stays until the next change of the registry if a call is running it.
 struct Entry {
     const NativeProgram* program = nullptr;
-    PyObject* owner = nullptr;
+    const TangentProgram* second = nullptr;  // for derivatives along a direction, once they are asked for
+    PyObject *owner = nullptr, *second_owner = nullptr;
     std::int64_t users = 0, running = 0;
 };
 
@@ -45,7 +47,7 @@ std::vector<PyObject*> take_unused(Registry& programs) {
     std::vector<PyObject*> unused;
     for (auto it = programs.entries.begin(); it != programs.entries.end();) {
         const bool idle = !it->second.users && !it->second.running;
-        if (idle) unused.push_back(it->second.owner);
+        if (idle) unused.insert(unused.end(), {it->second.owner, it->second.second_owner});
         it = idle ? programs.entries.erase(it) : std::next(it);
     }
     return unused;
@@ -59,15 +61,28 @@ void change_registry(Change change) {
         change(registry().entries);
         unused = take_unused(registry());
     }
-    for (PyObject* object : unused) Py_DECREF(object);
+    for (PyObject* object : unused) Py_XDECREF(object);
 }
 
 void keep_program(std::int64_t name, nb::object object) {
     const NativeProgram& program = program_inside(object);
     change_registry([&](auto& entries) {
         Entry& entry = entries[name];
-        if (!entry.owner) entry = {&program, object.release().ptr(), 0, entry.running};
+        if (!entry.owner) {
+            entry.program = &program;
+            entry.owner = object.release().ptr();
+        }
         ++entry.users;
+    });
+}
+
+void keep_second(std::int64_t name, nb::object object) {
+    const TangentProgram& program = nb::cast<const TangentProgram&>(object);
+    change_registry([&](auto& entries) {
+        const auto found = entries.find(name);
+        if (found == entries.end() || found->second.second) return;
+        found->second.second = &program;
+        found->second.second_owner = object.release().ptr();
     });
 }
 
@@ -178,20 +193,20 @@ Arrays<Real> bind_variables(const xla::Frame& frame, const ProgramSizes& sizes) 
 // -- the calls -----------------------------------------------------------------------------------------------
 
 template <class Real>
-void run_value(const xla::Frame& frame, const NativeProgram& program, int threads) {
-    const ProgramSizes sizes = sizes_of(program);
+void run_value(const xla::Frame& frame, const Entry& entry, int threads) {
+    const ProgramSizes sizes = sizes_of(*entry.program);
     Arrays<Real> arrays = bind_variables<Real>(frame, sizes);
     const auto type = sizes.is_state ? complex_type<Real> : real_type<Real>;
     Output<Real> values(frame, 0, type, arrays.batch, sizes.outputs, true, sizes.is_state ? 2 : 1);
     if (!arrays.batch) return;
     arrays.values = values.data;
-    call_program(program, arrays, threads);
+    call_program(*entry.program, arrays, threads);
 }
 
 /// Results in the order (dweights, dinputs), those of them whose bit in `by` is set: 1 for weights, 2 for inputs.
 template <class Real>
-void run_vjp(const xla::Frame& frame, const NativeProgram& program, int threads) {
-    const ProgramSizes sizes = sizes_of(program);
+void run_vjp(const xla::Frame& frame, const Entry& entry, int threads) {
+    const ProgramSizes sizes = sizes_of(*entry.program);
     const std::int64_t by = attribute(frame, "by");
     const int reals = sizes.is_state ? 2 : 1;
     Arrays<Real> arrays = bind_variables<Real>(frame, sizes);
@@ -204,7 +219,65 @@ void run_vjp(const xla::Frame& frame, const NativeProgram& program, int threads)
     arrays.values = values.data;
     arrays.dweights = dweights.data;
     arrays.dinputs = dinputs.data;
-    call_program(program, arrays, threads);
+    call_program(*entry.program, arrays, threads);
+}
+
+/// The directions of the variables whose bit in `mask` is set; they follow the first `i` arguments.
+template <class Real>
+void bind_directions(const xla::Frame& frame, const ProgramSizes& sizes, std::int64_t mask, std::int64_t i, TangentArrays<Real>& arrays) {
+    Arrays<Real>& point = arrays.point;
+    if (mask & 1) arrays.weights_direction = static_cast<const Real*>(matrix(frame.arguments, i++, real_type<Real>, sizes.weights, point.weight_rows));
+    if (mask & 2) arrays.inputs_direction = static_cast<const Real*>(matrix(frame.arguments, i, real_type<Real>, sizes.inputs, point.input_rows));
+}
+
+template <class Real>
+void call_second(const Entry& entry, const TangentArrays<Real>& arrays, int threads) {
+    require(entry.second, "this circuit was not compiled for derivatives along a direction");
+    Interrupt interrupt;
+    interrupt.poll = [] { return false; };
+    execute_tangent(*entry.second, arrays, threads, interrupt);
+}
+
+/// The derivative of the values along a direction of the variables in `by`.
+template <class Real>
+void run_jvp(const xla::Frame& frame, const Entry& entry, int threads) {
+    const ProgramSizes sizes = sizes_of(*entry.program);
+    const int reals = sizes.is_state ? 2 : 1;
+    const auto type = sizes.is_state ? complex_type<Real> : real_type<Real>;
+    TangentArrays<Real> arrays;
+    arrays.point = bind_variables<Real>(frame, sizes);
+    bind_directions(frame, sizes, attribute(frame, "by"), 2, arrays);
+    Output<Real> values(frame, 0, type, arrays.point.batch, sizes.outputs, false, reals);
+    Output<Real> tangents(frame, 0, type, arrays.point.batch, sizes.outputs, true, reals);
+    arrays.point.values = values.data;
+    arrays.tangents = tangents.data;
+    call_second(entry, arrays, threads);
+}
+
+/// The derivative of `run_vjp` along a direction of the variables in `along`.
+template <class Real>
+void run_hvp(const xla::Frame& frame, const Entry& entry, int threads) {
+    const ProgramSizes sizes = sizes_of(*entry.program);
+    const std::int64_t by = attribute(frame, "by");
+    const int reals = sizes.is_state ? 2 : 1;
+    const auto type = sizes.is_state ? complex_type<Real> : real_type<Real>;
+    TangentArrays<Real> arrays;
+    Arrays<Real>& point = arrays.point = bind_variables<Real>(frame, sizes);
+    point.cotangent = static_cast<const Real*>(matrix(frame.arguments, 2, type, sizes.outputs, point.batch));
+    bind_directions(frame, sizes, attribute(frame, "along"), 3, arrays);
+    Output<Real> values(frame, 0, type, point.batch, sizes.outputs, false, reals);
+    Output<Real> tangents(frame, 0, type, point.batch, sizes.outputs, false, reals);
+    Output<Real> dweights(frame, 0, real_type<Real>, point.weight_rows, sizes.weights, false);
+    Output<Real> dinputs(frame, 0, real_type<Real>, point.input_rows, sizes.inputs, false);
+    Output<Real> hweights(frame, 0, real_type<Real>, point.weight_rows, sizes.weights, by & 1);
+    Output<Real> hinputs(frame, by & 1, real_type<Real>, point.input_rows, sizes.inputs, by & 2);
+    point.values = values.data;
+    arrays.tangents = tangents.data;
+    point.dweights = dweights.data;
+    point.dinputs = dinputs.data;
+    arrays.hweights = hweights.data;
+    arrays.hinputs = hinputs.data;
+    call_second(entry, arrays, threads);
 }
 
 xla::Error* error(const xla::Api* api, const char* sentence, xla::ErrorCode code) {
@@ -228,7 +301,7 @@ void check_frame(const xla::Frame& frame) {
     require(frame.stage == xla::Stage::execute, "a ketgrad call has one stage, execute");
 }
 
-using Run = void (*)(const xla::Frame&, const NativeProgram&, int);
+using Run = void (*)(const xla::Frame&, const Entry&, int);
 
 xla::Error* handle(xla::Frame* frame, Run run) {
     xla::Extension* extension = frame->extension;
@@ -242,7 +315,7 @@ xla::Error* handle(xla::Frame* frame, Run run) {
         if (!running.entry)
             throw Refusal("this compiled code calls a circuit that this process does not know. Make the same function "
                           "with kg.jax.function, and keep it, before the code runs.", xla::ErrorCode::not_found);
-        run(*frame, *running.entry->program, int(attribute(*frame, "threads")));
+        run(*frame, *running.entry, int(attribute(*frame, "threads")));
         return nullptr;
     } catch (const Refusal& refusal) {
         return error(frame->api, refusal.what(), refusal.code);
@@ -269,6 +342,10 @@ nb::dict handlers() {
     all["ketgrad_value_f32"] = capsule(handler<run_value<float>>);
     all["ketgrad_vjp_f64"] = capsule(handler<run_vjp<double>>);
     all["ketgrad_vjp_f32"] = capsule(handler<run_vjp<float>>);
+    all["ketgrad_jvp_f64"] = capsule(handler<run_jvp<double>>);
+    all["ketgrad_jvp_f32"] = capsule(handler<run_jvp<float>>);
+    all["ketgrad_hvp_f64"] = capsule(handler<run_hvp<double>>);
+    all["ketgrad_hvp_f32"] = capsule(handler<run_hvp<float>>);
     return all;
 }
 
@@ -278,6 +355,7 @@ void bind_jax(nb::module_& m) {
     using namespace nb::literals;
     m.def("xla_handlers", handlers, "The handlers for XLA's foreign function interface, by the name of the call.");
     m.def("xla_keep", keep_program, "name"_a, "program"_a, "Let compiled JAX code call the program under this name.");
+    m.def("xla_keep_second", keep_second, "name"_a, "program"_a, "The same for derivatives along a direction.");
     m.def("xla_drop", drop_program, "name"_a, "Undo one `xla_keep`; the program goes when nobody needs it.");
     m.def("xla_kept", kept_programs, "The names of the programs that compiled JAX code may call.");
 }

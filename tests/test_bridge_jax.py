@@ -31,8 +31,9 @@ QUESTIONS = {
 EXECUTORS = ["native", "reference"]
 every_question = pytest.mark.parametrize("question", QUESTIONS)
 every_executor = pytest.mark.parametrize("executor", EXECUTORS)
-SECOND = [name for name in EXECUTORS if "second" in kg.executors.get(name).abilities]
-with_second = pytest.mark.parametrize("executor", SECOND)
+# what goes through Python is the same for every question
+EVERY = [*((question, "native") for question in QUESTIONS), ("expectation", "reference")]
+every = pytest.mark.parametrize(("question", "executor"), EVERY)
 
 
 @pytest.fixture(autouse=True)
@@ -65,8 +66,7 @@ def real_loss(g, outputs):
 # -- values and first derivatives ----------------------------------------------------------------------------
 
 
-@every_executor
-@every_question
+@every
 def test_values_equal_the_functions_own_with_and_without_jit_for_every_broadcast(question, executor):
     f = QUESTIONS[question](executor=executor)
     g = kg.jax.function(f)
@@ -83,8 +83,7 @@ def test_values_equal_the_functions_own_with_and_without_jit_for_every_broadcast
             close(found, f(w, x))
 
 
-@every_executor
-@pytest.mark.parametrize("question", ["expectation", "probabilities"])
+@pytest.mark.parametrize(("question", "executor"), [case for case in EVERY if case[0] != "state"])
 def test_grad_and_value_and_grad_are_the_functions_vjp(question, executor):
     f = QUESTIONS[question](executor=executor)
     g = kg.jax.function(f)
@@ -126,8 +125,7 @@ def test_gradients_of_states_follow_the_convention_of_jax():
         )
 
 
-@every_executor
-@every_question
+@every
 def test_jacobians_in_both_modes_are_the_functions_jacobian(question, executor):
     f = QUESTIONS[question](executor=executor)
     g = kg.jax.function(f)
@@ -146,14 +144,13 @@ def test_jacobians_in_both_modes_are_the_functions_jacobian(question, executor):
 # -- second derivatives --------------------------------------------------------------------------------------
 
 
-@with_second
-@every_question
+@every
 def test_check_grads_passes_up_to_the_second_order_in_both_modes(question, executor):
     g = kg.jax.function(QUESTIONS[question](executor=executor))
     check_grads(jax.jit(g), arrays((4,), (3, 2)), order=2, modes=["fwd", "rev"])
 
 
-@with_second
+@every_executor
 def test_the_hessian_in_every_mixture_of_modes_is_the_functions_hessian(executor):
     f = QUESTIONS["expectation"](executor=executor)
     g = kg.jax.function(f)
@@ -172,7 +169,7 @@ def test_the_hessian_in_every_mixture_of_modes_is_the_functions_hessian(executor
 
 @every_question
 def test_the_hessian_of_a_loss_equals_differences_of_its_gradient(question):
-    f = QUESTIONS[question](executor=SECOND[0])
+    f = QUESTIONS[question]()
     loss = real_loss(kg.jax.function(f), f.num_outputs)
     w, x = arrays((4,), (3, 2))
     gradient, step = jax.jit(jax.grad(loss)), 1e-5
@@ -182,7 +179,7 @@ def test_the_hessian_of_a_loss_equals_differences_of_its_gradient(question):
 
 
 def test_grad_of_grad_products_with_the_hessian_and_linearize_agree():
-    f = QUESTIONS["probabilities"](executor=SECOND[0])
+    f = QUESTIONS["probabilities"]()
     loss = real_loss(kg.jax.function(f), f.num_outputs)
     w, x, v = arrays((4,), (3, 2), (4,))
     gradient = jax.grad(loss)
@@ -203,7 +200,7 @@ def test_grad_of_grad_products_with_the_hessian_and_linearize_agree():
 
 
 def test_a_third_derivative_is_refused_in_words():
-    g = kg.jax.function(QUESTIONS["expectation"](executor=SECOND[0]))
+    g = kg.jax.function(QUESTIONS["expectation"]())
     w, x = arrays((4,), (2,))
     third = jax.jacfwd(jax.hessian(lambda w: g(w, x)[0]))
     with pytest.raises(
@@ -215,8 +212,7 @@ def test_a_third_derivative_is_refused_in_words():
 # -- mapped axes ---------------------------------------------------------------------------------------------
 
 
-@every_executor
-@every_question
+@every
 def test_vmap_over_weights_inputs_and_both_equals_a_loop(question, executor):
     f = QUESTIONS[question](executor=executor)
     g = kg.jax.function(f)
@@ -258,7 +254,7 @@ def test_what_is_not_mapped_stays_one_row_and_a_mapped_axis_is_one_call():
     assert found[-1] == ("ketgrad_vjp", ((1, 4), (6, 2), (6, 2)))  # the weights are still shared
 
 
-@with_second
+@every_executor
 def test_derivatives_of_mapped_functions_and_mapped_derivatives_equal_a_loop(executor):
     f = QUESTIONS["expectation"](executor=executor)
     loss = real_loss(kg.jax.function(f), f.num_outputs)
@@ -297,7 +293,7 @@ def test_a_training_loop_in_scan_equals_the_loop_in_python():
 
 
 def test_lax_map_checkpoint_and_ahead_of_time_compilation_give_the_same():
-    f = QUESTIONS["expectation"](executor=SECOND[0])
+    f = QUESTIONS["expectation"]()
     g = kg.jax.function(f)
     loss = real_loss(g, f.num_outputs)
     w, x = arrays((4,), (5, 2))
@@ -361,6 +357,9 @@ def test_compiled_code_calls_the_core_and_no_python():
             text = jax.jit(jax.value_and_grad(loss, (0, 1))).lower(w, x).compile().as_text() or ""
             assert f"ketgrad_value_{suffix}" in text and f"ketgrad_vjp_{suffix}" in text
             assert "callback" not in text
+        second = jax.jit(jax.hessian(lambda w: loss(w, x))).lower(w).as_text()  # noqa: B023
+        assert f"ketgrad_hvp_{suffix}" in second and f"ketgrad_jvp_{suffix}" in second
+        assert "callback" not in second
 
 
 def test_the_plan_says_what_goes_through_python_and_compiled_code_agrees():
@@ -373,9 +372,10 @@ def test_the_plan_says_what_goes_through_python_and_compiled_code_agrees():
     }
     for name, (f, value_in_python, vjp_in_python) in ways.items():
         g = kg.jax.function(f)
-        lines = dict(line.rsplit("   ", 1) for line in g.plan.splitlines() if line.startswith("jax v"))
+        lines = dict(line.rsplit("   ", 1) for line in g.plan.splitlines() if line.startswith("jax "))
         found = {key.strip(): "Python callback" in way for key, way in lines.items()}
-        assert found == {"jax value": value_in_python, "jax vjp": vjp_in_python}, name
+        in_python = {"jax value": value_in_python, "jax vjp": vjp_in_python, "jax jvp": vjp_in_python}
+        assert found == in_python | {"jax hvp": name == "reference"}, name
         loss = lambda w, x, g=g: g(w, x).sum()  # noqa: E731
         assert ("callback" in jax.jit(g).lower(w, x).as_text()) == value_in_python, name
         assert ("callback" in jax.jit(jax.grad(loss)).lower(w, x).as_text()) == vjp_in_python, name
@@ -648,7 +648,7 @@ def test_what_a_circuit_does_not_read_may_be_left_out():
 
 def test_functions_of_inputs_have_their_derivatives_at_the_ends_too():
     circuit = kg.Circuit([kg.ry(3 * kg.arccos(kg.x[0]), 0), kg.rx(kg.w[0] * kg.x[1], 0)])
-    f = kg.expectation(circuit, kg.Pauli("Z0"), executor=SECOND[0])
+    f = kg.expectation(circuit, kg.Pauli("Z0"))
     g = kg.jax.function(f)
     w, x = np.array([0.4]), np.array([[0.3, 1.0], [1.0, 0.2], [-1.0, 0.0]])
     close(jax.jit(g)(w, x), f(w, x))

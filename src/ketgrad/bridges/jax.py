@@ -45,11 +45,11 @@ def function(f: Function) -> JaxFunction:
     Precision is JAX's: float32, unless float64 is enabled (jax_enable_x64) and given; dtype=complex64 in `f` means
     float32 always. The values of a `kg.state` are complex, with JAX's convention for complex gradients.
 
-    On the native executor values and gradients leave XLA by its foreign function interface into the compiled core:
-    no Python, no lock, any number of threads; Ctrl-C is heard when the call has ended. Everything else - other
-    executors, other gradient rules than the adjoint method, and second derivatives - goes through
-    `jax.pure_callback`, that is through Python; `g.plan` says which. A function with `shots` and without `seed` draws
-    fresh samples at each call, except that JAX may merge calls that look the same; with a `seed` it is pure.
+    On the native executor values and all derivatives leave XLA by its foreign function interface into the compiled
+    core: no Python, no lock, any number of threads; Ctrl-C is heard when the call has ended. Other executors, and
+    derivatives by another rule than the adjoint method, go through `jax.pure_callback`, that is through Python;
+    `g.plan` says which. A function with `shots` and without `seed` draws fresh samples at each call, except that JAX
+    may merge calls that look the same; with a `seed` it is pure.
 
     Compiled code cannot refuse numbers: where `f` raises, `g` gives NaN for that sample, and for every gradient that
     it has a part in. Angles are used as they are, however large, without a warning. At the ends of the interval of
@@ -64,7 +64,7 @@ def function(f: Function) -> JaxFunction:
     of the batch do not fit. `KetgradImportError` if JAX is not installed.
 
     >>> import jax
-    >>> f = kg.expectation(kg.Circuit([kg.ry(kg.w[0], 0)]), kg.Pauli("Z0"), executor="reference")
+    >>> f = kg.expectation(kg.Circuit([kg.ry(kg.w[0], 0)]), kg.Pauli("Z0"))
     >>> g = kg.jax.function(f)
     >>> round(float(jax.jit(jax.hessian(lambda w: g(w)[0]))(np.array([0.0]))[0, 0]), 5)
     -1.0
@@ -125,7 +125,7 @@ class JaxFunction:
         jax vjp     foreign function call into the compiled core
         ...
         """
-        ways = [f"{'jax ' + name:<12}{self._call.route(name)}" for name in ("value", "vjp", "jvp", "second")]
+        ways = [f"{'jax ' + name:<12}{self._call.route(name)}" for name in ("value", "vjp", "jvp", "hvp")]
         return "\n".join([str(self.function.plan), *ways])
 
 

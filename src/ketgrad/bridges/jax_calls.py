@@ -39,7 +39,7 @@ class Call:
         self.is_state = isinstance(function.question, State)
         self.native = isinstance(function.executor, Native)
         self.threads = default_threads() if function.threads is None else function.threads
-        self.core: Any = function.executor.compiled(function.program) if self.native else None
+        self.core: Any = function.executor._core(function.program) if self.native else None
         self.name = program_name(function) if self.native else id(function)
         self.key = (self.native, self.name, self.threads, repr(function.gradient))
         if self.core is not None:
@@ -69,8 +69,10 @@ class Call:
         return self.function._rule()
 
     def route(self, what: str) -> str:
-        """Through which door "value", "vjp", "jvp" or "second" leaves XLA."""
-        compiled = self.native and (what == "value" or (what in COMPILED and self.adjoint))
+        """Through which door "value", "vjp", "jvp" or "hvp" leaves XLA."""
+        if what == "hvp" and not (self.adjoint and "second" in self.function.executor.abilities):
+            return "refused: there is no exact second derivative"
+        compiled = self.native and (what == "value" or self.adjoint)
         return "foreign function call into the compiled core" if compiled else "Python callback"
 
     def outputs(self, rows: int, real: Any) -> jax.ShapeDtypeStruct:
@@ -98,6 +100,8 @@ class Call:
     def jvp(self, weights: Any, inputs: Any, directions: Sequence[Any], by: int) -> Any:
         """The derivative of the values along a direction, (B, K)."""
         result = self.outputs(batch_of(weights, inputs), weights.dtype)
+        if self.native and self.adjoint:
+            return self._foreign("jvp", (result,), weights, inputs, *directions, by=by)[0]
         work = functools.partial(self._jvp, by)
         return self._callback(work, (result,), weights, inputs, *directions)[0]
 
@@ -108,6 +112,8 @@ class Call:
         check_usable(self.function.gradient, self.function.executor, self.program)
         cotangent = jnp.conj(cotangent) if self.is_state else cotangent
         results = selected((like(weights), like(inputs)), by)
+        if self.native:
+            return self._foreign("hvp", results, weights, inputs, cotangent, *directions, by=by, along=along)
         work = functools.partial(self._hvp, by, along)
         return self._callback(work, results, weights, inputs, cotangent, *directions)
 
@@ -116,7 +122,12 @@ class Call:
         rows = batch_of(*arrays[:2])
         if rows == 0:
             return [jnp.zeros(r.shape, r.dtype) for r in results]
-        self.core.check_memory(self.program, rows, self.threads, backward=what != "value")
+        backward = what in ("vjp", "hvp")
+        if what in ("jvp", "hvp"):
+            second = self.function.executor._second(self.program, rows, self.threads, backward)
+            load_core().xla_keep_second(self.name, second)
+        else:
+            self.core.check_memory(self.program, rows, self.threads, backward)
         target = f"ketgrad_{what}_{SUFFIX[np.dtype(arrays[0].dtype)]}"
         attributes = {"program": self.name, "threads": self.threads, **numbers}
         foreign = jax.ffi.ffi_call(target, tuple(results))
@@ -189,9 +200,6 @@ class Call:
             self.program, weights, inputs, cotangent, *moves, None, dtype=point.dtype, threads=f.threads
         )
         return selected(found[4:], by)
-
-
-COMPILED = ("vjp",)  # the derivatives that the compiled core gives to JAX directly
 
 
 def selected(pair: Sequence[Any], by: int) -> list[Any]:

@@ -21,7 +21,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.core import ShapedArray, get_aval
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -94,7 +94,7 @@ def _any(tangents: Sequence[Any]) -> bool:
 
 def _sum(terms: Sequence[Any], primal: Any) -> Any:
     """The sum of the tangents of one result."""
-    return functools.reduce(jnp.add, terms) if terms else ad.Zero(get_aval(primal).to_tangent_aval())
+    return functools.reduce(jnp.add, terms) if terms else ad.Zero(jax.typeof(primal).to_tangent_aval())
 
 
 def _value_forward(primals: Any, tangents: Any, *, call: Call) -> tuple[Any, Any]:

@@ -231,10 +231,6 @@ class Native:
         )
         return found
 
-    def compiled(self, program: Program) -> _Core:
-        """The program as the core keeps it, for callers that need no Python: compiled once."""
-        return self._core(program)
-
     def _core(self, program: Program) -> _Core:
         key = ("native", self.instruction_set)
         core = program.cache.get(key)
