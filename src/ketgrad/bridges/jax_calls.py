@@ -127,7 +127,7 @@ class Call:
             second = self.function.executor._second(self.program, rows, self.threads, backward)
             load_core().xla_keep_second(self.name, second)
         else:
-            self.core.check_memory(self.program, rows, self.threads, backward)
+            self.core.check_memory(self.program, rows, self.threads, arrays[0].dtype.itemsize, backward)
         target = f"ketgrad_{what}_{SUFFIX[np.dtype(arrays[0].dtype)]}"
         attributes = {"program": self.name, "threads": self.threads, **numbers}
         foreign = jax.ffi.ffi_call(target, tuple(results))
