@@ -25,4 +25,5 @@ def descend(net: torch.nn.Module, inputs: torch.Tensor) -> None:
         net(inputs).square().mean().backward()
         with torch.no_grad():
             for parameter in net.parameters():
+                assert parameter.grad is not None
                 parameter -= 0.1 * parameter.grad
