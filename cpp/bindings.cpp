@@ -6,20 +6,17 @@
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
-#include <chrono>
 #include <algorithm>
 #include <bit>
-#include <chrono>
 #include <exception>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
-#include <thread>
-#include <thread>
 
-#include "buffer.hpp"
 #include "blocked.hpp"
+#include "buffer.hpp"
 #include "choice.hpp"
+#include "direct_call.hpp"
 #include "engine.hpp"
 #include "lane_states.hpp"
 #include "native_call.hpp"
@@ -44,12 +41,16 @@ constexpr int least_blocked_qubits = 12;  // smaller states stay in the cache wh
 struct NativeProgram {
     Schedule schedule;
     const InstructionSet* instruction_set;
-    Lowered batched;                                 // lanes are samples
+    std::unique_ptr<LoweredPacks> batched;           // lanes are samples
     mutable std::once_flag once[2];                  // one state over the lanes, in double and single precision
-    mutable std::unique_ptr<Lowered> spread[2];
+    mutable std::unique_ptr<LoweredPacks> spread[2];
+    mutable Kept<double> kept_exact;
+    mutable Kept<float> kept_single;
     mutable BlockedPlan blocked;  // made when it is first needed
     mutable std::once_flag once_blocked;
     mutable double cost_blocks = 0;
+    int default_threads = 1;
+    std::int64_t free_bytes = 0;  // a direct call needs no more: beyond, memory is asked for first
     int block_bits = 0;  // other than 0: blocks of that size wherever they are possible, for tests
 };
 
@@ -137,7 +138,7 @@ void construct(NativeProgram* self, std::int64_t num_qubits, std::int64_t num_we
                Array1<std::int64_t> amplitude_slot, Array1<std::uint8_t> normalize, int question,
                Array1<std::int64_t> observable_start, Array1<std::uint64_t> word_x, Array1<std::uint64_t> word_z,
                Array1<double> word_coefficient, Array1<std::int64_t> measured, const std::string& instruction_set,
-               const std::vector<std::string>& without, int block_bits) {
+               const std::vector<std::string>& without, int block_bits, int default_threads, std::int64_t free_bytes) {
     require(block_bits == 0 || (6 <= block_bits && block_bits <= max_qubits), "block_bits must be 0 or 6 at least");
     require(0 <= num_qubits && num_qubits <= max_qubits, "the number of qubits is out of range");
     require(0 <= question && question <= 2, "the native executor knows expectations, probabilities and states");
@@ -162,16 +163,16 @@ void construct(NativeProgram* self, std::int64_t num_qubits, std::int64_t num_we
     const InstructionSet* chosen = find_instruction_set(instruction_set.c_str());
     require(chosen, "this machine cannot run that instruction set; known are avx512, avx2 and baseline");
     Schedule schedule = compile(std::move(program), passes_without(without));
-    Lowered batched = lower(schedule, 0);
-    new (self) NativeProgram{std::move(schedule), chosen, std::move(batched), {}, {}};
-    // steps of dense matrices point into the schedule, which has now found its place
-    self->batched = lower(self->schedule, 0);
+    auto batched = std::make_unique<LoweredPacks>(lower(schedule, 0));  // points to blocks, which stay where they are
+    new (self) NativeProgram{std::move(schedule), chosen, std::move(batched)};
     self->block_bits = block_bits;
+    self->default_threads = default_threads;
+    self->free_bytes = free_bytes;
 }
 
 std::int64_t num_outputs(const NativeProgram& self) {
     if (self.schedule.program.question == Question::expect) return std::int64_t(self.schedule.observables.size());
-    return std::int64_t(1) << self.batched.outcome_bits;
+    return std::int64_t(1) << self.batched->one.outcome_bits;
 }
 
 template <class Real>
@@ -191,12 +192,12 @@ bool spreads(const NativeProgram& self, std::int64_t batch) {
 }
 
 template <class Real>
-const Lowered& lowered_for(const NativeProgram& self, std::int64_t batch) {
-    if (!spreads<Real>(self, batch)) return self.batched;
+const LoweredPacks& lowered_for(const NativeProgram& self, std::int64_t batch) {
+    if (!spreads<Real>(self, batch)) return *self.batched;
     const int which = sizeof(Real) == 8 ? 0 : 1;
     std::call_once(self.once[which], [&] {
         const int lane_bits = std::countr_zero(unsigned(lanes_of<Real>(self)));
-        self.spread[which] = std::make_unique<Lowered>(lower(self.schedule, lane_bits));
+        self.spread[which] = std::make_unique<LoweredPacks>(lower(self.schedule, lane_bits));
     });
     return *self.spread[which];
 }
@@ -213,7 +214,15 @@ bool uses_blocks(const NativeProgram& self, std::int64_t batch) {
         self.blocked = plan_blocked(self.schedule.program, bits);
         self.cost_blocks = cost_in_blocks(self.blocked);
     });
-    return forced || self.cost_blocks < cost_in_lanes(self.schedule, self.batched, sizeof(Real));
+    return forced || self.cost_blocks < cost_in_lanes(self.schedule, self.batched->one, sizeof(Real));
+}
+
+template <class Real>
+Kept<Real>& kept_of(const NativeProgram& self) {
+    if constexpr (sizeof(Real) == 8)
+        return self.kept_exact;
+    else
+        return self.kept_single;
 }
 
 template <class Real>
@@ -223,8 +232,8 @@ void run_released(const NativeProgram& self, const Arrays<Real>& arrays, int thr
         interrupt.poll = poll;
         if (uses_blocks<Real>(self, arrays.batch))
             return execute_blocked(self.blocked, find_blocked_kernels<Real>(self.instruction_set->name), arrays, threads, interrupt);
-        const Lowered& lowered = lowered_for<Real>(self, arrays.batch);
-        return execute(self.schedule, lowered, *self.instruction_set, arrays, threads, interrupt);
+        const LoweredPacks& packs = lowered_for<Real>(self, arrays.batch);
+        return execute(self.schedule, packs, *self.instruction_set, arrays, threads, interrupt, kept_of<Real>(self));
     });
     if (!finished) throw nb::python_error();
 }
@@ -321,7 +330,7 @@ LaneStates lane_states_as(const NativeProgram& self, const Real2& weights, const
     const bool finished = without_gil([&](const auto& poll) {
         Interrupt interrupt;
         interrupt.poll = poll;
-        return execute(self.schedule, self.batched, *self.instruction_set, arrays, threads, interrupt);
+        return execute(self.schedule, *self.batched, *self.instruction_set, arrays, threads, interrupt, kept_of<Real>(self));
     });
     if (!finished) throw nb::python_error();
     return {std::move(panels), self.instruction_set, nb::none()};
@@ -337,11 +346,108 @@ LaneStates lane_states(nb::object program, const Real2& weights, const Real2& in
     return states;
 }
 
+/// Weights and inputs of a direct call, or of one that must go the long way.
+template <class Real>
+struct DirectCall {
+    static constexpr Scalar real = sizeof(Real) == 8 ? Scalar::float64 : Scalar::float32;
+    static constexpr double bound = sizeof(Real) == 8 ? 0x1p52 : 0x1p24;  // of a sum of squares of angles
+
+    Arrays<Real> arrays;
+    bool leads = false;  // the result has an axis for the batch
+    int threads = 1;
+
+    static bool fits(const PlainArray& array, bool missing, std::int64_t columns) {
+        if (missing) return columns == 0;
+        return array.scalar == real && array.columns == columns &&
+               sum_of_squares(array.data<Real>(), array.rows * columns) < bound;
+    }
+    bool accept(const NativeProgram& self, const PlainArray& weights, bool no_weights, const PlainArray& inputs, bool no_inputs) {
+        const Program& program = self.schedule.program;
+        if (!fits(weights, no_weights, program.num_weights) || !fits(inputs, no_inputs, program.num_inputs)) return false;
+        if (weights.rows != inputs.rows && weights.rows != 1 && inputs.rows != 1) return false;
+        arrays.weight_rows = weights.rows;
+        arrays.input_rows = inputs.rows;
+        arrays.batch = weights.rows == 1 ? inputs.rows : weights.rows;
+        arrays.weights = weights.data<Real>();
+        arrays.inputs = inputs.data<Real>();
+        leads = weights.axes == 2 || inputs.axes == 2;
+        const double state = 16 * std::ldexp(1.0, program.num_qubits), outputs = 16 * double(num_outputs(self));
+        return arrays.batch > 0 && 24 * state * threads + double(arrays.batch) * (state + outputs) <= double(self.free_bytes);
+    }
+    nb::object new_values(const NativeProgram& self, Real*& values) const {
+        const bool is_state = self.schedule.program.question == Question::state;
+        return new_array(is_state ? Scalar(int(real) + 2) : real, leads ? arrays.batch : -1, num_outputs(self), values);
+    }
+};
+
+int thread_count(const NativeProgram& self, nb::handle threads) {
+    return threads.is_none() ? self.default_threads : nb::cast<int>(threads);
+}
+
+template <class Real>
+nb::object call_as(const NativeProgram& self, const PlainArray& w, bool no_w, const PlainArray& x, bool no_x, int threads) {
+    DirectCall<Real> direct;
+    direct.threads = threads;
+    if (!direct.accept(self, w, no_w, x, no_x)) return nb::none();
+    nb::object values = direct.new_values(self, direct.arrays.values);
+    run_released(self, direct.arrays, threads);
+    return values;
+}
+
+nb::object call(const NativeProgram& self, nb::handle weights, nb::handle inputs, nb::handle threads, bool single) {
+    const PlainArray w(weights), x(inputs);
+    const Scalar scalar = weights.is_none() ? x.scalar : w.scalar;
+    const int workers = thread_count(self, threads);
+    if (scalar == Scalar::float32) return call_as<float>(self, w, weights.is_none(), x, inputs.is_none(), workers);
+    if (single) return nb::none();
+    return call_as<double>(self, w, weights.is_none(), x, inputs.is_none(), workers);
+}
+
+/// A cotangent, or a slope, of the shape of the values.
+template <class Real>
+const Real* accept_cotangent(const NativeProgram& self, const DirectCall<Real>& direct, const PlainArray& cotangent) {
+    const bool is_state = self.schedule.program.question == Question::state;
+    const std::int64_t outputs = num_outputs(self), count = direct.arrays.batch * outputs * (is_state ? 2 : 1);
+    if (cotangent.scalar != (is_state ? Scalar(int(direct.real) + 2) : direct.real) || cotangent.columns != outputs ||
+        cotangent.axes != (direct.leads ? 2 : 1) || cotangent.rows != direct.arrays.batch)
+        return nullptr;
+    return std::isfinite(sum_of_squares(cotangent.data<Real>(), count)) ? cotangent.data<Real>() : nullptr;
+}
+
+template <class Real>
+nb::object call_vjp_as(const NativeProgram& self, const PlainArray& w, bool no_w, const PlainArray& x, bool no_x,
+                       const PlainArray& cotangent, nb::handle slope, int threads) {
+    DirectCall<Real> direct;
+    Arrays<Real>& arrays = direct.arrays;
+    direct.threads = threads;
+    if (!direct.accept(self, w, no_w, x, no_x)) return nb::none();
+    arrays.cotangent = accept_cotangent(self, direct, cotangent);
+    const PlainArray tilt(slope);
+    if (!slope.is_none()) arrays.slope = accept_cotangent(self, direct, tilt);
+    const bool is_state = self.schedule.program.question == Question::state;
+    if (!arrays.cotangent || (!slope.is_none() && (!arrays.slope || is_state))) return nb::none();
+    nb::object values = direct.new_values(self, arrays.values);
+    nb::object dweights = new_array(direct.real, w.axes == 2 ? w.rows : -1, w.columns, arrays.dweights);
+    nb::object dinputs = new_array(direct.real, x.axes == 2 ? x.rows : -1, x.columns, arrays.dinputs);
+    run_released(self, arrays, threads);
+    return nb::make_tuple(values, dweights, dinputs);
+}
+
+nb::object call_vjp(const NativeProgram& self, nb::handle weights, nb::handle inputs, nb::handle cotangent, nb::handle slope,
+                    nb::handle threads, bool single) {
+    const PlainArray w(weights), x(inputs), c(cotangent);
+    const bool no_w = weights.is_none(), no_x = inputs.is_none();
+    const int workers = thread_count(self, threads);
+    if ((no_w ? x : w).scalar == Scalar::float32) return call_vjp_as<float>(self, w, no_w, x, no_x, c, slope, workers);
+    if (single) return nb::none();
+    return call_vjp_as<double>(self, w, no_w, x, no_x, c, slope, workers);
+}
+
 /// Sizes of what one thread holds for one group of lanes, in bytes, and which way a batch would go.
 nb::dict describe(const NativeProgram& self, std::int64_t batch) {
     const bool spread = spreads<double>(self, batch);
     const int lanes = lanes_of<double>(self), lane_bits = spread ? std::countr_zero(unsigned(lanes)) : 0;
-    const Lowered& lowered = lowered_for<double>(self, batch);
+    const Lowered& lowered = lowered_for<double>(self, batch).one;
     const auto count = [&](StepKind kind) {
         return std::count_if(lowered.steps.begin(), lowered.steps.end(), [&](const Step& step) { return step.kind == kind; });
     };
@@ -352,7 +458,7 @@ nb::dict describe(const NativeProgram& self, std::int64_t batch) {
     result["lanes"] = lanes;
     result["spread"] = spread;
     result["blocked"] = uses_blocks<double>(self, batch);
-    result["cost_lanes"] = cost_in_lanes(self.schedule, self.batched, 8);
+    result["cost_lanes"] = cost_in_lanes(self.schedule, self.batched->one, 8);
     result["cost_blocks"] = self.cost_blocks;
     result["blocked_passes"] = self.blocked.passes.size();
     std::size_t turns = 0, diagonals = 0, matrices = 0;
@@ -385,7 +491,7 @@ template <class Real>
 std::uint64_t bytes_as(const NativeProgram& self, std::int64_t batch, int threads, bool backward) {
     const CallSize size{batch, threads, lanes_of<Real>(self), int(sizeof(Real)), backward};
     if (uses_blocks<Real>(self, batch)) return bytes_in_blocks(self.blocked, size);
-    return bytes_in_lanes(self.schedule, lowered_for<Real>(self, batch), size);
+    return bytes_in_lanes(self.schedule, lowered_for<Real>(self, batch).one, size);
 }
 
 std::uint64_t bytes_needed(const NativeProgram& self, std::int64_t batch, int threads, bool backward, bool single) {
@@ -442,7 +548,8 @@ NB_MODULE(_native, m) {
              "term_start"_a, "term_coefficient"_a, "term_a"_a, "term_b"_a, "target_start"_a, "targets"_a, "data_start"_a,
              "data"_a, "amplitude_slot"_a, "normalize"_a, "question"_a, "observable_start"_a, "word_x"_a, "word_z"_a,
              "word_coefficient"_a, "measured"_a, "instruction_set"_a = "",
-             "without"_a = std::vector<std::string>(), "block_bits"_a = 0)
+             "without"_a = std::vector<std::string>(), "block_bits"_a = 0,
+             "default_threads"_a = 1, "free_bytes"_a = 0)
         .def("run", run, "weights"_a.noconvert(), "inputs"_a.noconvert(), "threads"_a,
              "Values (batch, outputs) for weights (batch or 1, num_weights) and inputs (batch or 1, num_inputs).")
         .def("vjp", vjp, "weights"_a.noconvert(), "inputs"_a.noconvert(), "cotangent"_a.noconvert(), "threads"_a,
@@ -450,6 +557,11 @@ NB_MODULE(_native, m) {
              "(values, dweights, dinputs) for the cotangent, or for cotangent + slope * values (a squared loss in one call).")
         .def("lane_states", lane_states, "weights"_a.noconvert(), "inputs"_a.noconvert(), "threads"_a,
              "States as `run` gives them, but as LaneStates, in an order of this program.")
+        .def("call", call, "weights"_a.none(), "inputs"_a.none(), "threads"_a.none(), "single"_a,
+             "As run, for plain arrays of one or two axes as a caller has them (or None), checked here: the values in the\n"
+             "shape of the caller's. None if the call must take the long way. single: only float32 may be used.")
+        .def("call_vjp", call_vjp, "weights"_a.none(), "inputs"_a.none(), "cotangent"_a.none(), "slope"_a.none(),
+             "threads"_a.none(), "single"_a, "As vjp, in the way of call.")
         .def("bytes_needed", bytes_needed, "batch"_a, "threads"_a, "backward"_a, "single"_a = false,
              "Bytes that a call allocates beside the values that it returns.")
         .def("second", second, "The program compiled for derivatives along a direction.")

@@ -22,7 +22,7 @@ void require(bool condition, const char* sentence) {
 
 std::int64_t num_outputs(const TangentProgram& self) {
     if (self.schedule.program.question == Question::expect) return std::int64_t(self.schedule.observables.size());
-    return std::int64_t(1) << self.batched.outcome_bits;
+    return std::int64_t(1) << self.batched->one.outcome_bits;
 }
 
 /// Checks that an optional array has a shape and type, and gives its values.

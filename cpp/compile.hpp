@@ -7,6 +7,8 @@
 // lower.cpp      solves for the rows on which each step works.
 #pragma once
 #include <complex>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -181,5 +183,18 @@ struct Lowered {
 };
 
 Lowered lower(const Schedule& schedule, int lane_bits);
+
+inline constexpr int max_pack_bits = 5;
+
+/// The steps of one layout, and the same steps on the rows of 2, 4, ... neighbouring groups of lanes at once. Small states
+/// have few rows: a pack of them gives each pass enough to do. Packs are made when they are first needed.
+struct LoweredPacks {
+    Lowered one;
+    mutable std::unique_ptr<Lowered> more[max_pack_bits];
+    mutable std::once_flag once[max_pack_bits];
+
+    explicit LoweredPacks(Lowered lowered) : one(std::move(lowered)) {}
+    const Lowered& of(int bits) const;
+};
 
 }  // namespace ketgrad

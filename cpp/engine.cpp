@@ -10,21 +10,23 @@ namespace {
 
 constexpr std::int64_t max_blocks = 64;  // blocks of lane groups; a constant, so that sums never depend on threads
 
+constexpr int pack_row_bits = 7;         // rows of a pack: psi and lambda stay in the L1 cache
+
 struct Stopped {};
 
 /// Worker 0 is the calling thread: it asks Python every 50 ms; every worker obeys the flag.
 template <class Real>
 void check_interrupt(const Call<Real>& call, int worker) {
     using Clock = std::chrono::steady_clock;
-    if (worker == 0 && call.interrupt.poll) {
+    if (worker == 0 && call.interrupt->poll) {
         thread_local Clock::time_point last = Clock::now();
         const Clock::time_point now = Clock::now();
         if (now - last > std::chrono::milliseconds(50)) {
             last = now;
-            if (call.interrupt.poll()) call.interrupt.stop = true;
+            if (call.interrupt->poll()) call.interrupt->stop = true;
         }
     }
-    if (call.interrupt.stop) throw Stopped{};
+    if (call.interrupt->stop) throw Stopped{};
 }
 
 std::size_t largest_matrix(const Schedule& schedule) {
@@ -43,7 +45,7 @@ std::size_t largest_preparation(const Schedule& schedule) {
 /// Room for a table that is made during the work, or for the overlaps of one that is kept.
 template <class Real>
 std::size_t scratch_reals(const Call<Real>& call) {
-    const std::size_t state = std::max<std::size_t>(call.rows() * call.row_reals(), 2 * call.size());
+    const std::size_t state = std::max<std::size_t>(call.state_reals(), 2 * call.size());
     std::size_t reals = 0;
     for (std::size_t i = 0; i < call.table_kinds.size(); ++i) {
         if (call.table_kinds[i] & 2 || (call.table_kinds[i] && call.table_places[i] < 0)) reals = std::max(reals, state);
@@ -73,20 +75,22 @@ struct Parts {
 
 template <class Real>
 Workspace<Real> make_workspace(const Call<Real>& call) {
-    const std::size_t row = call.row_reals(), state = call.rows() * row;
+    const std::size_t row = call.row_reals(), states = call.state_reals() << call.pack_bits;
+    const std::size_t members = std::size_t(1) << call.pack_bits;
     const bool backward = call.backward();
     Workspace<Real> space{};
     Parts<Real> parts;
-    parts.add(space.psi, state);
-    parts.add(space.lambda, backward ? state : 0);
+    parts.add(space.states, states);
+    parts.add(space.lambdas, backward ? states : 0);
     parts.add(space.scratch, scratch_reals(call));
-    parts.add(space.turns, call.lowered.turns.size() * turn_parts * call.lanes);
-    parts.add(space.half_angles, call.differing_turns.size() * call.lanes);
-    parts.add(space.phases, call.differing_turns.size() * row);
+    parts.add(space.half_angles, call.differing_turns.size() * call.wide);
+    parts.add(space.phases, 2 * call.differing_turns.size() * call.wide);
     parts.add(space.dense, call.lowered.scratch_rows * row + 2 * largest_matrix(call.schedule));
     if (call.schedule.is_product()) {
-        parts.add(space.factors, 4 * call.program().num_qubits * row);
-        parts.add(space.halves, half_rows(call.lowered) * row);
+        parts.add(space.all_factors, members * call.factor_reals());
+        parts.add(space.all_halves, members * half_rows(call.lowered) * row);
+        parts.add(space.factor_gradients, backward ? call.factor_reals() : 0);
+        parts.add(space.half_gradients, backward ? half_gradient_rows(call.lowered) * row : 0);
     }
     if (call.program().question == Question::probabilities && !call.spread)
         parts.add(space.outcomes, (std::size_t(1) << call.lowered.outcome_bits) * call.lanes);
@@ -94,89 +98,112 @@ Workspace<Real> make_workspace(const Call<Real>& call) {
     parts.add(space.amplitude_gradient, backward ? largest_preparation(call.schedule) * row : 0);
     space.memory = parts.allocate_all();
     Parts<double> numbers;
-    numbers.add(space.slots, call.program().num_slots() * call.lanes);
-    numbers.add(space.dslots, backward ? call.program().num_slots() * call.lanes : 0);
-    numbers.add(space.dangles, backward ? call.schedule.angles.size() * call.lanes : 0);
+    numbers.add(space.slots, call.program().num_slots() * call.wide);
+    numbers.add(space.dslots, backward ? call.program().num_slots() * call.wide : 0);
+    numbers.add(space.dangles, backward ? call.schedule.angles.size() * call.wide : 0);
+    numbers.add(space.run_overlaps, backward ? 3 * call.num_shared_runs * call.lanes : 0);
+    numbers.add(space.table_overlaps, backward ? call.kept_tables * call.padded_size() : 0);
     space.numbers = numbers.allocate_all();
     return space;
 }
 
-/// d angle / d slot, times the derivatives by the angles of one kind, added to those by the slots.
+/// d angle / d slot times the derivatives by an angle in `width` lanes, added to those by the slots.
 template <class Real>
-void chain_angles(const Call<Real>& call, Workspace<Real>& space, bool differing) {
-    const int lanes = call.lanes;
-    for (std::size_t i = 0; i < call.schedule.angles.size(); ++i) {
-        if (call.schedule.angles[i].is_constant || bool(call.differs[i]) != differing) continue;
-        double* gradient = space.dangles + i * lanes;
-        if (!differing)  // the same slots in all lanes: lane 0 carries the sum
-            for (int l = 1; l < lanes; ++l) gradient[0] += gradient[l];
-        for (const Term& term : call.schedule.angles[i].terms)
-            for (int l = 0; l < (differing ? lanes : 1); ++l) {
-                const double g = term.coefficient * gradient[l];
-                if (term.a) space.dslots[term.a * lanes + l] += g * space.slots[term.b * lanes + l];
-                if (term.b) space.dslots[term.b * lanes + l] += g * space.slots[term.a * lanes + l];
-            }
+void chain_angle(const Call<Real>& call, Workspace<Real>& space, std::size_t angle, int width) {
+    const double* gradient = space.dangles + angle * call.wide;
+    const auto add = [&](double coefficient, std::int64_t slot, std::int64_t other) {
+        if (slot == 0) return;
+        double* sums = space.dslots + slot * call.wide;
+        const SlotValues values = slot_values(call, space, other);
+        if (call.slot_differs(slot)) {
+            for (int l = 0; l < width; ++l) sums[l] += coefficient * gradient[l] * values[l];
+        } else {
+            for (int l = 0; l < width; ++l) sums[0] += coefficient * gradient[l] * values[l];
+        }
+    };
+    for (const Term& term : call.schedule.angles[angle].terms) {
+        add(term.coefficient, term.a, term.b);
+        add(term.coefficient, term.b, term.a);
     }
+}
+
+/// The angles that differ between the lanes of a pack: their derivatives start at zero in each.
+template <class Real>
+void chain_lane_angles(const Call<Real>& call, Workspace<Real>& space) {
+    for (std::size_t i = 0; i < call.differs.size(); ++i)
+        if (call.differs[i]) chain_angle(call, space, i, space.wide);
 }
 
 /// Slots that differ between samples get their gradients; the others go on collecting.
 template <class Real>
-void write_batched_gradients(const Call<Real>& call, Workspace<Real>& space, std::int64_t group) {
+void write_batched_gradients(const Call<Real>& call, Workspace<Real>& space, const Pack& pack) {
     const std::int64_t weights = call.program().num_weights, inputs = call.program().num_inputs;
+    const std::int64_t first = pack.first * call.lanes;
+    const std::int64_t count = call.spread ? 1 : std::min<std::int64_t>(space.wide, call.arrays.batch - first);
     for (std::int64_t i = 0; i < weights + inputs; ++i) {
-        if (call.slot_rows(1 + i) == 1) continue;
-        double* gradient = space.dslots + (1 + i) * call.lanes;
+        if (!call.slot_differs(1 + i)) continue;
+        const double* gradient = space.dslots + (1 + i) * call.wide;
         Real* rows = i < weights ? call.arrays.dweights + i : call.arrays.dinputs + (i - weights);
         const std::int64_t stride = i < weights ? weights : inputs;
-        for (int l = 0; l < call.valid_lanes(group); ++l) rows[(group * call.lanes + l) * stride] = Real(gradient[l]);
-        std::fill(gradient, gradient + call.lanes, 0.0);
+        for (std::int64_t l = 0; l < count; ++l) rows[(first + l) * stride] = Real(gradient[l]);
     }
 }
 
 /// Gradients of what all samples share, summed over the samples of a block.
 template <class Real>
 void write_shared_gradients(const Call<Real>& call, Workspace<Real>& space, std::int64_t block) {
-    chain_angles(call, space, false);
+    finish_tables(call, space);
+    finish_product(call, space);
+    for (std::size_t i = 0; i < call.differs.size(); ++i) {
+        if (call.differs[i] || call.schedule.angles[i].is_constant) continue;
+        double* gradient = space.dangles + i * call.wide;
+        for (int l = 1; l < call.lanes; ++l) gradient[0] += gradient[l];
+        chain_angle(call, space, i, 1);
+    }
     const std::int64_t count = call.program().num_slots() - 1;
-    for (std::int64_t i = 0; i < count; ++i) {
-        const double* gradient = space.dslots + (1 + i) * call.lanes;
-        double sum = 0;
-        for (int l = 0; l < call.lanes; ++l) sum += gradient[l];
-        call.partial[block * count + i] = Real(sum);
-    }
+    Real* const sums = call.partial + block * count;
+    for (std::int64_t i = 0; i < count; ++i) sums[i] = Real(space.dslots[(1 + i) * call.wide]);
 }
 
-/// Angles that differ between lanes are chained group by group, so their derivatives start at zero in each.
+/// At the start of a block all that its samples share.
 template <class Real>
-void clear_gradients(const Call<Real>& call, Workspace<Real>& space, bool all) {
-    if (all) {
-        std::fill(space.dslots, space.dslots + call.program().num_slots() * call.lanes, 0.0);
-        std::fill(space.dangles, space.dangles + call.schedule.angles.size() * call.lanes, 0.0);
-        return;
-    }
+void clear_sums(const Call<Real>& call, Workspace<Real>& space) {
     for (std::size_t i = 0; i < call.differs.size(); ++i)
-        if (call.differs[i]) std::fill(space.dangles + i * call.lanes, space.dangles + (i + 1) * call.lanes, 0.0);
+        if (!call.differs[i]) std::fill_n(space.dangles + i * call.wide, call.lanes, 0.0);
+    for (std::int64_t i = 0; i < call.program().num_slots(); ++i) space.dslots[i * call.wide] = 0;
+    std::fill_n(space.run_overlaps, 3 * call.num_shared_runs * call.lanes, 0.0);
+    std::fill_n(space.table_overlaps, call.kept_tables * call.padded_size(), 0.0);
+}
+
+/// At the start of a pack what differs between its samples.
+template <class Real>
+void clear_lane_sums(const Call<Real>& call, Workspace<Real>& space) {
+    for (std::size_t i = 0; i < call.differs.size(); ++i)
+        if (call.differs[i]) std::fill_n(space.dangles + i * call.wide, space.wide, 0.0);
+    for (std::int64_t i = 1; i < call.program().num_slots(); ++i)
+        if (call.slot_differs(i)) std::fill_n(space.dslots + i * call.wide, space.wide, 0.0);
 }
 
 template <class Real>
-void run_group(const Call<Real>& call, Workspace<Real>& space, std::int64_t group, int worker, bool first_of_block) {
-    prepare_group(call, space, group);
-    start_state(call, space);
+void run_pack(const Call<Real>& call, Workspace<Real>& space, const Pack& pack, int worker) {
+    load_pack(call, space, pack);
+    space.scale = 1;
+    for_members(call, space, [&](int) { start_state(call, space); });
     const std::size_t steps = call.lowered.steps.size();
     for (std::size_t i = 0; i < steps; ++i) {
         if (call.polls_often) check_interrupt(call, worker);
         apply_step(call, space, i);
     }
-    if (!call.backward()) return write_values(call, space, group);
-    write_values_and_start_lambda(call, space, group);
-    clear_gradients(call, space, first_of_block);
+    if (!call.backward()) return for_members(call, space, [&](int member) { write_values(call, space, pack.first + member); });
+    for_members(call, space, [&](int member) { write_values_and_start_lambda(call, space, pack.first + member); });
+    clear_lane_sums(call, space);
     for (std::size_t i = steps; i-- > 0;) {
         if (call.polls_often) check_interrupt(call, worker);
         unapply_step(call, space, i);
     }
-    unstart_state(call, space);
-    chain_angles(call, space, true);
-    write_batched_gradients(call, space, group);
+    for_members(call, space, [&](int) { unstart_state(call, space); });
+    chain_lane_angles(call, space);
+    write_batched_gradients(call, space, pack);
 }
 
 /// Sums over the blocks in their order, whatever thread computed them.
@@ -184,53 +211,114 @@ template <class Real>
 void sum_partials(const Call<Real>& call) {
     const std::int64_t weights = call.program().num_weights, inputs = call.program().num_inputs;
     for (std::int64_t i = 0; i < weights + inputs; ++i) {
-        if (call.slot_rows(1 + i) > 1) continue;
+        if (call.slot_differs(1 + i)) continue;
         double sum = 0;
         for (std::int64_t block = 0; block < call.blocks; ++block) sum += call.partial[block * (weights + inputs) + i];
         (i < weights ? call.arrays.dweights[i] : call.arrays.dinputs[i - weights]) = Real(sum);
     }
 }
 
-/// Groups of lanes are divided into blocks of about 20 microseconds, whatever the number of threads.
+/// Packs are divided into blocks of about 20 microseconds, whatever the number of threads.
 template <class Real>
 std::int64_t count_blocks(const Call<Real>& call) {
     const double row_steps = double(call.rows()) * double(call.lowered.steps.size() + 1) * double(call.groups);
-    const double most = double(std::min(call.groups, max_blocks));
+    const double most = double(std::min(call.num_packs, max_blocks));
     return call.groups == 0 ? 0 : std::int64_t(std::clamp(row_steps / 8000, 1.0, most));
+}
+
+/// Groups of small states are packed so that a pass has enough rows to do.
+int choose_pack_bits(const Lowered& lowered, std::int64_t groups) {
+    if (lowered.lane_bits > 0 || groups < 2) return 0;
+    const int most = std::min(max_pack_bits, 63 - std::countl_zero(std::uint64_t(groups)));
+    return std::clamp(pack_row_bits - lowered.row_bits, 0, most);
 }
 
 const Kernels<double>& kernels_for(const InstructionSet& set, double) { return *set.float64; }
 const Kernels<float>& kernels_for(const InstructionSet& set, float) { return *set.float32; }
 
+}  // namespace
+
+/// A call and the workspaces of its threads.
 template <class Real>
-bool execute_once(const Schedule& schedule, const Lowered& lowered, const InstructionSet& set, const Arrays<Real>& arrays,
-                  int threads, Interrupt& interrupt) {
-    const Kernels<Real>& kernels = kernels_for(set, Real());
-    Call<Real> call{schedule, lowered, kernels, *set.float64, arrays, interrupt};
-    call.lanes = kernels.lanes;
-    call.spread = lowered.lane_bits > 0;
-    call.groups = call.spread ? arrays.batch : (arrays.batch + kernels.lanes - 1) / kernels.lanes;
-    call.blocks = count_blocks(call);
-    call.polls_often = call.rows() >= 1024;
-    if (arrays.cotangent) call.partial = allocate_zeros<Real>(call.blocks * (call.program().num_slots() - 1));
-    if (call.groups > 0) prepare_call(call);
-    threads = int(std::clamp<std::int64_t>(threads, 1, std::max<std::int64_t>(call.blocks, 1)));
+struct Session {
+    Call<Real> call;
     std::vector<Workspace<Real>> spaces;
-    for (int worker = 0; call.groups > 0 && worker < threads; ++worker) spaces.push_back(make_workspace(call));
+    std::vector<Real> partial;
+
+    /// Whether the arrays differ from those before in their numbers and their length only.
+    bool serves(const LoweredPacks& packs, const Arrays<Real>& arrays, int pack_bits) const {
+        const Arrays<Real>& before = call.arrays;
+        return &call.packs == &packs && call.pack_bits == pack_bits && !before.cotangent == !arrays.cotangent &&
+               (before.weight_rows > 1) == (arrays.weight_rows > 1) && (before.input_rows > 1) == (arrays.input_rows > 1);
+    }
+    std::size_t bytes() const {
+        const std::size_t state = call.state_reals() * sizeof(Real) << call.pack_bits;
+        return (3 * spaces.size() + std::size_t(call.kept_tables)) * state;
+    }
+};
+
+namespace {
+
+template <class Real>
+std::unique_ptr<Session<Real>> open_session(const Schedule& schedule, const LoweredPacks& packs, const InstructionSet& set,
+                                            const Arrays<Real>& arrays, Kept<Real>& kept) {
+    const Kernels<Real>& kernels = kernels_for(set, Real());
+    const bool spread = packs.one.lane_bits > 0;
+    const std::int64_t groups = spread ? arrays.batch : (arrays.batch + kernels.lanes - 1) / kernels.lanes;
+    const int pack_bits = choose_pack_bits(packs.one, groups);
+    std::unique_ptr<Session<Real>> session = kept.take();
+    const bool fresh = !session || !session->serves(packs, arrays, pack_bits);
+    if (fresh) session.reset(new Session<Real>{{schedule, packs, packs.one, kernels, *set.float64, arrays}, {}, {}});
+    Call<Real>& call = session->call;
+    call.arrays = arrays;
+    call.groups = groups;
+    if (fresh) {
+        call.lanes = kernels.lanes;
+        call.wide = call.lanes << pack_bits;
+        call.pack_bits = pack_bits;
+        call.spread = spread;
+        call.polls_often = call.rows() >= 1024;
+        plan_call(call);
+    }
+    call.num_packs = (groups >> pack_bits) + std::popcount(std::uint64_t(groups) & ((std::uint64_t(1) << pack_bits) - 1));
+    call.blocks = count_blocks(call);
+    return session;
+}
+
+template <class Real>
+bool run_session(Session<Real>& session, int threads) {
+    Call<Real>& call = session.call;
+    if (call.backward()) session.partial.resize(call.blocks * (call.program().num_slots() - 1));
+    call.partial = session.partial.data();
+    load_call(call);
+    threads = int(std::clamp<std::int64_t>(threads, 1, std::max<std::int64_t>(call.blocks, 1)));
+    while (call.groups > 0 && int(session.spaces.size()) < threads) session.spaces.push_back(make_workspace(call));
     try {
-        parallel(threads, call.blocks, interrupt, [&](int worker, std::int64_t block) {
-            const std::int64_t first = block * call.groups / call.blocks, end = (block + 1) * call.groups / call.blocks;
-            for (std::int64_t group = first; group < end; ++group) {
+        parallel(threads, call.blocks, *call.interrupt, [&](int worker, std::int64_t block) {
+            const std::int64_t first = block * call.num_packs / call.blocks, end = (block + 1) * call.num_packs / call.blocks;
+            Workspace<Real>& space = session.spaces[worker];
+            if (call.backward()) clear_sums(call, space);
+            for (std::int64_t pack = first; pack < end; ++pack) {
                 check_interrupt(call, worker);
-                run_group(call, spaces[worker], group, worker, group == first);
+                run_pack(call, space, call.pack(pack), worker);
             }
-            if (call.backward()) write_shared_gradients(call, spaces[worker], block);
+            if (call.backward()) write_shared_gradients(call, space, block);
         });
     } catch (const Stopped&) {
         return false;
     }
-    if (arrays.cotangent) sum_partials(call);
+    if (call.backward()) sum_partials(call);
     return true;
+}
+
+template <class Real>
+bool execute_once(const Schedule& schedule, const LoweredPacks& packs, const InstructionSet& set, const Arrays<Real>& arrays,
+                  int threads, Interrupt& interrupt, Kept<Real>& kept) {
+    std::unique_ptr<Session<Real>> session = open_session(schedule, packs, set, arrays, kept);
+    session->call.interrupt = &interrupt;
+    const bool finished = run_session(*session, threads);
+    kept.put(std::move(session));
+    return finished;
 }
 
 /// The arrays of one sample; its shared gradients go to `sums`.
@@ -252,8 +340,9 @@ Arrays<Real> one_sample(const Schedule& schedule, const Arrays<Real>& all, std::
 
 /// One sample after the other, each with its own coefficients and tables; shared gradients are added in this order.
 template <class Real>
-bool execute_in_turn(const Schedule& schedule, const Lowered& lowered, const InstructionSet& set, const Arrays<Real>& arrays,
-                     int threads, Interrupt& interrupt) {
+bool execute_in_turn(const Schedule& schedule, const LoweredPacks& packs, const InstructionSet& set,
+                     const Arrays<Real>& arrays, int threads, Interrupt& interrupt, Kept<Real>& kept) {
+    const Lowered& lowered = packs.one;
     const std::int64_t weights = schedule.program.num_weights, inputs = schedule.program.num_inputs;
     const bool is_expect = schedule.program.question == Question::expect, is_state = schedule.program.question == Question::state;
     const std::size_t outputs = is_expect ? lowered.observables.size()
@@ -262,7 +351,7 @@ bool execute_in_turn(const Schedule& schedule, const Lowered& lowered, const Ins
     Real* const total = sums.get() + weights + inputs;
     for (std::int64_t sample = 0; sample < arrays.batch; ++sample) {
         const Arrays<Real> one = one_sample(schedule, arrays, sample, outputs, sums.get());
-        if (!execute_once(schedule, lowered, set, one, threads, interrupt)) return false;
+        if (!execute_once(schedule, packs, set, one, threads, interrupt, kept)) return false;
         for (std::int64_t i = 0; i < weights + inputs; ++i) total[i] += sums[i];
     }
     if (arrays.cotangent && arrays.weight_rows == 1) std::copy(total, total + weights, arrays.dweights);
@@ -273,10 +362,26 @@ bool execute_in_turn(const Schedule& schedule, const Lowered& lowered, const Ins
 }  // namespace
 
 template <class Real>
-bool execute(const Schedule& schedule, const Lowered& lowered, const InstructionSet& set, const Arrays<Real>& arrays,
-             int threads, Interrupt& interrupt) {
-    const bool in_turn = lowered.lane_bits > 0 && arrays.batch > 1;
-    return (in_turn ? execute_in_turn<Real> : execute_once<Real>)(schedule, lowered, set, arrays, threads, interrupt);
+Kept<Real>::~Kept() {
+    delete session.load();
+}
+
+template <class Real>
+std::unique_ptr<Session<Real>> Kept<Real>::take() {
+    return std::unique_ptr<Session<Real>>(session.exchange(nullptr));
+}
+
+template <class Real>
+void Kept<Real>::put(std::unique_ptr<Session<Real>> back) {
+    constexpr std::size_t most_bytes = std::size_t(1) << 20;
+    if (back->bytes() <= most_bytes) back.reset(session.exchange(back.release()));
+}
+
+template <class Real>
+bool execute(const Schedule& schedule, const LoweredPacks& packs, const InstructionSet& set, const Arrays<Real>& arrays,
+             int threads, Interrupt& interrupt, Kept<Real>& kept) {
+    const bool in_turn = packs.one.lane_bits > 0 && arrays.batch > 1;
+    return (in_turn ? execute_in_turn<Real> : execute_once<Real>)(schedule, packs, set, arrays, threads, interrupt, kept);
 }
 
 std::uint64_t bytes_per_group(const Schedule& schedule, int lane_bits, int lanes, int real_size, bool backward) {
@@ -284,7 +389,11 @@ std::uint64_t bytes_per_group(const Schedule& schedule, int lane_bits, int lanes
     return (std::uint64_t(1) << (schedule.program.num_qubits - lane_bits)) * lanes * states;
 }
 
-template bool execute(const Schedule&, const Lowered&, const InstructionSet&, const Arrays<double>&, int, Interrupt&);
-template bool execute(const Schedule&, const Lowered&, const InstructionSet&, const Arrays<float>&, int, Interrupt&);
+template class Kept<double>;
+template class Kept<float>;
+template bool execute(const Schedule&, const LoweredPacks&, const InstructionSet&, const Arrays<double>&, int, Interrupt&,
+                      Kept<double>&);
+template bool execute(const Schedule&, const LoweredPacks&, const InstructionSet&, const Arrays<float>&, int, Interrupt&,
+                      Kept<float>&);
 
 }  // namespace ketgrad

@@ -1,6 +1,8 @@
 // Execution of a program on a batch: lanes = samples (or one state spread over the lanes), forward and adjoint backward.
 #pragma once
+#include <atomic>
 #include <cstdint>
+#include <memory>
 
 #include "compile.hpp"
 #include "panels.hpp"
@@ -23,11 +25,26 @@ struct Arrays {
     const Panels<Real>* panels = nullptr;  // states go here, as the rows hold them, and not to `values`
 };
 
+template <class Real>
+struct Session;
+
+/// Working memory that a program keeps from one call to the next, if it is small: whoever takes it first has it.
+template <class Real>
+class Kept {
+    std::atomic<Session<Real>*> session{nullptr};
+
+public:
+    Kept() = default;
+    ~Kept();
+    std::unique_ptr<Session<Real>> take();
+    void put(std::unique_ptr<Session<Real>> session);
+};
+
 /// Values only when arrays.cotangent is null, otherwise values and the vector-Jacobian product.
 /// Returns false when the call was interrupted. Throws std::bad_alloc.
 template <class Real>
-bool execute(const Schedule& schedule, const Lowered& lowered, const InstructionSet& set, const Arrays<Real>& arrays,
-             int threads, Interrupt& interrupt);
+bool execute(const Schedule& schedule, const LoweredPacks& packs, const InstructionSet& set, const Arrays<Real>& arrays,
+             int threads, Interrupt& interrupt, Kept<Real>& kept);
 
 /// Bytes of states that one thread holds at a time, at most.
 std::uint64_t bytes_per_group(const Schedule& schedule, int lane_bits, int lanes, int real_size, bool backward);

@@ -73,6 +73,9 @@ struct Kernels {
     void (*grow)(Real* stages, const Real* factors, int bits);
     void (*shrink)(const Real* stages, const Real* factors, int bits, Real* gradient, Real* factor_gradients);
     void (*rotate_factor)(Real* factor, int axis, const Real* cosine, const Real* sine);
+    void (*set_factor)(Real* factor, const Real* matrix);
+    void (*turn_factor)(Real* factor, const Real* matrix);
+    void (*turn_overlaps)(Real* bloch, const Real* matrix);
     void (*factor_overlaps)(const Real* factor, const Real* gradient, Real* bloch);
     void (*unrotate_overlaps)(Real* bloch, int axis, const Real* cosine, const Real* sine);
     void (*expand)(Real* psi, const RowSet& rows, const std::uint64_t* offsets, int size, const Real* amplitudes);

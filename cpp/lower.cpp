@@ -340,4 +340,22 @@ Lowered lower(const Schedule& schedule, int lane_bits) {
     return lowered;
 }
 
+const Lowered& LoweredPacks::of(int bits) const {
+    if (bits == 0) return one;
+    std::call_once(once[bits - 1], [&] {
+        auto pack = std::make_unique<Lowered>(one);
+        const auto widen = [&](auto& sets) {
+            for (auto& set : sets)
+                for (int i = 0; i < bits; ++i) set.rows.basis[set.rows.dim++] = std::uint64_t(1) << (one.row_bits + i);
+        };
+        for (Step& step : pack->steps) {
+            widen(step.rotation.quartets);
+            widen(step.rotation.pairs);
+            widen(step.rotation.phases);
+        }
+        more[bits - 1] = std::move(pack);
+    });
+    return *more[bits - 1];
+}
+
 }  // namespace ketgrad

@@ -58,6 +58,7 @@ TableBytes table_bytes(const Schedule& schedule, const Lowered& lowered, const C
     if (keeps) bytes.kept = shared * table;
     if (differing || (shared && !keeps)) bytes.own = std::max(state, table);
     if (any && size.backward) bytes.own = std::max(bytes.own, amplitudes * u64(size.real_size));
+    if (keeps && size.backward) bytes.own += shared * amplitudes * sizeof(double);  // sums of the overlaps
     if (from_angles) bytes.making = amplitudes * sizeof(double);
     return bytes;
 }

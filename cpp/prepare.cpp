@@ -10,31 +10,38 @@ namespace {
 
 constexpr std::uint64_t kept_table_bytes = std::uint64_t(16) << 20;  // tables beyond this are made anew at each use
 
+/// The samples of the pack in the lanes, for what differs between them.
 template <class Real>
-void load_slots(const Call<Real>& call, Workspace<Real>& space, std::int64_t group) {
+void load_slots(const Call<Real>& call, Workspace<Real>& space, const Pack& pack) {
     const std::int64_t weights = call.program().num_weights, inputs = call.program().num_inputs;
-    const bool first = !space.started;
-    for (int lane = 0; lane < call.lanes; ++lane) {
-        const std::int64_t sample = call.sample(group, lane);
-        double* slot = space.slots + lane;
-        *slot = 1;
-        if (first || call.arrays.weight_rows > 1) {
-            const Real* w = call.arrays.weights + (call.arrays.weight_rows == 1 ? 0 : sample * weights);
-            for (std::int64_t i = 0; i < weights; ++i) slot[(1 + i) * call.lanes] = w[i];
+    const auto load = [&](const Real* rows, std::int64_t count, std::int64_t first_slot) {
+        for (int lane = 0; lane < space.wide; ++lane) {
+            const Real* row = rows + call.sample(pack.first, lane) * count;
+            double* slot = space.slots + first_slot * call.wide + lane;
+            for (std::int64_t i = 0; i < count; ++i) slot[i * call.wide] = row[i];
         }
-        if (first || call.arrays.input_rows > 1) {
-            const Real* x = call.arrays.inputs + (call.arrays.input_rows == 1 ? 0 : sample * inputs);
-            for (std::int64_t i = 0; i < inputs; ++i) slot[(1 + weights + i) * call.lanes] = x[i];
-        }
-    }
+    };
+    if (call.arrays.weight_rows > 1) load(call.arrays.weights, weights, 1);
+    if (call.arrays.input_rows > 1) load(call.arrays.inputs, inputs, 1 + weights);
 }
 
+/// The value of an angle that all samples share.
 template <class Real>
-double angle_value(const Call<Real>& call, const double* slots, int angle, int lane) {
+double shared_angle(const Call<Real>& call, int angle) {
     double sum = 0;
     for (const Term& term : call.schedule.angles[angle].terms)
-        sum += term.coefficient * slots[term.a * call.lanes + lane] * slots[term.b * call.lanes + lane];
+        sum += term.coefficient * call.shared_slots[term.a] * call.shared_slots[term.b];
     return sum;
+}
+
+/// The values of an angle in `count` lanes of the pack.
+template <class Real>
+void lane_angles(const Call<Real>& call, const Workspace<Real>& space, int angle, int first, int count, double* result) {
+    std::fill(result, result + count, 0.0);
+    for (const Term& term : call.schedule.angles[angle].terms) {
+        const SlotValues a = slot_values(call, space, term.a), b = slot_values(call, space, term.b);
+        for (int l = 0; l < count; ++l) result[l] += term.coefficient * a[first + l] * b[first + l];
+    }
 }
 
 /// Half the angle, reduced to less than one full turn of the state when it is large.
@@ -54,8 +61,7 @@ void fill(Real* lanes_of_value, int lanes, double value) {
 
 /// cos and sin of half an angle as a turn: the larger one is taken out as a common factor where that is allowed.
 template <class Real>
-TurnForm make_turn(const Call<Real>& call, const TurnSource& source, double half, Real* values) {
-    const double c = std::cos(half), s = std::sin(half);
+TurnForm make_turn(const Call<Real>& call, const TurnSource& source, double c, double s, Real* values) {
     const int lanes = call.lanes;
     const auto write = [&](double a, double b, double inverse_a, double inverse_b) {
         fill(values, lanes, a);
@@ -86,7 +92,7 @@ void find_differences(Call<Real>& call) {
     if (call.spread) return;
     for (std::size_t i = 0; i < angles.size(); ++i)
         for (const Term& term : angles[i].terms)
-            if (call.slot_rows(term.a) > 1 || call.slot_rows(term.b) > 1) call.differs[i] = 1;
+            if (call.slot_differs(term.a) || call.slot_differs(term.b)) call.differs[i] = 1;
 }
 
 /// Scatters the angles of one kind (shared or not) over the Z words: a table of phases before its transform.
@@ -118,33 +124,27 @@ void fill_table(const Call<Real>& call, const double* angles, double factor, Rea
 }
 
 template <class Real>
-void make_shared_table(const Call<Real>& call, const double* slots, std::size_t step, Real* table) {
+void make_shared_table(const Call<Real>& call, std::size_t step, double* phases, Real* table) {
     if (call.uses_cost[step]) {
         const TableStep& one = call.lowered.steps[step].table;
-        return fill_table(call, call.cost_of(step), -0.5 * slots[one.a * call.lanes] * slots[one.b * call.lanes], table);
+        return fill_table(call, call.cost_of(step), -0.5 * call.shared_slots[one.a] * call.shared_slots[one.b], table);
     }
-    Buffer<double> phases = allocate_zeros<double>(call.padded_size());
+    std::fill_n(phases, call.padded_size(), 0.0);
     for_entries(call, step, false, [&](std::uint64_t z, double scale, int angle) {
-        phases[z] -= half_angle(scale * angle_value(call, slots, angle, 0));
+        phases[z] -= half_angle(scale * shared_angle(call, angle));
     });
-    call.exact.walsh(phases.get(), call.size());
-    fill_table(call, phases.get(), 1, table);
+    call.exact.walsh(phases, call.size());
+    fill_table(call, phases, 1, table);
 }
 
-/// Transforms the cost functions, and decides which tables may use theirs: shared ones whose phases stay moderate.
+/// The cost functions of tables that all samples share, transformed.
 template <class Real>
-void prepare_costs(Call<Real>& call, const double* slots) {
-    constexpr double largest_phase = 1e5;  // range of the sine and cosine
+void plan_costs(Call<Real>& call) {
     const auto& steps = call.lowered.steps;
     call.uses_cost.assign(steps.size(), 0);
-    bool any = false;
-    for (std::size_t i = 0; i < steps.size(); ++i) {
-        const TableStep& table = steps[i].table;
-        if (table.cost < 0 || call.differs[table.rotations[0].angle]) continue;
-        const double factor = std::abs(slots[table.a * call.lanes] * slots[table.b * call.lanes]);
-        call.uses_cost[i] = call.lowered.costs[table.cost].bound * factor < largest_phase;
-        any = any || call.uses_cost[i];
-    }
+    const bool any = std::any_of(steps.begin(), steps.end(), [&](const Step& step) {
+        return step.table.cost >= 0 && !call.differs[step.table.rotations[0].angle];
+    });
     if (!any) return;
     call.costs = allocate_zeros<double>(call.lowered.costs.size() * call.padded_size());
     for (std::size_t c = 0; c < call.lowered.costs.size(); ++c) {
@@ -154,14 +154,22 @@ void prepare_costs(Call<Real>& call, const double* slots) {
     }
 }
 
+/// Which tables may use their cost function: shared ones whose phases stay moderate.
 template <class Real>
-std::uint64_t table_reals(const Call<Real>& call) {
-    return 2 * call.padded_size();
+void choose_costs(Call<Real>& call) {
+    constexpr double largest_phase = 1e5;  // range of the sine and cosine
+    const auto& steps = call.lowered.steps;
+    for (std::size_t i = 0; call.costs && i < steps.size(); ++i) {
+        const TableStep& table = steps[i].table;
+        if (table.cost < 0 || call.differs[table.rotations[0].angle]) continue;
+        const double factor = std::abs(call.shared_slots[table.a] * call.shared_slots[table.b]);
+        call.uses_cost[i] = call.lowered.costs[table.cost].bound * factor < largest_phase;
+    }
 }
 
-/// Decides which tables are kept for the whole call, and makes them.
+/// Decides which tables are kept for the whole call.
 template <class Real>
-void prepare_tables(Call<Real>& call, const double* slots) {
+void plan_tables(Call<Real>& call) {
     const auto& steps = call.lowered.steps;
     call.table_kinds.assign(steps.size(), 0);
     call.table_places.assign(steps.size(), -1);
@@ -169,21 +177,22 @@ void prepare_tables(Call<Real>& call, const double* slots) {
     for (std::size_t i = 0; i < steps.size(); ++i)
         for (const Rotation& rotation : steps[i].table.rotations) call.table_kinds[i] |= call.differs[rotation.angle] ? 2 : 1;
     for (char kind : call.table_kinds) count += kind & 1;
-    const std::uint64_t reals = table_reals(call);
+    const std::uint64_t reals = 2 * call.padded_size();
     if (count == 0 || count * reals * sizeof(Real) > kept_table_bytes) return;
+    for (std::size_t i = 0; i < steps.size(); ++i)
+        if (call.table_kinds[i] & 1) call.table_places[i] = call.kept_tables++;
     call.tables = allocate<Real>(count * reals);
-    std::int64_t place = 0;
-    for (std::size_t i = 0; i < steps.size(); ++i) {
-        if (!(call.table_kinds[i] & 1)) continue;
-        call.table_places[i] = place * std::int64_t(reals);
-        make_shared_table(call, slots, i, call.tables.get() + call.table_places[i]);
-        ++place;
-    }
+    call.table_phases = allocate<double>(call.padded_size());
+}
+
+template <class Real>
+Real* kept_table(const Call<Real>& call, std::size_t step) {
+    return call.tables.get() + call.table_places[step] * std::int64_t(2 * call.padded_size());
 }
 
 /// The diagonal words of an observable as a table of its values, made once per call.
 template <class Real>
-void prepare_observables(Call<Real>& call) {
+void plan_observables(Call<Real>& call) {
     const auto& observables = call.lowered.observables;
     call.observable_places.assign(observables.size(), -1);
     std::int64_t count = 0;
@@ -202,56 +211,128 @@ void prepare_observables(Call<Real>& call) {
     }
 }
 
-}  // namespace
-
+/// Turns that differ get a place each; so does every stretch of the product state's rotations that does not.
 template <class Real>
-void prepare_call(Call<Real>& call) {
-    find_differences(call);
-    Buffer<double> numbers = allocate<double>(call.program().num_slots() * call.lanes);
-    Workspace<Real> space{};
-    space.slots = numbers.get();
-    load_slots(call, space, 0);
+void plan_turns(Call<Real>& call) {
     const auto& turns = call.lowered.turns;
-    call.forms.assign(turns.size(), {});
-    call.turns = allocate<Real>(turns.size() * turn_parts * call.lanes);
+    const auto differs = [&](int turn) { return turn >= 0 && call.differs[turns[turn].angle]; };
+    call.turn_places.assign(turns.size(), 0);
     for (std::size_t t = 0; t < turns.size(); ++t) {
-        if (call.differs[turns[t].angle]) {
-            call.differing_turns.push_back(t);
-            continue;
-        }
-        const double half = half_angle(turns[t].scale * angle_value(call, space.slots, turns[t].angle, 0));
-        call.forms[t] = make_turn(call, turns[t], half, call.turns.get() + t * turn_parts * call.lanes);
+        if (!differs(int(t))) continue;
+        call.turn_places[t] = call.differing_turns.size();
+        call.differing_turns.push_back(t);
     }
-    prepare_costs(call, space.slots);
-    prepare_tables(call, space.slots);
-    prepare_observables(call);
+    for (const Step& step : call.lowered.steps)
+        call.step_differs.push_back(differs(step.rotation.turns[0]) || differs(step.rotation.turns[1]));
+    for (const auto& rotations : call.lowered.product) {
+        auto& runs = call.runs.emplace_back();
+        for (std::size_t i = 0; i < rotations.size(); ++i) {
+            const bool varies = differs(rotations[i].turn);
+            if (runs.empty() || runs.back().differs != varies)
+                runs.push_back({varies, i, 0, varies ? 0 : call.num_shared_runs++});
+            ++runs.back().count;
+        }
+    }
+    const std::size_t exact_lanes = call.exact.lanes, padded = (turns.size() + exact_lanes - 1) / exact_lanes * exact_lanes;
+    call.forms.assign(turns.size(), {});
+    call.half_angles = allocate_zeros<double>(padded);
+    call.phases = allocate<double>(2 * padded);
+    call.turns = allocate<Real>(turns.size() * turn_parts * call.lanes);
+    call.run_matrices.resize(call.num_shared_runs * (turn_matrix_parts + bloch_matrix_parts));
+}
+
+/// A run of rotations as one: the first column of its unitary, and the inverse rotation of the sphere, row by row.
+template <class Real>
+void make_run(const Call<Real>& call, const std::vector<ProductRotation>& rotations, const ProductRun& run, Real* matrix) {
+    double v[4] = {1, 0, 0, 0};
+    for (std::size_t i = run.first; i < run.first + run.count; ++i) {
+        const auto [c, s] = shared_phase(call, rotations[i].turn);
+        const double a = v[0], b = v[1], d = v[2], e = v[3];
+        const double turned[3][4] = {{c * a + s * e, c * b - s * d, c * d + s * b, c * e - s * a},
+                                     {c * a - s * d, c * b - s * e, c * d + s * a, c * e + s * b},
+                                     {c * a + s * b, c * b - s * a, c * d - s * e, c * e + s * d}};
+        std::copy(turned[rotations[i].axis], turned[rotations[i].axis] + 4, v);
+    }
+    for (int k = 0; k < turn_matrix_parts; ++k) matrix[k] = Real(v[k]);
+    double bloch[3][3] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
+    for (std::size_t i = run.first + run.count; i-- > run.first;)
+        for (int column = 0; column < 3; ++column) {
+            const auto [c, s] = shared_phase(call, rotations[i].turn);
+            const double full_c = c * c - s * s, full_s = 2 * c * s;
+            double &p = bloch[(rotations[i].axis + 1) % 3][column], &q = bloch[(rotations[i].axis + 2) % 3][column];
+            const double p0 = p;
+            p = full_c * p0 + full_s * q;
+            q = full_c * q - full_s * p0;
+        }
+    for (int k = 0; k < bloch_matrix_parts; ++k) matrix[turn_matrix_parts + k] = Real(bloch[k / 3][k % 3]);
 }
 
 template <class Real>
-void prepare_group(const Call<Real>& call, Workspace<Real>& space, std::int64_t group) {
-    load_slots(call, space, group);
-    const int lanes = call.lanes;
+void load_turns(Call<Real>& call) {
+    const auto& turns = call.lowered.turns;
+    for (std::size_t t = 0; t < turns.size(); ++t)
+        if (!call.differs[turns[t].angle])
+            call.half_angles[t] = half_angle(turns[t].scale * shared_angle(call, turns[t].angle));
+    const std::uint64_t blocks = (turns.size() + call.exact.lanes - 1) / call.exact.lanes;
+    call.exact.unit_phases(call.phases.get(), call.half_angles.get(), blocks, 1);
+    std::size_t first = 0;  // of the turns that are not in the product state
+    for (std::size_t bit = 0; bit < call.runs.size(); ++bit) {
+        first += call.lowered.product[bit].size();
+        for (const ProductRun& run : call.runs[bit])
+            if (!run.differs)
+                make_run(call, call.lowered.product[bit], run,
+                         call.run_matrices.data() + run.place * (turn_matrix_parts + bloch_matrix_parts));
+    }
+    for (std::size_t t = first; t < turns.size(); ++t) {
+        if (call.differs[turns[t].angle]) continue;
+        const auto [c, s] = shared_phase(call, t);
+        call.forms[t] = make_turn(call, turns[t], c, s, call.turns.get() + t * turn_parts * call.lanes);
+    }
+}
+
+}  // namespace
+
+template <class Real>
+void plan_call(Call<Real>& call) {
+    find_differences(call);
+    plan_turns(call);
+    plan_costs(call);
+    plan_tables(call);
+    plan_observables(call);
+    call.shared_slots.assign(call.program().num_slots(), 1.0);
+}
+
+template <class Real>
+void load_call(Call<Real>& call) {
+    const std::int64_t weights = call.program().num_weights, inputs = call.program().num_inputs;
+    if (call.arrays.weight_rows == 1) std::copy_n(call.arrays.weights, weights, call.shared_slots.begin() + 1);
+    if (call.arrays.input_rows == 1) std::copy_n(call.arrays.inputs, inputs, call.shared_slots.begin() + 1 + weights);
+    load_turns(call);
+    choose_costs(call);
+    for (std::size_t i = 0; i < call.table_places.size(); ++i)
+        if (call.table_places[i] >= 0) make_shared_table(call, i, call.table_phases.get(), kept_table(call, i));
+}
+
+template <class Real>
+void load_pack(const Call<Real>& call, Workspace<Real>& space, const Pack& pack) {
+    space.lowered = &call.packs.of(pack.bits);
+    space.wide = call.lanes << pack.bits;
+    load_slots(call, space, pack);
+    alignas(64) double angles[max_lanes << max_pack_bits];
     for (std::size_t i = 0; i < call.differing_turns.size(); ++i) {
         const TurnSource& source = call.lowered.turns[call.differing_turns[i]];
-        for (int lane = 0; lane < lanes; ++lane)
-            space.half_angles[i * lanes + lane] =
-                Real(half_angle(source.scale * angle_value(call, space.slots, source.angle, lane)));
+        lane_angles(call, space, source.angle, 0, space.wide, angles);
+        Real* halves = space.half_angles + i * space.wide;
+        for (int l = 0; l < space.wide; ++l) halves[l] = Real(half_angle(source.scale * angles[l]));
     }
-    call.kernels.unit_phases(space.phases, space.half_angles, call.differing_turns.size(), 1);
-    for (std::size_t i = 0; i < call.differing_turns.size(); ++i) {
-        const Real* phase = space.phases + 2 * i * lanes;
-        Real* values = space.turns + call.differing_turns[i] * turn_parts * lanes;
-        std::copy(phase, phase + 2 * lanes, values);
-        std::copy(phase, phase + lanes, values + 2 * lanes);
-        for (int lane = 0; lane < lanes; ++lane) values[3 * lanes + lane] = -phase[lanes + lane];
-    }
-    space.started = true;
+    call.kernels.unit_phases(space.phases, space.half_angles, call.differing_turns.size() << pack.bits, 1);
 }
 
 template <class Real>
 const Real* shared_table(const Call<Real>& call, Workspace<Real>& space, std::size_t step) {
-    if (call.table_places[step] >= 0) return call.tables.get() + call.table_places[step];
-    make_shared_table(call, space.slots, step, space.scratch);
+    if (call.table_places[step] >= 0) return kept_table(call, step);
+    Buffer<double> phases = allocate<double>(call.padded_size());
+    make_shared_table(call, step, phases.get(), space.scratch);
     return space.scratch;
 }
 
@@ -261,19 +342,22 @@ const Real* lane_table(const Call<Real>& call, Workspace<Real>& space, std::size
     const int lanes = call.lanes;
     Real* phases = space.scratch + rows * lanes;  // the second half: the table overtakes the phases without touching them
     std::fill(phases, phases + rows * lanes, Real(0));
+    double angles[max_lanes];
     for_entries(call, step, true, [&](std::uint64_t z, double scale, int angle) {
-        for (int lane = 0; lane < lanes; ++lane)
-            phases[z * lanes + lane] -= Real(half_angle(scale * angle_value(call, space.slots, angle, lane)));
+        lane_angles(call, space, angle, space.member * lanes, lanes, angles);
+        for (int lane = 0; lane < lanes; ++lane) phases[z * lanes + lane] -= Real(half_angle(scale * angles[lane]));
     });
     call.kernels.walsh_rows(phases, rows);
     call.kernels.unit_phases(space.scratch, phases, rows, 1);
     return space.scratch;
 }
 
-template void prepare_call(Call<double>&);
-template void prepare_call(Call<float>&);
-template void prepare_group(const Call<double>&, Workspace<double>&, std::int64_t);
-template void prepare_group(const Call<float>&, Workspace<float>&, std::int64_t);
+template void plan_call(Call<double>&);
+template void plan_call(Call<float>&);
+template void load_call(Call<double>&);
+template void load_call(Call<float>&);
+template void load_pack(const Call<double>&, Workspace<double>&, const Pack&);
+template void load_pack(const Call<float>&, Workspace<float>&, const Pack&);
 template const double* shared_table(const Call<double>&, Workspace<double>&, std::size_t);
 template const float* shared_table(const Call<float>&, Workspace<float>&, std::size_t);
 template const double* lane_table(const Call<double>&, Workspace<double>&, std::size_t);

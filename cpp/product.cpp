@@ -35,19 +35,31 @@ Real* factor_of(const Call<Real>& call, Workspace<Real>& space, int bit) {
 }
 template <class Real>
 Real* factor_gradient_of(const Call<Real>& call, Workspace<Real>& space, int bit) {
-    return row(space.factors, 2 * (call.program().num_qubits + bit), call.lanes);
+    return row(space.factor_gradients, 2 * bit, call.lanes);
+}
+template <class Real>
+const Real* matrix_of(const Call<Real>& call, const ProductRun& run) {
+    return call.run_matrices.data() + run.place * (turn_matrix_parts + bloch_matrix_parts);
 }
 
 template <class Real>
 void make_factors(const Call<Real>& call, Workspace<Real>& space) {
-    const int lanes = call.lanes;
+    static constexpr Real up[turn_matrix_parts] = {1, 0, 0, 0};
     for (int bit = 0; bit < call.program().num_qubits; ++bit) {
         Real* factor = factor_of(call, space, bit);
-        std::fill(factor, factor + 4 * lanes, Real(0));
-        std::fill(factor, factor + lanes, Real(1));
-        for (const ProductRotation& rotation : call.lowered.product[bit]) {
-            const Real* values = turn_values(call, space, rotation.turn);
-            call.kernels.rotate_factor(factor, rotation.axis, values, values + lanes);
+        const auto& runs = call.runs[bit];
+        const bool starts_shared = !runs.empty() && !runs[0].differs;
+        call.kernels.set_factor(factor, starts_shared ? matrix_of(call, runs[0]) : up);
+        for (std::size_t r = starts_shared ? 1 : 0; r < runs.size(); ++r) {
+            if (!runs[r].differs) {
+                call.kernels.turn_factor(factor, matrix_of(call, runs[r]));
+                continue;
+            }
+            for (std::size_t i = runs[r].first; i < runs[r].first + runs[r].count; ++i) {
+                const ProductRotation& rotation = call.lowered.product[bit][i];
+                const Real* phases = lane_phases(call, space, rotation.turn);
+                call.kernels.rotate_factor(factor, rotation.axis, phases, phases + call.lanes);
+            }
         }
     }
 }
@@ -58,14 +70,14 @@ struct Half {
     int first_bit, bits;
 
     std::uint64_t stage(int i) const { return place + (std::uint64_t(1) << i) - 1; }
-    std::uint64_t end() const { return place + (std::uint64_t(2) << bits); }
+    std::uint64_t end() const { return place + (std::uint64_t(2) << bits) - 1; }
     std::uint64_t count() const { return std::uint64_t(1) << bits; }
 };
 
 Half low_half(const Lowered& lowered) { return {0, lowered.lane_bits, lowered.row_bits / 2}; }
 Half high_half(const Lowered& lowered) {
     const Half low = low_half(lowered);
-    return {low.end() + low.count(), lowered.lane_bits + low.bits, lowered.row_bits - low.bits};
+    return {low.end(), lowered.lane_bits + low.bits, lowered.row_bits - low.bits};
 }
 
 /// Stage 0: 1, or the factors of the bits that are in the lanes.
@@ -123,28 +135,54 @@ void shrink_lanes(const Call<Real>& call, Workspace<Real>& space, const Real* gr
 }
 
 /// From the gradient of one factor to those of its rotations, last to first: three overlaps with X, Y and Z are all that is
-/// needed. The factors were made anew, so only the gradient carries the scale.
+/// needed. The factors were made anew, so only the gradient carries the scale. What all samples share waits as a sum.
 template <class Real>
 void unrotate_factor(const Call<Real>& call, Workspace<Real>& space, int bit) {
     const int lanes = call.lanes;
     alignas(64) Real bloch[3 * max_lanes];
     call.kernels.factor_overlaps(factor_of(call, space, bit), factor_gradient_of(call, space, bit), bloch);
-    const auto& rotations = call.lowered.product[bit];
-    for (std::size_t i = rotations.size(); i-- > 0;) {
+    const auto& runs = call.runs[bit];
+    for (std::size_t r = runs.size(); r-- > 0;) {
+        if (!runs[r].differs) {
+            double* sums = space.run_overlaps + 3 * runs[r].place * lanes;
+            for (int i = 0; i < 3 * lanes; ++i) sums[i] += space.scale * bloch[i];
+            if (r > 0) call.kernels.turn_overlaps(bloch, matrix_of(call, runs[r]) + turn_matrix_parts);
+            continue;
+        }
+        for (std::size_t i = runs[r].first + runs[r].count; i-- > runs[r].first;) {
+            const ProductRotation& rotation = call.lowered.product[bit][i];
+            const TurnSource& source = call.lowered.turns[rotation.turn];
+            const double scale = space.scale * source.scale;
+            double* gradient = angle_gradient(call, space, source.angle);
+            for (int l = 0; l < lanes; ++l) gradient[l] += scale * bloch[rotation.axis * lanes + l];
+            if (i == 0) return;
+            const Real* phases = lane_phases(call, space, rotation.turn);
+            call.kernels.unrotate_overlaps(bloch, rotation.axis, phases, phases + lanes);
+        }
+    }
+}
+
+/// The rotations of a run that all samples share, from the sum of their overlaps.
+template <class Real>
+void finish_run(const Call<Real>& call, Workspace<Real>& space, const std::vector<ProductRotation>& rotations,
+                const ProductRun& run) {
+    double bloch[3] = {};
+    for (int i = 0; i < 3 * call.lanes; ++i) bloch[i / call.lanes] += space.run_overlaps[3 * run.place * call.lanes + i];
+    for (std::size_t i = run.first + run.count; i-- > run.first;) {
         const TurnSource& source = call.lowered.turns[rotations[i].turn];
-        const double scale = space.scale * source.scale;
-        double* gradient = space.dangles + std::int64_t(source.angle) * lanes;
-        for (int l = 0; l < lanes; ++l) gradient[l] += scale * bloch[rotations[i].axis * lanes + l];
-        if (i == 0) return;
-        const Real* values = turn_values(call, space, rotations[i].turn);
-        call.kernels.unrotate_overlaps(bloch, rotations[i].axis, values, values + lanes);
+        *angle_gradient(call, space, source.angle) += source.scale * bloch[rotations[i].axis];
+        const auto [c, s] = shared_phase(call, rotations[i].turn);
+        double &p = bloch[(rotations[i].axis + 1) % 3], &q = bloch[(rotations[i].axis + 2) % 3];
+        const double p0 = p, full_c = c * c - s * s, full_s = 2 * c * s;
+        p = full_c * p0 + full_s * q;
+        q = full_c * q - full_s * p0;
     }
 }
 
 template <class Real>
 void unstart_product(const Call<Real>& call, Workspace<Real>& space) {
     const Half low = low_half(call.lowered), high = high_half(call.lowered);
-    Real *dlow = row(space.halves, low.end(), call.lanes), *dhigh = row(space.halves, high.end(), call.lanes);
+    Real *dlow = space.half_gradients, *dhigh = row(dlow, low.count(), call.lanes);
     call.kernels.unouter(space.lambda, row(space.halves, low.stage(low.bits), call.lanes), low.count(),
                          row(space.halves, high.stage(high.bits), call.lanes), high.count(), dlow, dhigh);
     shrink(call, space, low, dlow);
@@ -156,14 +194,14 @@ void unstart_product(const Call<Real>& call, Workspace<Real>& space) {
 /// amplitude_j = c_j slot_j / norm; the norms are 1 when the vector is not normalised.
 template <class Real>
 void load_amplitudes(const Call<Real>& call, Workspace<Real>& space, const Instruction& instruction, double* norms) {
-    const int lanes = call.lanes;
+    const int lanes = call.lanes, first = space.member * lanes;
     for (int lane = 0; lane < lanes; ++lane) {
         double square = 0;
         for (std::size_t j = 0; j < instruction.data.size(); ++j)
-            square += std::norm(instruction.data[j] * space.slots[instruction.amplitude_slots[j] * lanes + lane]);
+            square += std::norm(instruction.data[j] * slot_values(call, space, instruction.amplitude_slots[j])[first + lane]);
         norms[lane] = instruction.normalize ? std::sqrt(square) : 1;
         for (std::size_t j = 0; j < instruction.data.size(); ++j) {
-            const auto value = instruction.data[j] * space.slots[instruction.amplitude_slots[j] * lanes + lane];
+            const auto value = instruction.data[j] * slot_values(call, space, instruction.amplitude_slots[j])[first + lane];
             space.amplitudes[2 * j * lanes + lane] = Real(value.real() / norms[lane]);
             space.amplitudes[(2 * j + 1) * lanes + lane] = Real(value.imag() / norms[lane]);
         }
@@ -235,7 +273,8 @@ void chain_amplitudes(const Call<Real>& call, Workspace<Real>& space, const Inst
         for (std::size_t j = 0; j < instruction.data.size(); ++j) {
             const double re = (g[2 * j * lanes + lane] - along * a[2 * j * lanes + lane]) / norms[lane];
             const double im = (g[(2 * j + 1) * lanes + lane] - along * a[(2 * j + 1) * lanes + lane]) / norms[lane];
-            space.dslots[instruction.amplitude_slots[j] * lanes + lane] +=
+            const std::int64_t slot = instruction.amplitude_slots[j];
+            space.dslots[slot * call.wide + (call.slot_differs(slot) ? space.member * lanes + lane : 0)] +=
                 space.scale * (instruction.data[j].real() * re + instruction.data[j].imag() * im);
         }
     }
@@ -261,14 +300,11 @@ void unprepare_factors(const Call<Real>& call, Workspace<Real>& space) {
 
 }  // namespace
 
-std::size_t half_rows(const Lowered& lowered) {
-    const Half high = high_half(lowered);
-    return high.end() + high.count();
-}
+std::size_t half_rows(const Lowered& lowered) { return high_half(lowered).end(); }
+std::size_t half_gradient_rows(const Lowered& lowered) { return low_half(lowered).count() + high_half(lowered).count(); }
 
 template <class Real>
 void start_state(const Call<Real>& call, Workspace<Real>& space) {
-    space.scale = 1;
     if (call.schedule.is_product())
         start_product(call, space);
     else
@@ -283,9 +319,18 @@ void unstart_state(const Call<Real>& call, Workspace<Real>& space) {
         unprepare_factors(call, space);
 }
 
+template <class Real>
+void finish_product(const Call<Real>& call, Workspace<Real>& space) {
+    for (std::size_t bit = 0; bit < call.runs.size(); ++bit)
+        for (const ProductRun& run : call.runs[bit])
+            if (!run.differs) finish_run(call, space, call.lowered.product[bit], run);
+}
+
 template void start_state(const Call<double>&, Workspace<double>&);
 template void start_state(const Call<float>&, Workspace<float>&);
 template void unstart_state(const Call<double>&, Workspace<double>&);
 template void unstart_state(const Call<float>&, Workspace<float>&);
+template void finish_product(const Call<double>&, Workspace<double>&);
+template void finish_product(const Call<float>&, Workspace<float>&);
 
 }  // namespace ketgrad

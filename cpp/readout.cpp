@@ -208,13 +208,15 @@ void expect_and_start_lambda(const Call<Real>& call, Workspace<Real>& space, std
     write_expectation(call, space, group, 0, total);
 }
 
-/// One diagonal word: its signed rows are all rows, so lambda is written, not added to.
+/// One diagonal word: its signed rows are all rows, so lambda is written, not added to. A slope needs the value beforehand.
 template <class Real>
 void expect_and_set_lambda(const Call<Real>& call, Workspace<Real>& space, std::int64_t group) {
     const LoweredWord& word = call.lowered.observables[0].words[0];
+    if (call.arrays.slope) write_expectations(call, space, group);
     alignas(64) Real coefficient[max_lanes], sums[max_lanes] = {};
     for (int l = 0; l < call.lanes; ++l) coefficient[l] = Real(2 * word.coefficient * cotangent_of(call, group, l, 0, 1));
     for (const SignedRows& set : word.phases) call.kernels.set_diagonal(space.lambda, space.psi, set, coefficient, sums);
+    if (call.arrays.slope) return;
     double total[max_lanes];
     for (int l = 0; l < call.lanes; ++l) total[l] = word.coefficient * sums[l];
     write_expectation(call, space, group, 0, total);
@@ -275,11 +277,11 @@ void write_values(const Call<Real>& call, Workspace<Real>& space, std::int64_t g
 template <class Real>
 void write_values_and_start_lambda(const Call<Real>& call, Workspace<Real>& space, std::int64_t group) {
     const Question question = call.program().question;
-    const bool one_sum = question == Question::expect && call.lowered.observables.size() == 1 && !call.arrays.slope;
+    const bool one_sum = question == Question::expect && call.lowered.observables.size() == 1;
     if (one_sum && call.lowered.observables[0].words.size() == 1 && !call.lowered.observables[0].words[0].phases.empty() &&
         call.observable_places[0] < 0)
         return expect_and_set_lambda(call, space, group);
-    if (one_sum && call.lowered.observables[0].words.size() + (call.observable_places[0] >= 0) > 2)
+    if (one_sum && !call.arrays.slope && call.lowered.observables[0].words.size() + (call.observable_places[0] >= 0) > 2)
         return expect_and_start_lambda(call, space, group);
     write_values(call, space, group);
     if (question == Question::expect)

@@ -17,15 +17,15 @@ struct Stopped {};
 template <class Real>
 void check_interrupt(const Call<Real>& call, int worker) {
     using Clock = std::chrono::steady_clock;
-    if (worker == 0 && call.interrupt.poll) {
+    if (worker == 0 && call.interrupt->poll) {
         thread_local Clock::time_point last = Clock::now();
         const Clock::time_point now = Clock::now();
         if (now - last > std::chrono::milliseconds(50)) {
             last = now;
-            if (call.interrupt.poll()) call.interrupt.stop = true;
+            if (call.interrupt->poll()) call.interrupt->stop = true;
         }
     }
-    if (call.interrupt.stop) throw Stopped{};
+    if (call.interrupt->stop) throw Stopped{};
 }
 
 /// Hands out parts of one allocation, each aligned to 64 bytes.
@@ -76,11 +76,10 @@ DualSpace<Real> make_space(const DualCall<Real>& dual) {
     DualSpace<Real> space{};
     Workspace<Real>& point = space.point;
     Parts<Real> parts;
-    parts.add(point.psi, state);
+    parts.add(point.states, state);
     parts.add(space.dpsi, state);
-    parts.add(point.lambda, call.backward() ? state : 0);
+    parts.add(point.lambdas, call.backward() ? state : 0);
     parts.add(space.dlambda, call.backward() ? state : 0);
-    parts.add(point.turns, turns * turn_parts);
     parts.add(space.shears, turns * 2);
     parts.add(point.half_angles, call.differing_turns.size() * call.lanes);
     parts.add(point.phases, call.differing_turns.size() * row);
@@ -89,6 +88,8 @@ DualSpace<Real> make_space(const DualCall<Real>& dual) {
     parts.add(space.outcome_rates, measures ? (std::size_t(1) << call.lowered.outcome_bits) * call.lanes : 0);
     add_tables(call, space, parts);
     space.memory = parts.allocate_all();
+    point.psi = point.states;
+    point.lambda = point.lambdas;
     Parts<double> numbers;
     const std::size_t slots = call.program().num_slots() * call.lanes, angles = call.schedule.angles.size() * call.lanes;
     for (double** part : {&point.slots, &space.slot_rates, &point.dslots, &space.dslot_rates}) numbers.add(*part, slots);
@@ -104,6 +105,9 @@ template <class Real>
 void prepare_rates(const DualCall<Real>& dual, DualSpace<Real>& space, std::int64_t group, bool first) {
     const Call<Real>& call = dual.call;
     const std::int64_t weights = call.program().num_weights, inputs = call.program().num_inputs;
+    for (std::int64_t slot = 0; first && slot < call.program().num_slots(); ++slot)
+        if (!call.slot_differs(slot))
+            std::fill_n(space.point.slots + slot * call.lanes, call.lanes, call.shared_slots[slot]);
     const auto load = [&](const Real* direction, std::int64_t rows, std::int64_t columns, std::int64_t slot) {
         if (!first && rows == 1) return;
         for (std::int64_t i = 0; i < columns; ++i)
@@ -153,7 +157,7 @@ void write_batched_gradients(const DualCall<Real>& dual, DualSpace<Real>& space,
     const Call<Real>& call = dual.call;
     const std::int64_t weights = call.program().num_weights, inputs = call.program().num_inputs;
     for (std::int64_t i = 0; i < weights + inputs; ++i) {
-        if (call.slot_rows(1 + i) == 1) continue;
+        if (!call.slot_differs(1 + i)) continue;
         const std::int64_t stride = i < weights ? weights : inputs, column = i < weights ? i : i - weights;
         Real* first = i < weights ? call.arrays.dweights : call.arrays.dinputs;
         Real* second = i < weights ? dual.arrays.hweights : dual.arrays.hinputs;
@@ -196,9 +200,9 @@ void clear_gradients(const DualCall<Real>& dual, DualSpace<Real>& space, bool al
 template <class Real>
 void run_group(const DualCall<Real>& dual, DualSpace<Real>& space, std::int64_t group, int worker, bool first_of_block) {
     const Call<Real>& call = dual.call;
-    const bool first = !space.point.started;
-    prepare_group(call, space.point, group);
-    prepare_rates(dual, space, group, first);
+    load_pack(call, space.point, {group, 0});
+    prepare_rates(dual, space, group, !space.started);
+    space.started = true;
     start_dual(dual, space);
     const std::size_t steps = call.lowered.steps.size();
     for (std::size_t i = 0; i < steps; ++i) {
@@ -249,16 +253,16 @@ void sum_partials(const TangentProgram& program, const TangentArrays<Real>& arra
 template <class Real>
 struct Engine {
     const TangentProgram& program;
-    const Lowered& lowered;
+    const LoweredPacks& packs;
     Interrupt& interrupt;
     const DualKernels<Real>& kernels;
 
     Call<Real> make_call(const Arrays<Real>& arrays) const {
         const Kernels<Real>& shared = kernels_for(*program.instruction_set, Real());
-        Call<Real> call{program.schedule, lowered, shared, *program.instruction_set->float64, arrays, interrupt};
-        call.lanes = shared.lanes;
-        call.spread = lowered.lane_bits > 0;
-        call.groups = call.spread ? arrays.batch : (arrays.batch + shared.lanes - 1) / shared.lanes;
+        Call<Real> call{program.schedule, packs, packs.one, shared, *program.instruction_set->float64, arrays, &interrupt};
+        call.lanes = call.wide = shared.lanes;
+        call.spread = packs.one.lane_bits > 0;
+        call.groups = call.num_packs = call.spread ? arrays.batch : (arrays.batch + shared.lanes - 1) / shared.lanes;
         call.blocks = count_blocks(call);
         call.polls_often = call.rows() >= 1024;
         return call;
@@ -281,7 +285,8 @@ void execute_batched(const Engine<Real>& engine, const TangentArrays<Real>& arra
     Call<Real> call = engine.make_call(arrays.point);
     const Call<Real> moved = engine.make_call(moved_point);
     if (call.groups == 0) return;
-    prepare_call(call);
+    plan_call(call);
+    load_call(call);
     const DualCall<Real> dual{call, moved, arrays, engine.kernels};
     const std::int64_t count = 2 * (call.program().num_slots() - 1);
     partial.assign(std::size_t(call.blocks * count), 0.0);
@@ -331,8 +336,8 @@ template <class Real>
 void execute_spread(const Engine<Real>& engine, const TangentArrays<Real>& arrays, int threads, std::vector<double>& partial) {
     const Program& program = engine.program.schedule.program;
     const bool is_expect = program.question == Question::expect, is_state = program.question == Question::state;
-    const std::size_t outputs = is_expect ? engine.lowered.observables.size()
-                                          : (std::size_t(1) << engine.lowered.outcome_bits) * (is_state ? 2 : 1);
+    const std::size_t outputs = is_expect ? engine.packs.one.observables.size()
+                                          : (std::size_t(1) << engine.packs.one.outcome_bits) * (is_state ? 2 : 1);
     const std::int64_t batch = arrays.point.batch, count = 2 * (program.num_slots() - 1);
     partial.assign(std::size_t(batch * count), 0.0);
     threads = int(std::clamp<std::int64_t>(threads, 1, std::max<std::int64_t>(batch, 1)));
@@ -341,7 +346,8 @@ void execute_spread(const Engine<Real>& engine, const TangentArrays<Real>& array
         const Arrays<Real> moved_point = moved_arrays(one);
         Call<Real> call = engine.make_call(one.point);
         const Call<Real> moved = engine.make_call(moved_point);
-        prepare_call(call);
+        plan_call(call);
+        load_call(call);
         const DualCall<Real> dual{call, moved, one, engine.kernels};
         DualSpace<Real> space = make_space(dual);
         check_interrupt(call, worker);
@@ -360,11 +366,11 @@ bool spreads(const TangentProgram& program, int lanes, std::int64_t batch) {
 }
 
 template <class Real>
-const Lowered& lowered_for(const TangentProgram& program, std::int64_t batch) {
+const LoweredPacks& lowered_for(const TangentProgram& program, std::int64_t batch) {
     const int lanes = kernels_for(*program.instruction_set, Real()).lanes, which = sizeof(Real) == 8 ? 0 : 1;
-    if (!spreads(program, lanes, batch)) return program.batched;
+    if (!spreads(program, lanes, batch)) return *program.batched;
     std::call_once(program.once[which], [&] {
-        program.spread[which] = std::make_unique<Lowered>(lower(program.schedule, std::countr_zero(unsigned(lanes))));
+        program.spread[which] = std::make_unique<LoweredPacks>(lower(program.schedule, std::countr_zero(unsigned(lanes))));
     });
     return *program.spread[which];
 }
@@ -376,17 +382,17 @@ std::unique_ptr<TangentProgram> make_tangent_program(const Program& program, Pas
     auto result = std::make_unique<TangentProgram>();
     result->schedule = compile(program, passes);
     result->instruction_set = set;
-    result->batched = lower(result->schedule, 0);
+    result->batched = std::make_unique<LoweredPacks>(lower(result->schedule, 0));
     return result;
 }
 
 template <class Real>
 bool execute_tangent(const TangentProgram& program, const TangentArrays<Real>& arrays, int threads, Interrupt& interrupt) {
-    const Lowered& lowered = lowered_for<Real>(program, arrays.point.batch);
-    const Engine<Real> engine{program, lowered, interrupt, find_dual_kernels<Real>(program.instruction_set->name)};
+    const LoweredPacks& packs = lowered_for<Real>(program, arrays.point.batch);
+    const Engine<Real> engine{program, packs, interrupt, find_dual_kernels<Real>(program.instruction_set->name)};
     std::vector<double> partial;
     try {
-        (lowered.lane_bits > 0 ? execute_spread<Real> : execute_batched<Real>)(engine, arrays, threads, partial);
+        (packs.one.lane_bits > 0 ? execute_spread<Real> : execute_batched<Real>)(engine, arrays, threads, partial);
     } catch (const Stopped&) {
         return false;
     }

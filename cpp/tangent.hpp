@@ -26,9 +26,9 @@ struct TangentArrays {
 struct TangentProgram {
     Schedule schedule;
     const InstructionSet* instruction_set;
-    Lowered batched;
+    std::unique_ptr<LoweredPacks> batched;
     mutable std::once_flag once[2];
-    mutable std::unique_ptr<Lowered> spread[2];  // one state over the lanes, in double and single precision
+    mutable std::unique_ptr<LoweredPacks> spread[2];  // one state over the lanes, in double and single precision
 };
 
 std::unique_ptr<TangentProgram> make_tangent_program(const Program& program, Passes passes, const InstructionSet* set);

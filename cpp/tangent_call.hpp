@@ -12,7 +12,8 @@ namespace ketgrad {
 /// What one thread holds: the point in `point`, where psi and lambda are; here what moves along.
 template <class Real>
 struct DualSpace {
-    Workspace<Real> point;
+    Workspace<Real> point;  // its slots hold those that all samples share as well
+    bool started = false;
     Buffer<Real> memory;
     Real *dpsi, *dlambda;
     Real* shears;                           // per turn: half the rate of its angle, and minus that
@@ -49,8 +50,10 @@ struct DualCall {
 /// Exchanges the point's states and their tangents, for steps that treat both alike.
 template <class Real>
 void exchange(DualSpace<Real>& space) {
-    std::swap(space.point.psi, space.dpsi);
-    std::swap(space.point.lambda, space.dlambda);
+    std::swap(space.point.states, space.dpsi);
+    std::swap(space.point.lambdas, space.dlambda);
+    space.point.psi = space.point.states;
+    space.point.lambda = space.point.lambdas;
 }
 
 // tangent_steps.cpp

@@ -7,17 +7,27 @@ namespace ketgrad {
 namespace {
 
 template <class Real>
-DualTurn<Real> dual_turn(const DualCall<Real>& dual, const DualSpace<Real>& space, int turn, bool inverse) {
-    const int lanes = dual.call.lanes;
-    const Real* values = turn_values(dual.call, space.point, turn) + (inverse ? 2 * lanes : 0);
+DualTurn<Real> dual_turn(const DualCall<Real>& dual, const DualSpace<Real>& space, int turn, bool inverse, Real* room) {
+    const Call<Real>& call = dual.call;
+    const int lanes = call.lanes;
+    const Real* values = call.turns.get() + std::int64_t(turn) * turn_parts * lanes + (inverse ? 2 * lanes : 0);
+    if (call.differs[call.lowered.turns[turn].angle]) {
+        const Real* phases = lane_phases(call, space.point, turn);
+        for (int l = 0; l < lanes; ++l) {
+            room[l] = phases[l];
+            room[lanes + l] = inverse ? -phases[lanes + l] : phases[lanes + l];
+        }
+        values = room;
+    }
     return {values, values + lanes, space.shears + (2 * std::int64_t(turn) + inverse) * lanes};
 }
 
 template <class Real>
 void rotate(const DualCall<Real>& dual, DualSpace<Real>& space, const RotationStep& step) {
     const DualKernels<Real>& kernels = dual.kernels;
-    DualTurn<Real> turns[2] = {dual_turn(dual, space, step.turns[0], false), {}};
-    if (step.turns[1] >= 0) turns[1] = dual_turn(dual, space, step.turns[1], false);
+    alignas(64) Real room[2][2 * max_lanes];
+    DualTurn<Real> turns[2] = {dual_turn(dual, space, step.turns[0], false, room[0]), {}};
+    if (step.turns[1] >= 0) turns[1] = dual_turn(dual, space, step.turns[1], false, room[1]);
     for (const QuartetSet& set : step.quartets) kernels.rotate_quartets(space.point.psi, space.dpsi, set, turns);
     for (const PairSet& set : step.pairs) kernels.rotate_pairs(space.point.psi, space.dpsi, set, turns[0]);
     for (const SignedRows& set : step.phases) kernels.phase(space.point.psi, space.dpsi, set, turns[0]);
@@ -29,8 +39,9 @@ void unrotate(const DualCall<Real>& dual, DualSpace<Real>& space, const Rotation
     const int lanes = dual.call.lanes;
     alignas(64) Real sums[4 * max_lanes] = {};
     Real* const states[4] = {space.point.psi, space.dpsi, space.point.lambda, space.dlambda};
-    DualTurn<Real> turns[2] = {dual_turn(dual, space, step.turns[0], true), {}};
-    if (step.turns[1] >= 0) turns[1] = dual_turn(dual, space, step.turns[1], true);
+    alignas(64) Real room[2][2 * max_lanes];
+    DualTurn<Real> turns[2] = {dual_turn(dual, space, step.turns[0], true, room[0]), {}};
+    if (step.turns[1] >= 0) turns[1] = dual_turn(dual, space, step.turns[1], true, room[1]);
     for (const QuartetSet& set : step.quartets) kernels.unrotate_quartets(states, set, turns, sums);
     for (const PairSet& set : step.pairs) kernels.unrotate_pairs(states, set, turns[0], sums);
     for (const SignedRows& set : step.phases) kernels.unphase(states, set, turns[0], sums);

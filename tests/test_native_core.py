@@ -85,6 +85,71 @@ def test_batches(shape, real):
         check(random_program(100 + seed, n, question=question), *arrays_of(rng, *shape, real), rng)
 
 
+@pytest.mark.parametrize("shape", [(1, 67), (67, 1), (39, 39)])
+def test_packs_of_small_states_of_every_size(shape):
+    for n, question, real in itertools.product([1, 2, 3, 4, 5], QUESTIONS.values(), TOLERANCE):
+        rng = np.random.default_rng(n)
+        check(random_program(300 + n, n, question=question), *arrays_of(rng, *shape, real), rng)
+
+
+def test_what_is_kept_from_one_call_does_not_show_in_the_next():
+    rng = np.random.default_rng(0)
+    for seed, question in itertools.product(range(3), QUESTIONS.values()):
+        arrays = random_program(400 + seed, 4, question=question)
+        kept = _native.Program(**arrays)
+        for shape in rng.permutation([(1, 1), (1, 30), (30, 1), (7, 7), (1, 30), (1, 31), (30, 1), (1, 1)]):
+            weights, inputs = arrays_of(rng, *shape)
+            fresh = _native.Program(**arrays)
+            np.testing.assert_array_equal(kept.run(weights, inputs, 1), fresh.run(weights, inputs, 1))
+            cotangent = cotangent_like(rng, fresh.run(weights, inputs, 1))
+            for one, other in zip(
+                kept.vjp(weights, inputs, cotangent, 1), fresh.vjp(weights, inputs, cotangent, 1), strict=True
+            ):
+                np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("real", TOLERANCE)
+def test_a_direct_call_gives_what_a_checked_one_gives_in_the_shapes_of_the_caller(real):
+    rng = np.random.default_rng(0)
+    for question, (rows, more) in itertools.product(
+        QUESTIONS.values(), [(None, None), (1, 5), (None, 5), (5, None)]
+    ):
+        native = _native.Program(**random_program(11, 4, question=question), free_bytes=2**26)
+        weights, inputs = (
+            rng.normal(size=(n, k) if n else k).astype(real) for n, k in ((rows, 3), (more, 2))
+        )
+        both = weights.reshape(-1, 3), inputs.reshape(-1, 2)
+        values = native.call(weights, inputs, 1, False)
+        assert values.shape[:-1] == (() if rows == more else (5,))
+        np.testing.assert_array_equal(values.reshape(-1, values.shape[-1]), native.run(*both, 1))
+        cotangent = cotangent_like(rng, values)
+        direct = native.call_vjp(weights, inputs, cotangent, None, None, False)
+        assert [a.shape for a in direct] == [values.shape, weights.shape, inputs.shape]
+        checked = native.vjp(*both, cotangent.reshape(-1, values.shape[-1]), 1)
+        for one, other in zip(direct, checked, strict=True):
+            np.testing.assert_array_equal(one.reshape(other.shape), other)
+
+
+def test_a_direct_call_leaves_to_the_long_way_what_must_be_converted_or_refused():
+    native = _native.Program(**random_program(11, 4, question=0), free_bytes=2**26)
+    w, x, c = np.ones(3), np.ones((5, 2)), np.ones((5, native.call(np.ones(3), np.ones(2), 1, False).size))
+    assert native.call(w, x, 1, False) is not None
+    assert native.call_vjp(w, x, c, c, 1, False) is not None
+    for other in (
+        [1.0] * 3, np.ones(2), np.ones((3, 3)), np.ones((1, 1, 3)), np.ones(6)[::2], np.ones(3, np.float32),
+        np.ones(3, int), np.ones(3, ">f8"), np.array([1, np.nan, 1]), np.array([1, np.inf, 1]), np.full(3, 2.0**26),
+        np.full(3, 1e200), np.ma.ones(3), np.ones((0, 3)), None,
+    ):  # fmt: skip
+        assert native.call(other, x, 1, False) is None
+    for other in ([[1.0]], c[:4], c[:, :0], c[0], c.astype(complex), np.full_like(c, np.nan), None):
+        assert native.call_vjp(w, x, other, None, 1, False) is None
+        if other is not None:
+            assert native.call_vjp(w, x, c, other, 1, False) is None
+    assert native.call(w, x, 1, True) is None  # double precision where single was asked for
+    small = _native.Program(**random_program(11, 4, question=0), free_bytes=1000)
+    assert small.call(w, x, 1, False) is None  # memory must be asked for
+
+
 @pytest.mark.parametrize("name", _native.instruction_sets())
 @pytest.mark.parametrize("real", TOLERANCE)
 def test_every_instruction_set_of_this_machine(name, real):

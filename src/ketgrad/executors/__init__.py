@@ -18,7 +18,8 @@ class Executor(Protocol):
 
     abilities: "exact" (no shot noise), "shots", "adjoint" (has `vjp`), "second" (has `jvp` and `hvp`), "noise", "gpu".
     weights: (1 or B, num_weights); inputs: (1 or B, num_inputs); real, C-contiguous. `run` returns (B, outputs).
-    Executors hold no state of a call: one instance may be used from many threads.
+    Executors hold no state of a call: one instance may be used from many threads. One that has a short way for plain
+    arrays names in `direct` the key under which `program.cache` keeps it (see `native`).
     """
 
     @property

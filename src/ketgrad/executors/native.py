@@ -231,11 +231,15 @@ class Native:
         )
         return found
 
+    @property
+    def direct(self) -> tuple[str, str]:
+        """The key of `program.cache` under which a program that ran once keeps its way for plain arrays."""
+        return "native", self.instruction_set
+
     def _core(self, program: Program) -> _Core:
-        key = ("native", self.instruction_set)
-        core = program.cache.get(key)
+        core = program.cache.get(self.direct)
         if core is None:
-            core = program.cache[key] = _compile(program, self.instruction_set)
+            core = program.cache[self.direct] = _compile(program, self.instruction_set)
         return core
 
 
@@ -249,9 +253,15 @@ def _in_blocks(facts: dict[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Core:
-    """The compiled program and the sizes that the preflight needs."""
+    """The compiled program, the sizes that the preflight needs, and the way for small plain arrays.
+
+    call(weights, inputs, threads, single) and call_vjp(weights, inputs, cotangent, slope, threads, single) take
+    contiguous arrays of one or two axes as they are, or None, and check them; None means: not this way.
+    """
 
     program: Any
+    call: Any
+    call_vjp: Any
     is_state: bool
     state_bytes: int  # one state
     row_bytes: int  # the values of one sample
@@ -279,9 +289,17 @@ def _compile(program: Program, instruction_set: str) -> _Core:
     if question is None:
         raise KetgradTypeError("The native executor is exact and draws no samples; use kg.samples.")
     arrays = {name: getattr(program, name) for name in ARRAYS}
-    native = load_core().Program(**arrays, question=question, instruction_set=instruction_set)
+    native = load_core().Program(
+        **arrays,
+        question=question,
+        instruction_set=instruction_set,
+        default_threads=default_threads(),
+        free_bytes=FREE_BELOW,
+    )
     return _Core(
         program=native,
+        call=native.call,
+        call_vjp=native.call_vjp,
         is_state=question == 2,
         state_bytes=state_bytes(program.num_qubits),
         row_bytes=program.num_outputs * (16 if question == 2 else 8),
