@@ -75,7 +75,9 @@ struct Parts {
 
 template <class Real>
 Workspace<Real> make_workspace(const Call<Real>& call) {
-    const std::size_t row = call.row_reals(), states = call.state_reals() << call.pack_bits;
+    // psi and lambda a multiple of 4 KiB apart would share the few cache lines of each set
+    const std::size_t skew = 1024 / sizeof(Real);
+    const std::size_t row = call.row_reals(), states = (call.state_reals() << call.pack_bits) + skew;
     const std::size_t members = std::size_t(1) << call.pack_bits;
     const bool backward = call.backward();
     Workspace<Real> space{};
