@@ -45,12 +45,17 @@ def peak_slots(lanes: int, repeats: int) -> float:
     return 2 * size**3 / seconds(lambda: a @ a, repeats) / (2 * lanes)
 
 
-def training_step(n: int, layers: int = 4) -> Program:
-    """The circuit of workload W1: data, then layers of general rotations and a ring of CNOTs, <Z0>."""
+def training_circuit(n: int, layers: int = 4) -> kg.Circuit:
+    """The circuit of workload W1: data, then layers of general rotations and a ring of CNOTs."""
     layer = [g(w[3 * q + k], q) for q in range(n) for k, g in enumerate((kg.rz, kg.ry, kg.rz))]
     layer += [kg.cx(q, (q + 1) % n) for q in range(n)]
     data = kg.Circuit([kg.rx(x[q], q) for q in range(n)])
-    return compile(data + kg.Circuit(layer) * layers, Expect((kg.Pauli("Z0"),)))
+    return data + kg.Circuit(layer) * layers
+
+
+def training_step(n: int, layers: int = 4) -> Program:
+    """That circuit and <Z0>."""
+    return compile(training_circuit(n, layers), Expect((kg.Pauli("Z0"),)))
 
 
 def slots(program: Program, batch: int) -> int:
@@ -59,6 +64,24 @@ def slots(program: Program, batch: int) -> int:
     groups = -(-batch // facts["lanes"])
     per_row = 8 * facts["rotations"] + 14 * facts["tables"] + 24 * (facts["product"] > 0)
     return groups * 2**program.num_qubits * per_row
+
+
+def print_calls(repeats: int) -> None:
+    """Calls from Python, arrays checked: one qubit and one sample, and a training step of 4 qubits and 64 samples."""
+    random = np.random.default_rng(1)
+    tiny = kg.expectation(kg.Circuit([kg.rx(w[0], 0)]), kg.Pauli("Z0"), threads=1)
+    angle, one = np.array([0.3]), np.ones(1)
+    f = kg.expectation(training_circuit(4), kg.Pauli("Z0"), threads=1)
+    weights, inputs = random.uniform(size=f.num_weights), random.uniform(size=(64, 4))
+    cotangent = np.ones((64, 1))
+    for name, call in (
+        ("1 qubit: value", lambda: tiny(angle)),
+        ("1 qubit: value and gradient", lambda: tiny.vjp(angle, None, one)),
+        ("4 qubits, 64 samples: values", lambda: f(weights, inputs)),
+        ("4 qubits, 64 samples: training step", lambda: f.vjp(weights, inputs, cotangent, slope=cotangent)),
+    ):
+        times = [seconds(lambda: [call() for _ in range(100)], 1) / 100 for _ in range(repeats)]  # noqa: B023
+        print(f"{name:36} {min(times) * 1e6:7.2f} us  {'goal 5 us' if name == '1 qubit: value' else ''}")
 
 
 def main() -> None:
@@ -86,6 +109,7 @@ def main() -> None:
         print(
             f"n = {n:2}  {taken * 1e3:8.3f} ms  {rate / 1e9:6.2f} G slots/s  {rate / peak:4.0%} of peak  {goal}"
         )
+    print_calls(options.repeats)
 
 
 if __name__ == "__main__":
