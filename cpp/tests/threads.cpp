@@ -100,11 +100,12 @@ Work pool_work() {
 
 Work engine_work(int num_qubits, std::int64_t batch) {
     const auto schedule = std::make_shared<Schedule>(compile(make_program(num_qubits, 3), Passes{}));
-    const auto lowered = std::make_shared<Lowered>(lower(*schedule, 0));
+    const auto packs = std::make_shared<LoweredPacks>(lower(*schedule, 0));
+    const auto kept = std::make_shared<Kept<double>>();
     const Problem problem(schedule->program, batch);
     return [=](int threads) {
         return problem.solve([&](const Arrays<double>& arrays, Interrupt& interrupt) {
-            execute(*schedule, *lowered, *find_instruction_set(""), arrays, threads, interrupt);
+            execute(*schedule, *packs, *find_instruction_set(""), arrays, threads, interrupt, *kept);
         });
     };
 }
