@@ -522,8 +522,8 @@ void call_program(const NativeProgram& program, const Arrays<Real>& arrays, int 
         const auto& kernels = find_blocked_kernels<Real>(program.instruction_set->name);
         execute_blocked(program.blocked, kernels, arrays, threads, interrupt);
     } else {
-        const Lowered& lowered = lowered_for<Real>(program, arrays.batch);
-        execute(program.schedule, lowered, *program.instruction_set, arrays, threads, interrupt);
+        const LoweredPacks& packs = lowered_for<Real>(program, arrays.batch);
+        execute(program.schedule, packs, *program.instruction_set, arrays, threads, interrupt, kept_of<Real>(program));
     }
 }
 
