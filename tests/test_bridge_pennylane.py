@@ -12,7 +12,6 @@ import pytest
 from pennylane import numpy as pnp
 
 import ketgrad as kg
-from ketgrad.executors.native import Native
 
 # PennyLane and jax warn of what they will change in themselves; the entries are these libraries' own words.
 pytestmark = [pytest.mark.filterwarnings("ignore::pennylane.exceptions.PennyLaneDeprecationWarning")]
@@ -43,20 +42,21 @@ def start(wires):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """The number of rows of every run of the compiled core, and of every vector-Jacobian product."""
+    """The number of rows of every run of a Function, and of every vector-Jacobian product."""
     found = []
 
-    def counted(name):
-        original = getattr(Native, name)
+    def counted(name, method):
+        original = getattr(kg.Function, method)
 
-        def method(self, program, weights, inputs, *rest, **options):
-            found.append((name, max(len(weights), len(inputs))))
-            return original(self, program, weights, inputs, *rest, **options)
+        def call(self, weights=None, inputs=None, *rest, **options):
+            rows = [np.atleast_2d(a).shape[0] for a in (weights, inputs) if a is not None]
+            found.append((name, max(rows, default=1)))
+            return original(self, weights, inputs, *rest, **options)
 
-        return method
+        return call
 
-    for name in ("run", "vjp"):
-        monkeypatch.setattr(Native, name, counted(name))
+    for name, method in (("run", "__call__"), ("vjp", "vjp")):
+        monkeypatch.setattr(kg.Function, method, counted(name, method))
     return found
 
 

@@ -68,6 +68,11 @@ def load(path: str | os.PathLike[str], *, check: bool = True) -> Any:
     built; pickles are never read. check: compare a few predictions with those at the time of saving (1e-9), which
     tells whether the libraries here compute the same; False leaves that out.
     Raises `KetgradOSError` if there is no such file, `KetgradValueError` if it cannot be used, with the reason.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     kg.load(kg.save(kg.Circuit([kg.ry(kg.w[0], 0)]), f"{folder}/circuit.ketgrad")).ops
+    (ry(w[0], 0),)
     """
     return _value(_content_of(path), str(path), check)
 
