@@ -19,6 +19,7 @@
 #include "direct_call.hpp"
 #include "engine.hpp"
 #include "lane_states.hpp"
+#include "light_cone.hpp"
 #include "native_call.hpp"
 #include "python_call.hpp"
 #include "tangent.hpp"
@@ -51,6 +52,7 @@ struct NativeProgram {
     mutable double cost_blocks = 0;
     int default_threads = 1;
     std::int64_t free_bytes = 0;  // a direct call needs no more: beyond, memory is asked for first
+    std::size_t num_instructions = 0;  // as they were given
     int block_bits = 0;  // other than 0: blocks of that size wherever they are possible, for tests
 };
 
@@ -162,9 +164,15 @@ void construct(NativeProgram* self, std::int64_t num_qubits, std::int64_t num_we
     }
     const InstructionSet* chosen = find_instruction_set(instruction_set.c_str());
     require(chosen, "this machine cannot run that instruction set; known are avx512, avx2 and baseline");
-    Schedule schedule = compile(std::move(program), passes_without(without));
+    validate(program);
+    const Passes passes = passes_without(without);
+    const std::size_t num_instructions = program.instructions.size();
+    const int outside = passes.prune ? restrict_to_light_cone(program) : 0;
+    Schedule schedule = compile(std::move(program), passes);
+    schedule.pruned += outside;
     auto batched = std::make_unique<LoweredPacks>(lower(schedule, 0));  // points to blocks, which stay where they are
     new (self) NativeProgram{std::move(schedule), chosen, std::move(batched)};
+    self->num_instructions = num_instructions;
     self->block_bits = block_bits;
     self->default_threads = default_threads;
     self->free_bytes = free_bytes;
@@ -471,7 +479,8 @@ nb::dict describe(const NativeProgram& self, std::int64_t batch) {
     result["blocked_turns"] = turns;
     result["blocked_tables"] = diagonals;
     result["blocked_matrices"] = matrices;
-    result["instructions"] = self.schedule.program.instructions.size();
+    result["qubits"] = self.schedule.program.num_qubits;
+    result["instructions"] = self.num_instructions;
     result["absorbed"] = self.schedule.absorbed;
     result["pruned"] = self.schedule.pruned;
     result["product"] = product;

@@ -43,20 +43,18 @@ u64 image_of(const Pass& pass, int bit) {
 
 struct Geometry {
     Addresses plain, moved;           // local index -> index before and after the CNOTs of the pass
-    std::vector<u64> outside, images;  // outside bits, and what they become
+    std::vector<u64> outside, images;  // bits outside of the block in which the state lives, and what they become
 };
 
 Geometry geometry_of(const Pass& pass, int num_bits) {
     Geometry geometry;
     std::vector<u64> plain, moved;
-    u64 inside = 0;
     for (int bit : pass.bits) {
         plain.push_back(u64(1) << bit);
         moved.push_back(pass.moves ? image_of(pass, bit) : u64(1) << bit);
-        inside |= u64(1) << bit;
     }
     for (int bit = 0; bit < num_bits; ++bit)
-        if (!(inside >> bit & 1)) {
+        if (pass.live >> bit & 1) {
             geometry.outside.push_back(u64(1) << bit);
             geometry.images.push_back(pass.moves ? image_of(pass, bit) : u64(1) << bit);
         }
@@ -121,7 +119,7 @@ void run_pass(Call<Real>& call, const Pass& pass, bool backward) {
     for (const auto& layer : layers)
         if (layer.kind == LayerKind::matrix) scratch = std::max(scratch, scratch_of(layer.matrix, 1 << call.lane_bits));
     for (Worker<Real>& worker : workers) worker.matrix = allocate<Real>(scratch);
-    const u64 blocks = u64(1) << (call.num_bits() - bits), parts = std::min<u64>(blocks, most_parts);
+    const u64 blocks = pass.num_blocks(), parts = std::min<u64>(blocks, most_parts);
     const std::size_t count = call.blocked.ops.size();
     std::vector<double> partial(backward ? parts * count : 0, 0.0);
     in_parts(call, blocks, [&](u64 part, u64 first, u64 last, int index) {

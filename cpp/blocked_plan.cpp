@@ -196,12 +196,18 @@ BlockedPlan plan_blocked(Program program, int block_bits) {
     std::vector<int> rest(plan.ops.size());
     for (std::size_t i = 0; i < rest.size(); ++i) rest[i] = int(i);
     Frame last(num_bits);
+    u64 live = 0;  // CNOTs keep to it: those of a pass change only bits of its block
+    for (const Instruction& instruction : plan.program.instructions)
+        if (instruction.kind == InstructionKind::state_preparation)
+            for (int bit : instruction.targets) live |= u64(1) << bit;
     while (!rest.empty()) {
         Frame frame(num_bits);
         const u64 all = (u64(1) << num_bits) - 1;
         const u64 chosen = whole ? all : choose_bits(plan.ops, rest, num_bits, block_bits);
         plan.passes.push_back(take_pass(plan.ops, rest, num_bits, chosen, frame));
         Pass& pass = plan.passes.back();
+        pass.live = live & ~chosen;
+        live |= chosen;
         const bool keeps_frame = whole && rest.empty();
         pass.logical = frame.parities;
         pass.moves = !keeps_frame && frame.parities != Frame(num_bits).parities;

@@ -1,6 +1,7 @@
 // Program -> passes over one large state. Everything becomes Pauli rotations, CNOTs and constant matrices; a pass gathers
 // blocks of 2^m amplitudes that fit into the cache and does all the work whose flips stay inside the block.
 #pragma once
+#include <bit>
 #include <complex>
 #include <vector>
 
@@ -52,7 +53,10 @@ struct Pass {
     std::vector<int> bits;
     std::vector<Layer> layers;
     std::vector<std::uint64_t> logical;
-    bool moves = false;  // whether `logical` is not the identity
+    bool moves = false;      // whether `logical` is not the identity
+    std::uint64_t live = 0;  // bits outside of the block: where any other is set, the state is zero up to here
+
+    std::uint64_t num_blocks() const { return std::uint64_t(1) << std::popcount(live); }
 };
 
 struct BlockedPlan {

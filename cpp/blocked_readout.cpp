@@ -47,7 +47,9 @@ void for_products(const std::vector<Factor>& factors, std::size_t f, std::size_t
 
 template <class Real>
 void start(Call<Real>& call) {
-    std::memset(call.psi.get(), 0, sizeof(Real) * 2 * call.amplitudes());
+    in_parts(call, call.amplitudes(), [&](u64, u64 first, u64 last, int) {
+        std::memset(call.psi.get() + 2 * first, 0, sizeof(Real) * 2 * (last - first));
+    });
     call.scale = 1;
     const std::size_t lanes = std::size_t(1) << call.lane_bits;
     const std::vector<Factor> factors = load_factors(call);
@@ -146,16 +148,17 @@ void expectations(Call<Real>& call, const Real* cotangent, Real* values) {
     const std::size_t count = observables.size();
     std::vector<double> partial(std::min<u64>(chunks, most_parts) * count, 0.0);
     std::vector<Worker<Real>> workers = make_workers(call, bits, true, false);
-    if (cotangent) std::memset(call.lambda.get(), 0, sizeof(Real) * 2 * call.amplitudes());
     in_parts(call, chunks, [&](u64 part, u64 first, u64 last, int worker) {
         Real* out = workers[worker].psi.get();
-        for (u64 chunk = first; chunk < last; ++chunk)
+        for (u64 chunk = first; chunk < last; ++chunk) {
+            const std::size_t offset = chunk << (bits + 1);
+            if (cotangent) std::memset(call.lambda.get() + offset, 0, sizeof(Real) * 2 << bits);
             for (std::size_t k = 0; k < count; ++k) {
                 apply_observable(call, observables[k], chunk, bits, out, workers[worker].overlap.get());
-                const std::size_t offset = chunk << (bits + 1);
                 partial[part * count + k] += call.kernels.dot(out, call.psi.get() + offset, rows);
                 if (cotangent) call.kernels.accumulate(call.lambda.get() + offset, out, rows, 2 * cotangent[k]);
             }
+        }
     });
     for (std::size_t k = 0; k < count; ++k) {
         double total = 0;

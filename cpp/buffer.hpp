@@ -1,5 +1,9 @@
 // Memory aligned for the widest vectors; throws std::bad_alloc.
 #pragma once
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #include <cstdlib>
 #include <cstring>
 #include <limits>
@@ -15,13 +19,19 @@ struct FreeMemory {
 template <class Value>
 using Buffer = std::unique_ptr<Value[], FreeMemory>;
 
-/// Uninitialised room for `count` values, aligned to 64 bytes.
+/// Uninitialised room for `count` values, aligned to 64 bytes; much of it in huge pages where the system has them, since
+/// states are walked through in strides, again and again.
 template <class Value>
 Buffer<Value> allocate(std::size_t count) {
-    if (count > (std::numeric_limits<std::size_t>::max() - 63) / sizeof(Value)) throw std::bad_alloc();
-    const std::size_t bytes = (count * sizeof(Value) + 63) / 64 * 64;
-    void* memory = std::aligned_alloc(64, bytes ? bytes : 64);
+    constexpr std::size_t line = 64, huge_page = std::size_t(1) << 21;
+    if (count > (std::numeric_limits<std::size_t>::max() - huge_page) / sizeof(Value)) throw std::bad_alloc();
+    const std::size_t wanted = count ? count * sizeof(Value) : 1;
+    const std::size_t unit = wanted > 2 * huge_page ? huge_page : line, bytes = (wanted + unit - 1) / unit * unit;
+    void* memory = std::aligned_alloc(unit, bytes);
     if (!memory) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+    if (unit == huge_page) madvise(memory, bytes, MADV_HUGEPAGE);  // a wish: without it the pages are small
+#endif
     return Buffer<Value>(static_cast<Value*>(memory));
 }
 

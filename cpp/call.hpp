@@ -54,6 +54,7 @@ struct Workspace {
     Real* dense;                    // gathered rows, and a matrix in the precision of the call
     Real *factor_gradients, *half_gradients;
     Real* outcomes;
+    Real* permuted;                 // psi with its lanes permuted
     Real *amplitudes, *amplitude_gradient;
     double *slots, *dslots, *dangles;      // call.wide of each; those that all samples share use the first ones only
     double *run_overlaps, *table_overlaps;  // sums over the samples of a block
@@ -93,6 +94,8 @@ struct Call {
     std::vector<char> uses_cost;     // per step: its phases are a multiple of a cost function
     Buffer<Real> observable_tables;  // per observable with a table of its diagonal words
     std::vector<std::int64_t> observable_places;
+    std::vector<WordRows<Real>> words;  // of the sum that is applied as a whole
+    Buffer<Real> word_weights;
     Real* partial = nullptr;         // (blocks, slots - 1): gradients summed over the samples of a block
 
     const Program& program() const { return schedule.program; }

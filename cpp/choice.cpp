@@ -60,15 +60,16 @@ double cost_in_lanes(const Schedule& schedule, const Lowered& lowered, int real_
 double cost_in_blocks(const BlockedPlan& plan) {
     Sum sum{has_slots(plan.program)};
     for (const Pass& pass : plan.passes) {
-        sum.add(pass.moves ? pass_with_moves : pass_in_place, 1);
+        const double share = std::ldexp(double(pass.num_blocks()), int(pass.bits.size()) - plan.program.num_qubits);
+        sum.add(pass.moves ? pass_with_moves : pass_in_place, share);
         for (const Layer& layer : pass.layers) {
-            if (layer.kind == LayerKind::rotations) sum.add(turn, double(layer.entries.size()));
-            if (layer.kind == LayerKind::diagonal) sum.add(diagonal_layer, 1);
-            if (is_mixed(layer)) sum.add(mixed_layer, 1);
+            if (layer.kind == LayerKind::rotations) sum.add(turn, share * double(layer.entries.size()));
+            if (layer.kind == LayerKind::diagonal) sum.add(diagonal_layer, share);
+            if (is_mixed(layer)) sum.add(mixed_layer, share);
             if (layer.kind != LayerKind::matrix) continue;
             const Entry& entry = layer.entries[0];
             const int controls = std::popcount(entry.z & ~entry.x) + std::popcount(entry.outside);
-            sum.add(matrix_entry, std::ldexp(1.0, std::popcount(entry.x) - controls));
+            sum.add(matrix_entry, share * std::ldexp(1.0, std::popcount(entry.x) - controls));
         }
     }
     return sum.total;

@@ -162,8 +162,18 @@ struct LoweredWord {
     std::vector<SignedRows> phases;     // x == 0
 };
 
+/// lambda[k] += coefficient (-1)^parity(z & k) i^c psi[k ^ x], the lanes of psi permuted, those of lambda signed.
+struct AppliedWord {
+    Coupling coupling = Coupling::imaginary;
+    int lane_x = 0;
+    std::uint64_t x = 0, z = 0;
+    double coefficient = 0;
+    std::uint32_t negative_lanes = 0;
+};
+
 struct LoweredObservable {
     std::vector<LoweredWord> words;
+    std::vector<AppliedWord> applied;    // the same words, in order of lane_x and coupling
     std::vector<WeightedWord> diagonal;  // in one table instead of word by word
 };
 
@@ -180,6 +190,11 @@ struct Lowered {
     std::size_t scratch_rows = 0;
 
     std::uint64_t num_rows() const { return std::uint64_t(1) << row_bits; }
+    /// One sum of several words: lambda = O psi gives its value as well.
+    bool sums_words() const {
+        return row_bits >= 2 && observables.size() == 1 && observables[0].applied.size() + !observables[0].diagonal.empty() > 2;
+    }
+    bool permutes_words() const { return sums_words() && !observables[0].applied.empty() && observables[0].applied.back().lane_x; }
 };
 
 Lowered lower(const Schedule& schedule, int lane_bits);

@@ -96,6 +96,7 @@ Workspace<Real> make_workspace(const Call<Real>& call) {
     }
     if (call.program().question == Question::probabilities && !call.spread)
         parts.add(space.outcomes, (std::size_t(1) << call.lowered.outcome_bits) * call.lanes);
+    parts.add(space.permuted, backward && call.lowered.permutes_words() ? call.state_reals() : 0);
     parts.add(space.amplitudes, largest_preparation(call.schedule) * row);
     parts.add(space.amplitude_gradient, backward ? largest_preparation(call.schedule) * row : 0);
     space.memory = parts.allocate_all();

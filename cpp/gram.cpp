@@ -2,35 +2,16 @@
 
 #include <algorithm>
 #include <vector>
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
 
 namespace ketgrad {
 namespace {
 
 constexpr std::int64_t tile_samples = 96;  // a tile is 96 x 96 overlaps: whole units of 3 groups for any number of lanes
 constexpr std::int64_t unit = 3;           // groups of rows that the kernel multiplies at a time
-constexpr std::size_t huge_page = std::size_t(1) << 21;
 
 std::int64_t padded_groups(std::int64_t count, int lanes) {
     const std::int64_t samples = unit * lanes;
     return (count + samples - 1) / samples * unit;
-}
-
-/// Memory in huge pages where the system has them: a panel is walked through from end to end, again and again.
-template <class Value>
-Buffer<Value> allocate_in_huge_pages(std::size_t count) {
-#ifdef MADV_HUGEPAGE
-    const std::size_t bytes = (count * sizeof(Value) + huge_page - 1) / huge_page * huge_page;
-    if (bytes > 2 * huge_page) {
-        void* memory = std::aligned_alloc(huge_page, bytes);
-        if (!memory) throw std::bad_alloc();
-        madvise(memory, bytes, MADV_HUGEPAGE);
-        return Buffer<Value>(static_cast<Value*>(memory));
-    }
-#endif
-    return allocate<Value>(count);
 }
 
 /// One tile of the product: groups first_row .. first_row + row_groups against those of the columns.
@@ -137,7 +118,7 @@ Panels<Real> allocate_panels(std::int64_t count, std::int64_t length, int lanes)
     panels.length = length;
     panels.lanes = lanes;
     panels.groups = padded_groups(count, lanes);
-    panels.values = allocate_in_huge_pages<Real>(std::size_t(panel_numbers(count, length, lanes)));
+    panels.values = allocate<Real>(std::size_t(panel_numbers(count, length, lanes)));
     for (std::int64_t start = 0; start < length; start += panel_depth)
         for (int plane = 0; plane < num_planes; ++plane)
             for (std::int64_t group = (count + lanes - 1) / lanes; group < panels.groups; ++group)

@@ -12,6 +12,7 @@ using ketgrad::QuartetSet;
 using ketgrad::RowSet;
 using ketgrad::SignedRows;
 using ketgrad::Turn;
+using ketgrad::WordRows;
 
 // In this order: each part uses those before it.
 #include "kernels/vectors.inc"
@@ -57,6 +58,8 @@ constexpr Kernels<Real> kernels = {
     .expect_diagonal = expect_diagonal<Real>,
     .set_diagonal = set_diagonal<Real>,
     .apply_word = apply_word<Real>,
+    .apply_words = apply_words<Real>,
+    .permute_lanes = permute_lanes<Real>,
     .apply_table_scalars = apply_table<Real, false>,
     .apply_table_rows = apply_table<Real, true>,
     .dot_and_scale = dot_and_scale<Real>,

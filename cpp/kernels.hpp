@@ -51,6 +51,15 @@ struct Turn {
     Form form;
 };
 
+/// A word of a sum for lambda += sum psi, on blocks of four rows. weights: of the lanes of rows whose parity(z & row) is even,
+/// then of the others. flips: the signs of rows 1 and 2 of a block beside row 0.
+template <class Real>
+struct WordRows {
+    std::uint64_t x, z;
+    const Real* weights;
+    Real flips[2];
+};
+
 template <class Real>
 struct Kernels {
     int lanes;
@@ -89,6 +98,9 @@ struct Kernels {
     void (*expect_diagonal)(const Real* psi, const SignedRows& set, Real* sums);
     void (*set_diagonal)(Real* lambda, const Real* psi, const SignedRows& set, const Real* coefficient, Real* sums);
     void (*apply_word)(Real* lambda, const Real* psi, const PairSet& set, const Real* coefficient);
+    void (*apply_words)(Real* lambda, const Real* psi, std::uint64_t first_row, std::uint64_t num_rows, const WordRows<Real>* words,
+                        std::uint64_t num_words, Coupling coupling);
+    void (*permute_lanes)(Real* result, const Real* psi, std::uint64_t num_rows, int lane_x);
     void (*apply_table_scalars)(Real* lambda, const Real* psi, const Real* table, std::uint64_t count,
                                 const Real* coefficient, Real* sums);
     void (*apply_table_rows)(Real* lambda, const Real* psi, const Real* table, std::uint64_t count, const Real* coefficient,

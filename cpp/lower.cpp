@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "compile.hpp"
 
@@ -256,6 +257,13 @@ void find_cost(const Schedule& schedule, TableStep& table, std::vector<Cost>& co
     costs.push_back(std::move(cost));
 }
 
+AppliedWord applied_word(const Layout& layout, double coefficient, const Pauli& word) {
+    AppliedWord one{coupling_of(word), layout.lane(word.x), layout.row(word.x), layout.row(word.z), coefficient * sign_of(word)};
+    one.negative_lanes = odd_lanes(layout, layout.lane(word.z));
+    if (parity(word.z & word.x)) one.coefficient = -one.coefficient;  // the sign is that of the source
+    return one;
+}
+
 LoweredObservable lower_observable(const Layout& layout, const std::vector<WeightedWord>& words) {
     LoweredObservable result;
     std::vector<WeightedWord> diagonal;
@@ -270,16 +278,19 @@ LoweredObservable lower_observable(const Layout& layout, const std::vector<Weigh
         one.applications = application_sets(layout, word.word);
         result.words.push_back(std::move(one));
     }
-    if (diagonal.size() > 4) {
-        result.diagonal = std::move(diagonal);
-        return result;
-    }
+    if (diagonal.size() > 4) result.diagonal.swap(diagonal);
     for (const WeightedWord& word : diagonal) {
         LoweredWord one;
         one.coefficient = word.coefficient;
         one.phases = signed_rows(layout, word.word, {});
         result.words.push_back(std::move(one));
     }
+    for (const WeightedWord& word : words)
+        if (word.word.x || result.diagonal.empty())
+            result.applied.push_back(applied_word(layout, word.coefficient, word.word));
+    std::sort(result.applied.begin(), result.applied.end(), [](const AppliedWord& a, const AppliedWord& b) {
+        return std::tie(a.lane_x, a.coupling, a.x, a.z) < std::tie(b.lane_x, b.coupling, b.x, b.z);
+    });
     return result;
 }
 

@@ -211,6 +211,22 @@ void plan_observables(Call<Real>& call) {
     }
 }
 
+/// The words of a sum in the form that the kernels take.
+template <class Real>
+void plan_words(Call<Real>& call) {
+    if (!call.lowered.sums_words() || !call.backward()) return;
+    const auto& applied = call.lowered.observables[0].applied;
+    call.word_weights = allocate<Real>(2 * call.lanes * applied.size());
+    Real* weights = call.word_weights.get();
+    const auto flip = [](std::uint64_t bit) { return bit ? -Real(0) : Real(0); };
+    for (const AppliedWord& word : applied) {
+        call.words.push_back({word.x, word.z & ~std::uint64_t(3), weights, {flip(word.z & 1), flip(word.z & 2)}});
+        for (int parity = 0; parity < 2; ++parity)
+            for (int l = 0; l < call.lanes; ++l)
+                *weights++ = Real((word.negative_lanes >> l & 1) == unsigned(parity) ? word.coefficient : -word.coefficient);
+    }
+}
+
 /// Turns that differ get a place each; so does every stretch of the product state's rotations that does not.
 template <class Real>
 void plan_turns(Call<Real>& call) {
@@ -299,6 +315,7 @@ void plan_call(Call<Real>& call) {
     plan_costs(call);
     plan_tables(call);
     plan_observables(call);
+    plan_words(call);
     call.shared_slots.assign(call.program().num_slots(), 1.0);
 }
 

@@ -156,49 +156,28 @@ void start_lambda_expect(const Call<Real>& call, Workspace<Real>& space, std::in
     }
 }
 
-/// Rows of the set that lie in one tile of 2^tile_bits rows; false when there are none. Free bits come in ascending order
-/// and pivots are low bits, so the first basis vectors stay inside a tile and the others choose it.
-bool restrict_to_tile(const RowSet& rows, int tile_bits, std::uint64_t tile, RowSet& part) {
-    part.base = rows.base;
-    part.dim = 0;
-    for (int i = 0; i < rows.dim; ++i) {
-        const std::uint64_t vector = rows.basis[i], free = std::bit_floor(vector) >> tile_bits;
-        if (free == 0)
-            part.basis[part.dim++] = vector;
-        else if (tile & free)
-            part.base ^= vector;
-    }
-    return part.base >> tile_bits == tile;
-}
-
-/// lambda += coefficient P psi for many words: tile by tile of lambda, so that it stays in the cache meanwhile.
+/// lambda += O psi for a sum of words, all words of one kind in one pass over lambda.
 template <class Real>
-void apply_words(const Call<Real>& call, Workspace<Real>& space, const std::vector<LoweredWord>& words) {
-    constexpr int tile_bits = 10;
-    alignas(64) Real coefficient[max_lanes];
-    const int bits = call.lowered.row_bits;
-    for (std::uint64_t tile = 0; tile < (bits > tile_bits ? call.rows() >> tile_bits : 1); ++tile)
-        for (const LoweredWord& word : words) {
-            std::fill(coefficient, coefficient + call.lanes, Real(word.coefficient));
-            if (bits <= tile_bits || !word.phases.empty()) {
-                if (tile == 0) apply_word(call, space, word, coefficient);
-                continue;
-            }
-            for (const PairSet& set : word.applications) {
-                PairSet part{{}, set.x, set.lane_x, set.coupling, set.sign, set.negative_lanes, set.active_lanes};
-                if (restrict_to_tile(set.rows, tile_bits, tile, part.rows))
-                    call.kernels.apply_word(space.lambda, space.psi, part, coefficient);
-            }
-        }
+void apply_words(const Call<Real>& call, Workspace<Real>& space) {
+    const std::vector<AppliedWord>& applied = call.lowered.observables[0].applied;
+    int lane_x = 0;
+    for (std::size_t first = 0, end; first < applied.size(); first = end) {
+        const AppliedWord& kind = applied[first];
+        for (end = first; end < applied.size() && applied[end].lane_x == kind.lane_x; ++end)
+            if (applied[end].coupling != kind.coupling) break;
+        if (kind.lane_x != lane_x) call.kernels.permute_lanes(space.permuted, space.psi, call.rows(), kind.lane_x);
+        lane_x = kind.lane_x;
+        call.kernels.apply_words(space.lambda, lane_x ? space.permuted : space.psi, 0, call.rows(), call.words.data() + first,
+                                 end - first, kind.coupling);
+    }
 }
 
 /// One observable of many words: lambda = O psi first, the value is <psi|lambda>, then lambda gets the cotangent.
 template <class Real>
 void expect_and_start_lambda(const Call<Real>& call, Workspace<Real>& space, std::int64_t group) {
-    const LoweredObservable& observable = call.lowered.observables[0];
     std::memset(static_cast<void*>(space.lambda), 0, call.rows() * call.row_reals() * sizeof(Real));
     alignas(64) Real coefficient[max_lanes], sums[max_lanes] = {}, unused[max_lanes] = {};
-    apply_words(call, space, observable.words);
+    apply_words(call, space);
     std::fill(coefficient, coefficient + call.lanes, Real(1));
     if (call.observable_places[0] >= 0) apply_diagonal(call, space.lambda, space.psi, 0, coefficient, unused);
     for (int l = 0; l < call.lanes; ++l) coefficient[l] = Real(2 * cotangent_of(call, group, l, 0, 1));
@@ -281,7 +260,7 @@ void write_values_and_start_lambda(const Call<Real>& call, Workspace<Real>& spac
     if (one_sum && call.lowered.observables[0].words.size() == 1 && !call.lowered.observables[0].words[0].phases.empty() &&
         call.observable_places[0] < 0)
         return expect_and_set_lambda(call, space, group);
-    if (one_sum && !call.arrays.slope && call.lowered.observables[0].words.size() + (call.observable_places[0] >= 0) > 2)
+    if (question == Question::expect && call.lowered.sums_words() && !call.arrays.slope)
         return expect_and_start_lambda(call, space, group);
     write_values(call, space, group);
     if (question == Question::expect)

@@ -297,7 +297,6 @@ void translate_question(Schedule& schedule, const Frame& frame) {
 }  // namespace
 
 Schedule translate(Program program, const Passes& passes) {
-    validate(program);
     Schedule schedule;
     schedule.program = std::move(program);
     schedule.passes = passes;

@@ -604,7 +604,8 @@ def test_another_device_than_the_cpu_is_refused_in_words():
 
 
 def test_a_batch_whose_states_do_not_fit_is_refused_when_it_is_compiled():
-    f = kg.probabilities(kg.Circuit([kg.ry(kg.w[0], q) for q in range(26)]), [0])
+    chain = [kg.cx(q, q + 1) for q in range(25)]  # what is measured depends on every qubit
+    f = kg.probabilities(kg.Circuit([kg.ry(kg.w[0], q) for q in range(26)] + chain), [25])
     g = jax.jit(kg.jax.function(f))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ketgrad.memory.available_bytes", lambda: 2**20)

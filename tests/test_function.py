@@ -203,7 +203,7 @@ def test_q9_an_angle_that_is_not_finite_names_its_gate_and_parameter(value):
         (np.array(["2020-01-01", "2020-01-02"], dtype="datetime64[D]"), "datetime64"),
         (np.ma.masked_array([0.1, 0.2], mask=[0, 1]), "masked"),
         ({"a": 1}, "dict"),
-        (object(), "object"),
+        pytest.param(object(), "object", id="object"),
         ([0.1, [0.2]], "unequal lengths"),
     ],
     ids=str,

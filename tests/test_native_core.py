@@ -70,6 +70,41 @@ def test_every_pass_can_be_switched_off_and_works_alone(name):
         check(arrays, *arrays_of(rng, 1, 2), rng, without=[other for other in PASSES if other != name])
 
 
+def few_qubits(arrays, qubits):
+    """The question about these qubits alone."""
+    mask = np.uint64(sum(1 << q for q in qubits))
+    words = {name: arrays[name] & mask for name in ("word_x", "word_z")}
+    return arrays | words | {"measured": np.array(qubits, np.int64)}
+
+
+@pytest.mark.parametrize("question", ["expect", "probabilities"])
+def test_qubits_that_the_question_cannot_see_are_left_out(question):
+    """Values, gradients and second derivatives, in lanes and in blocks, and what the plan says of it."""
+    fewer = 0
+    for seed, n, batch in itertools.product(range(12), [3, 5, 7, 8], [1, 3]):
+        rng = np.random.default_rng(seed)
+        arrays = random_program(seed, n, length=n, question=QUESTIONS[question], prepare=seed % 3 == 0)
+        arrays = few_qubits(arrays, [int(q) for q in rng.permutation(n)[: 1 + seed % 2]])
+        weights, inputs = arrays_of(rng, 1, batch)
+        check(arrays, weights, inputs, rng)
+        check(arrays, weights, inputs, rng, block_bits=6)
+        core, whole = _native.Program(**arrays), _native.Program(**arrays, without=["prune"])
+        assert whole.plan(batch)["qubits"] == n and core.plan(batch)["instructions"] == len(arrays["kind"])
+        fewer += core.plan(batch)["qubits"] < n
+        moves, cotangent = arrays_of(rng, 1, batch), cotangent_like(rng, core.run(weights, inputs, 1))
+        second = [p.second().hvp(weights, inputs, cotangent, *moves, None, 1) for p in (core, whole)]
+        for one, other in zip(*second, strict=True):
+            close(one, other, 1e-11)
+    assert fewer > 30
+
+
+def test_nothing_is_left_of_a_circuit_that_the_question_cannot_see():
+    arrays = few_qubits(random_program(3, 5, prepare=False), [])
+    core = _native.Program(**arrays)
+    assert core.plan(1)["qubits"] == 0 and core.plan(1)["pruned"] == core.plan(1)["instructions"]
+    check(arrays, *arrays_of(np.random.default_rng(0), 1, 3), np.random.default_rng(0))
+
+
 @pytest.mark.parametrize("special", [1, 2])
 def test_special_angles(special):
     for seed, n, batch in itertools.product(range(12), [1, 2, 3, 5, 6], [1, 3]):

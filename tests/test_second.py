@@ -385,7 +385,8 @@ def test_a_direction_that_does_not_fit_is_named():
 
 
 def test_states_that_do_not_fit_are_refused_before_any_work():
-    f = kg.expectation(kg.Circuit([kg.rx(w[0], q) for q in range(24)]), kg.Pauli("Z0"))
+    word = kg.Pauli(" ".join(f"Z{q}" for q in range(24)))
+    f = kg.expectation(kg.Circuit([kg.rx(w[0], q) for q in range(24)]), word)
     with pytest.raises(MemoryError, match="the tangents of 1000 samples on 24 qubits"):
         f.executor.hvp(
             f.program, np.zeros((1000, 1)), np.zeros((1, 0)), np.ones((1000, 1)), None, None, threads=1000

@@ -203,12 +203,15 @@ class Native:
     def engine(self, program: Program) -> str:
         """What the core made of the program, in one line: for many samples, and for one where that goes another way."""
         many, one = self.facts(program), self.facts(program, 1)
+        start = f"{self.name}, {many['instruction_set']}, "
+        if many["qubits"] < program.num_qubits:
+            start += f"the {many['qubits']} of {program.num_qubits} qubits that the question can see, "
         if many["blocked"]:
-            return f"{self.name}, {many['instruction_set']}, {_in_blocks(many)}"
+            return f"{start}{_in_blocks(many)}"
         layout = "one sample at a time" if many["spread"] else f"{many['lanes']} samples per register"
         alone = f"; one sample alone: {_in_blocks(one)}" if one["blocked"] else ""
         return (
-            f"{self.name}, {many['instruction_set']}, {layout}; of {many['instructions']} instructions "
+            f"{start}{layout}; of {many['instructions']} instructions "
             f"{many['absorbed']} absorbed, {many['pruned']} dropped, {many['product']} in the product state; "
             f"{many['tables']} phase tables, {many['rotation_passes']} passes of rotations, {many['dense']} matrices"
             f"{alone}"
