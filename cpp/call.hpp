@@ -217,6 +217,9 @@ void finish_tables(const Call<Real>& call, Workspace<Real>& space);
 // readout.cpp
 template <class Real>
 void write_values(const Call<Real>& call, Workspace<Real>& space, std::int64_t group);
+/// The values of a sum of words; needs room for lambda.
+template <class Real>
+void write_sum(const Call<Real>& call, Workspace<Real>& space, std::int64_t group);
 template <class Real>
 void write_values_and_start_lambda(const Call<Real>& call, Workspace<Real>& space, std::int64_t group);
 

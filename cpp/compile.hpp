@@ -162,6 +162,8 @@ struct LoweredWord {
     std::vector<SignedRows> phases;     // x == 0
 };
 
+inline constexpr int word_tile_bits = 11;  // rows of lambda, and of psi, that words work on at a time: 128 KiB with 4 lanes
+
 /// lambda[k] += coefficient (-1)^parity(z & k) i^c psi[k ^ x], the lanes of psi permuted, those of lambda signed.
 struct AppliedWord {
     Coupling coupling = Coupling::imaginary;
@@ -169,11 +171,16 @@ struct AppliedWord {
     std::uint64_t x = 0, z = 0;
     double coefficient = 0;
     std::uint32_t negative_lanes = 0;
+
+    std::uint64_t tile() const { return x >> word_tile_bits; }
+    bool same_kind(const AppliedWord& other) const {
+        return lane_x == other.lane_x && tile() == other.tile() && coupling == other.coupling;
+    }
 };
 
 struct LoweredObservable {
     std::vector<LoweredWord> words;
-    std::vector<AppliedWord> applied;    // the same words, in order of lane_x and coupling
+    std::vector<AppliedWord> applied;    // the same words, those of one kind together
     std::vector<WeightedWord> diagonal;  // in one table instead of word by word
 };
 

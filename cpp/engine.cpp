@@ -83,7 +83,7 @@ Workspace<Real> make_workspace(const Call<Real>& call) {
     Workspace<Real> space{};
     Parts<Real> parts;
     parts.add(space.states, states);
-    parts.add(space.lambdas, backward ? states : 0);
+    parts.add(space.lambdas, backward || call.lowered.sums_words() ? states : 0);
     parts.add(space.scratch, scratch_reals(call));
     parts.add(space.half_angles, call.differing_turns.size() * call.wide);
     parts.add(space.phases, 2 * call.differing_turns.size() * call.wide);
@@ -96,7 +96,7 @@ Workspace<Real> make_workspace(const Call<Real>& call) {
     }
     if (call.program().question == Question::probabilities && !call.spread)
         parts.add(space.outcomes, (std::size_t(1) << call.lowered.outcome_bits) * call.lanes);
-    parts.add(space.permuted, backward && call.lowered.permutes_words() ? call.state_reals() : 0);
+    parts.add(space.permuted, call.lowered.permutes_words() ? call.state_reals() : 0);
     parts.add(space.amplitudes, largest_preparation(call.schedule) * row);
     parts.add(space.amplitude_gradient, backward ? largest_preparation(call.schedule) * row : 0);
     space.memory = parts.allocate_all();
@@ -197,7 +197,8 @@ void run_pack(const Call<Real>& call, Workspace<Real>& space, const Pack& pack, 
         if (call.polls_often) check_interrupt(call, worker);
         apply_step(call, space, i);
     }
-    if (!call.backward()) return for_members(call, space, [&](int member) { write_values(call, space, pack.first + member); });
+    const auto write = call.lowered.sums_words() ? write_sum<Real> : write_values<Real>;
+    if (!call.backward()) return for_members(call, space, [&](int member) { write(call, space, pack.first + member); });
     for_members(call, space, [&](int member) { write_values_and_start_lambda(call, space, pack.first + member); });
     clear_lane_sums(call, space);
     for (std::size_t i = steps; i-- > 0;) {

@@ -26,9 +26,9 @@ Support support_of(const Instruction& instruction) {
 
 Support support_of_question(const Program& program) {
     Support support;
+    for (int bit : program.measured) support.z |= u64(1) << bit;
     for (const auto& observable : program.observables)
         for (const Word& word : observable) support.add({word.x, word.z});
-    for (int bit : program.measured) support.z |= u64(1) << bit;
     return support;
 }
 
@@ -58,6 +58,8 @@ void renumber(Program& program, u64 kept) {
 
 int restrict_to_light_cone(Program& program) {
     if (program.question == Question::state) return 0;
+    if (program.question == Question::expect) program.measured.clear();  // nobody reads them
+    if (program.question == Question::probabilities) program.observables.clear();
     Support reached = support_of_question(program);
     std::vector<bool> reaches(program.instructions.size());
     for (std::size_t i = program.instructions.size(); i-- > 0;) {

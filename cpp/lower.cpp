@@ -289,7 +289,7 @@ LoweredObservable lower_observable(const Layout& layout, const std::vector<Weigh
         if (word.word.x || result.diagonal.empty())
             result.applied.push_back(applied_word(layout, word.coefficient, word.word));
     std::sort(result.applied.begin(), result.applied.end(), [](const AppliedWord& a, const AppliedWord& b) {
-        return std::tie(a.lane_x, a.coupling, a.x, a.z) < std::tie(b.lane_x, b.coupling, b.x, b.z);
+        return std::tuple(a.lane_x, a.tile(), a.coupling, a.x, a.z) < std::tuple(b.lane_x, b.tile(), b.coupling, b.x, b.z);
     });
     return result;
 }
@@ -340,7 +340,8 @@ Lowered lower(const Schedule& schedule, int lane_bits) {
             lowered.steps.push_back(std::move(step));
         }
     }
-    for (const auto& observable : schedule.observables) lowered.observables.push_back(lower_observable(layout, observable));
+    if (schedule.program.question == Question::expect)
+        for (const auto& observable : schedule.observables) lowered.observables.push_back(lower_observable(layout, observable));
     std::vector<int> measured = schedule.program.measured;
     if (schedule.program.question == Question::state) {
         measured.clear();

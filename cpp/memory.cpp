@@ -75,7 +75,8 @@ std::uint64_t bytes_in_lanes(const Schedule& schedule, const Lowered& lowered, c
     const TableBytes tables = table_bytes(schedule, lowered, size, state);
     u64 own = state * (size.backward ? 2 : 1) + tables.own + lowered.scratch_rows * row;
     own += largest_preparation(program) * row * (size.backward ? 2 : 1);
-    if (size.backward && lowered.permutes_words()) own += state;
+    if (!size.backward && lowered.sums_words()) own += state;
+    if (lowered.permutes_words()) own += state;
     if (!spread) own += num_outcomes(program) * lanes * real;
     u64 shared = tables.kept + lowered.costs.size() * amplitudes * sizeof(double);
     for (const LoweredObservable& observable : lowered.observables)

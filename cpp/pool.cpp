@@ -1,9 +1,14 @@
 #include "pool.hpp"
 
 #include <pthread.h>
+#ifdef __linux__
+#include <sched.h>
+#endif
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <mutex>
 #include <system_error>
@@ -86,9 +91,39 @@ Pool* pool_of_this_process() {
     return expected;
 }
 
+bool wants_pinned_threads() {
+    const char* const wish = std::getenv("KETGRAD_PIN_THREADS");
+    return wish && std::strcmp(wish, "1") == 0;
+}
+
+/// Keeps worker `index` on one of the CPUs that its process may use: the second one, the third, ... The first is the caller's,
+/// who is not pinned. Where the system does not know of this, or refuses, threads go where it sends them.
+void pin(std::thread& thread, int index) {
+#ifdef __linux__
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return;
+    int left = (index + 1) % CPU_COUNT(&allowed);
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+        if (!CPU_ISSET(cpu, &allowed) || left-- > 0) continue;
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        pthread_setaffinity_np(thread.native_handle(), sizeof(one), &one);
+        return;
+    }
+#else
+    (void)thread, (void)index;
+#endif
+}
+
 void start_threads(Pool& pool, int wanted) {
+    const bool pinned = wants_pinned_threads();
     try {
-        for (; pool.threads < wanted; ++pool.threads) std::thread(work_forever, &pool).detach();
+        for (; pool.threads < wanted; ++pool.threads) {
+            std::thread thread(work_forever, &pool);
+            if (pinned) pin(thread, pool.threads);
+            thread.detach();
+        }
     } catch (const std::system_error&) {
         // The system allows no more threads: those that run do all the blocks, with the same result.
     }

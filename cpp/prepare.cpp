@@ -214,7 +214,7 @@ void plan_observables(Call<Real>& call) {
 /// The words of a sum in the form that the kernels take.
 template <class Real>
 void plan_words(Call<Real>& call) {
-    if (!call.lowered.sums_words() || !call.backward()) return;
+    if (!call.lowered.sums_words()) return;
     const auto& applied = call.lowered.observables[0].applied;
     call.word_weights = allocate<Real>(2 * call.lanes * applied.size());
     Real* weights = call.word_weights.get();

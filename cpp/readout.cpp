@@ -156,31 +156,35 @@ void start_lambda_expect(const Call<Real>& call, Workspace<Real>& space, std::in
     }
 }
 
-/// lambda += O psi for a sum of words, all words of one kind in one pass over lambda.
+/// lambda += O psi for a sum of words: tile by tile of lambda, and all words of one kind that read one tile of psi in one pass,
+/// so that both tiles stay in the cache.
 template <class Real>
 void apply_words(const Call<Real>& call, Workspace<Real>& space) {
     const std::vector<AppliedWord>& applied = call.lowered.observables[0].applied;
-    int lane_x = 0;
-    for (std::size_t first = 0, end; first < applied.size(); first = end) {
-        const AppliedWord& kind = applied[first];
-        for (end = first; end < applied.size() && applied[end].lane_x == kind.lane_x; ++end)
-            if (applied[end].coupling != kind.coupling) break;
-        if (kind.lane_x != lane_x) call.kernels.permute_lanes(space.permuted, space.psi, call.rows(), kind.lane_x);
-        lane_x = kind.lane_x;
-        call.kernels.apply_words(space.lambda, lane_x ? space.permuted : space.psi, 0, call.rows(), call.words.data() + first,
-                                 end - first, kind.coupling);
+    const std::uint64_t tile = std::min(call.rows(), std::uint64_t(1) << word_tile_bits);
+    for (std::size_t start = 0, stop; start < applied.size(); start = stop) {
+        const int lane_x = applied[start].lane_x;
+        for (stop = start; stop < applied.size() && applied[stop].lane_x == lane_x;) ++stop;
+        if (lane_x) call.kernels.permute_lanes(space.permuted, space.psi, call.rows(), lane_x);
+        const Real* source = lane_x ? space.permuted : space.psi;
+        for (std::uint64_t row = 0; row < call.rows(); row += tile)
+            for (std::size_t first = start, end; first < stop; first = end) {
+                for (end = first; end < stop && applied[first].same_kind(applied[end]);) ++end;
+                call.kernels.apply_words(space.lambda, source, row, tile, call.words.data() + first, end - first,
+                                         applied[first].coupling);
+            }
     }
 }
 
-/// One observable of many words: lambda = O psi first, the value is <psi|lambda>, then lambda gets the cotangent.
+/// One observable of many words: lambda = O psi first, the value is <psi|lambda>, then lambda gets the cotangent, if any.
 template <class Real>
-void expect_and_start_lambda(const Call<Real>& call, Workspace<Real>& space, std::int64_t group) {
+void expect_sum(const Call<Real>& call, Workspace<Real>& space, std::int64_t group) {
     std::memset(static_cast<void*>(space.lambda), 0, call.rows() * call.row_reals() * sizeof(Real));
     alignas(64) Real coefficient[max_lanes], sums[max_lanes] = {}, unused[max_lanes] = {};
     apply_words(call, space);
     std::fill(coefficient, coefficient + call.lanes, Real(1));
     if (call.observable_places[0] >= 0) apply_diagonal(call, space.lambda, space.psi, 0, coefficient, unused);
-    for (int l = 0; l < call.lanes; ++l) coefficient[l] = Real(2 * cotangent_of(call, group, l, 0, 1));
+    for (int l = 0; call.backward() && l < call.lanes; ++l) coefficient[l] = Real(2 * cotangent_of(call, group, l, 0, 1));
     call.kernels.dot_and_scale(space.lambda, space.psi, call.rows(), coefficient, sums);
     double total[max_lanes];
     std::copy(sums, sums + call.lanes, total);
@@ -260,8 +264,8 @@ void write_values_and_start_lambda(const Call<Real>& call, Workspace<Real>& spac
     if (one_sum && call.lowered.observables[0].words.size() == 1 && !call.lowered.observables[0].words[0].phases.empty() &&
         call.observable_places[0] < 0)
         return expect_and_set_lambda(call, space, group);
-    if (question == Question::expect && call.lowered.sums_words() && !call.arrays.slope)
-        return expect_and_start_lambda(call, space, group);
+    if (call.lowered.sums_words() && !call.arrays.slope)
+        return expect_sum(call, space, group);
     write_values(call, space, group);
     if (question == Question::expect)
         start_lambda_expect(call, space, group);
@@ -271,6 +275,13 @@ void write_values_and_start_lambda(const Call<Real>& call, Workspace<Real>& spac
         start_lambda_state(call, space, group);
 }
 
+template <class Real>
+void write_sum(const Call<Real>& call, Workspace<Real>& space, std::int64_t group) {
+    expect_sum(call, space, group);
+}
+
+template void write_sum(const Call<double>&, Workspace<double>&, std::int64_t);
+template void write_sum(const Call<float>&, Workspace<float>&, std::int64_t);
 template void write_values(const Call<double>&, Workspace<double>&, std::int64_t);
 template void write_values(const Call<float>&, Workspace<float>&, std::int64_t);
 template void write_values_and_start_lambda(const Call<double>&, Workspace<double>&, std::int64_t);

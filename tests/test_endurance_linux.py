@@ -81,7 +81,10 @@ def test_calls_of_the_blocked_engine_keep_no_memory():
     weights, cotangent = np.array([0.4]), np.ones(1)
     for _ in range(100):
         f.vjp(weights, None, cotangent)
-    before = bytes_in_use()
-    for _ in range(1000):
-        f.vjp(weights, None, cotangent)
-    assert bytes_in_use() - before <= 1000
+    grown = []
+    for _ in range(3):  # a leak grows every time, what other threads of the process allocate does not
+        before = bytes_in_use()
+        for _ in range(500):
+            f.vjp(weights, None, cotangent)
+        grown.append(bytes_in_use() - before)
+    assert min(grown) <= 500, grown

@@ -35,6 +35,24 @@ def test_by_default_there_are_no_more_threads_than_the_process_may_use(limit):
     assert python(code, OPENBLAS_NUM_THREADS="1", **limits).stdout == "0\n"
 
 
+def test_threads_are_pinned_where_it_is_asked_for():
+    """Each on a CPU of its own of those that the process may use; the caller goes where it likes."""
+    code = (
+        "import os, test_process\n"
+        "before = set(os.listdir('/proc/self/task'))\n"
+        "f, *arrays = test_process.problem(10, 400, threads=3)\n"
+        "f.vjp(*arrays)\n"
+        "new = set(os.listdir('/proc/self/task')) - before\n"
+        "cpus = sorted(os.sched_getaffinity(0))\n"
+        "wanted = sorted(cpus[(k + 1) % len(cpus)] for k in range(2))\n"
+        "pinned = [os.sched_getaffinity(int(thread)) for thread in new]\n"
+        "print([sorted(one)[0] for one in sorted(pinned, key=min) if len(one) == 1] == wanted, len(cpus))\n"
+    )
+    assert python(code, OPENBLAS_NUM_THREADS="1", KETGRAD_PIN_THREADS="1").stdout.startswith("True")
+    free = python(code, OPENBLAS_NUM_THREADS="1").stdout
+    assert free.startswith("False") or free.endswith(" 1\n")
+
+
 LONG_CALL = """
 import signal
 import numpy as np, ketgrad as kg
@@ -43,14 +61,20 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the backgro
 f = kg.expectation(layered({qubits}, 1) * 400, kg.Pauli("Z0"))
 weights, inputs = np.zeros(f.num_weights), np.zeros(({batch}, {qubits}))
 print("ready", flush=True)
-f.vjp(weights, inputs, np.ones(({batch}, 1))) if {derivative} else f(weights, inputs)
+ones = np.ones(({batch}, 1))
+{call}
 """
+CALLS = {
+    "value": "f(weights, inputs)",
+    "gradient": "f.vjp(weights, inputs, ones)",
+    "second derivative": "f.hvp(weights, inputs, ones, weights, None)",
+}
 
 
-@pytest.mark.parametrize("derivative", [False, True], ids=["value", "gradient"])
+@pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("qubits, batch", [(20, 1), (10, 3000)])
-def test_an_interrupt_is_answered_within_a_second(qubits, batch, derivative):
-    code = LONG_CALL.format(qubits=qubits, batch=batch, derivative=derivative)
+def test_an_interrupt_is_answered_within_a_second(qubits, batch, call):
+    code = LONG_CALL.format(qubits=qubits, batch=batch, call=CALLS[call])
     command = [sys.executable, "-c", code]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment()) as child:

@@ -23,19 +23,7 @@ STEPS = {
     "types": [PYTHON, "-m", "pyright", "--pythonpath", PYTHON],
     "generated": [PYTHON, "tools/generate.py", "--check"],
     "speed": [PYTHON, "benchmarks/smoke.py", "--tiny"],
-    "tests": [
-        PYTHON,
-        "-m",
-        "pytest",
-        "-q",
-        "--durations=15",
-        "-n",
-        "auto",
-        "--maxprocesses",
-        "4",
-        "--dist",
-        "worksteal",
-    ],
+    "tests": [PYTHON, *"-m pytest -q --durations=15 -n auto --maxprocesses 4 --dist worksteal".split()],
 }
 
 

@@ -26,6 +26,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 RESULTS = HERE.parent / "results"
 DATA = RESULTS / "peers.jsonl"
 US = "ketgrad"
+WHOLE = "ketgrad-whole"  # with all qubits of W3 simulated: a case of its own, `.../all`
 PEERS = {
     "W1": "catalyst_,pl_jax,tensorcircuit_,qulacs_,pl_lightning",
     "W2": "tensorcircuit_,qulacs_,pl_jax",
@@ -67,7 +68,8 @@ def measure(harness: pathlib.Path, workloads: list[str], threads: int) -> None:
     """Run the harness with our adapter in it, one workload after the other."""
     with tempfile.TemporaryDirectory() as folder:
         copy = pathlib.Path(shutil.copytree(harness, pathlib.Path(folder) / "harness"))
-        shutil.copy(HERE / "ours.py", copy / "adapters" / "ours.py")
+        for adapter in ("ours.py", "ours_whole.py"):
+            shutil.copy(HERE / adapter, copy / "adapters" / adapter)
         for workload in workloads:
             fresh = pathlib.Path(folder) / f"{workload}.jsonl"
             command = [
@@ -78,7 +80,8 @@ def measure(harness: pathlib.Path, workloads: list[str], threads: int) -> None:
                 "--threads",
                 str(threads),
             ]
-            peers = f"ours,{PEERS[workload]}" if threads == 1 else "ours"
+            peers = "ours,ours_whole" if workload == "W3" else "ours"
+            peers += f",{PEERS[workload]}" if threads == 1 else ""
             subprocess.run([*command, "--peers", peers, "--out", str(fresh)], check=True)
             subprocess.run([*command[:2], "--redo", str(fresh), "--out", str(fresh)], check=True)
             merge(rows_of(fresh), threads)
@@ -124,11 +127,16 @@ def cases(rows: list[dict[str, Any]]) -> list[Case]:
     ]
     found = []
     for name in dict.fromkeys(row["case"] for row in rows):
-        ours = [row for row in usable if row["case"] == name and row["peer"] == US]
-        others = [row for row in usable if row["case"] == name and row["peer"] != US]
-        if ours and others:
-            found.append(Case(name, ours[0], min(others, key=lambda row: row["median_s"])))
+        others = [row for row in usable if row["case"] == name and row["peer"] not in (US, WHOLE)]
+        for row in usable:
+            if others and row["case"] == name and row["peer"] in (US, WHOLE):
+                found.append(Case(own_name(row), row, min(others, key=lambda row: row["median_s"])))
     return sorted(found, key=lambda case: [part.rjust(6) for part in case.name.split("/")])
+
+
+def own_name(row: dict[str, Any]) -> str:
+    """The case of a row of ours."""
+    return row["case"] + ("/all" if row["peer"] == WHOLE else "")
 
 
 def seconds(value: float) -> str:
@@ -184,8 +192,10 @@ def page(rows: list[dict[str, Any]]) -> str:
         "",
         *single_precision(rows),
         *prose(
-            "W1 `w`: loss and gradient by the weights; `wx`: and by the inputs. W3: operations that "
-            "cannot reach the observable are dropped, as is the default. W8 `bare`: to the end of the "
+            "W1 `w`: loss and gradient by the weights; `wx`: and by the inputs. W3: the observable is a word on "
+            "two qubits; ketgrad simulates what it can see of the circuit, about half of the qubits, as is the "
+            "default. W3 `all`: with a second observable on all qubits, so that nothing can be left out, beside "
+            "the others' W3. W8 `bare`: to the end of the "
             "import; `grad`: to the first gradient of a 4-qubit circuit."
         ),
         "",
@@ -210,20 +220,22 @@ def single_precision(rows: list[dict[str, Any]]) -> list[str]:
     """A line that sets our double precision beside the single precision of others, where that was measured."""
     found = []
     for row in rows:
-        ours = [r for r in rows if r["case"] == row["case"] and r["peer"] == US and r.get("threads", 1) == 1]
-        if row.get("precision") == "complex64" and "median_s" in row and ours:
-            ratio = row["median_s"] / ours[0]["median_s"]
-            found.append(f"{row['case']} {ratio:.2g}x ({row['peer']}, {seconds(row['median_s'])})")
+        if row.get("precision") != "complex64" or "median_s" not in row:
+            continue
+        for own in rows:
+            if own["case"] == row["case"] and own["peer"] in (US, WHOLE) and own.get("threads", 1) == 1:
+                ratio = row["median_s"] / own["median_s"]
+                found.append(f"{own_name(own)} {ratio:.2g}x ({row['peer']}, {seconds(row['median_s'])})")
     return [f"Our double precision against single precision: {', '.join(found)}.", ""] if found else []
 
 
 def threads_table(rows: list[dict[str, Any]]) -> list[str]:
     """Two threads over one, ours."""
-    ours = [row for row in rows if row["peer"] == US and "median_s" in row]
-    times = {(row["case"], row.get("threads", 1)): row["median_s"] for row in ours}
+    ours = [row for row in rows if row["peer"] in (US, WHOLE) and "median_s" in row]
+    times = {(own_name(row), row.get("threads", 1)): row["median_s"] for row in ours}
     both = [
         name
-        for name in dict.fromkeys(row["case"] for row in ours)
+        for name in dict.fromkeys(own_name(row) for row in ours)
         if (name, 2) in times and (name, 1) in times
     ]
     if not both:

@@ -73,15 +73,21 @@ def w2(case):
     return Runner(lambda: {"K": kernel(case.x)})
 
 
-def w3(case):
-    """One large state and one expectation value."""
+def brickwork(case):
+    """The circuit of W3 and its weights."""
     ops, weights = [], []
     for angles, pairs in case.circuit:
         for q in range(case.n):
             ops += rotation(len(weights), q)
             weights += list(angles[q])
         ops += [kg.cz(a, b) for a, b in pairs]
-    f = kg.expectation(kg.Circuit(ops), kg.Pauli("Z0 Z1"), threads=threads)
+    return kg.Circuit(ops), weights
+
+
+def w3(case):
+    """One expectation value of a large circuit; of its qubits those are simulated that the observable can see."""
+    circuit, weights = brickwork(case)
+    f = kg.expectation(circuit, kg.Pauli("Z0 Z1"), threads=threads)
     return Runner(lambda: {"zz": f(weights)[0]})
 
 

@@ -271,8 +271,7 @@ class _Core:
 
     def check_memory(self, program: Program, batch: int, threads: int, itemsize: int, backward: bool) -> None:
         # A group of lanes holds 8 states at most (AVX-512); up to three per lane: psi, lambda, scratch.
-        copies = 3 if backward else 2
-        if copies * 8 * self.state_bytes * threads + batch * self.row_bytes <= FREE_BELOW:
+        if 24 * self.state_bytes * threads + batch * self.row_bytes <= FREE_BELOW:
             return
         values = batch * self.row_bytes * itemsize // 8
         reserve(
