@@ -1,5 +1,6 @@
 // One call of a program: what all threads share, and what each needs for itself.
 #pragma once
+#include <array>
 #include <bit>
 #include <utility>
 #include <vector>
@@ -61,6 +62,11 @@ struct Workspace {
     double scale = 1;                       // the true state is scale * psi, and so is lambda
 };
 
+struct SlotRange {
+    std::int64_t first, count;
+    bool differs;
+};
+
 /// What the threads of one call share. Kept between calls: all but the arrays, and the values made of them, stays.
 template <class Real>
 struct Call {
@@ -76,6 +82,7 @@ struct Call {
     std::int64_t groups = 0, num_packs = 0, blocks = 0;
     bool polls_often = false;
     std::vector<char> differs;       // per angle: differs between lanes
+    std::vector<int> differing_angles, shared_angles;  // those that are not constant
     std::vector<TurnForm> forms;     // per turn
     std::vector<char> step_differs;  // per step: a turn differs
     std::vector<std::size_t> differing_turns, turn_places;
@@ -107,6 +114,11 @@ struct Call {
     std::uint64_t factor_reals() const { return 2 * std::uint64_t(program().num_qubits) * row_reals(); }
     bool slot_differs(std::int64_t slot) const {
         return slot != 0 && (slot <= program().num_weights ? arrays.weight_rows : arrays.input_rows) > 1;
+    }
+    /// The slots of the weights and those of the inputs; in each all differ between samples, or none.
+    std::array<SlotRange, 2> slot_ranges() const {
+        const std::int64_t weights = program().num_weights, inputs = program().num_inputs;
+        return {{{1, weights, slot_differs(1)}, {1 + weights, inputs, inputs > 0 && slot_differs(1 + weights)}}};
     }
     /// The sample of a lane; lanes beyond the batch repeat the last one and have no cotangent.
     std::int64_t sample(std::int64_t group, int lane) const {

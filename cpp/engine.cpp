@@ -133,22 +133,21 @@ void chain_angle(const Call<Real>& call, Workspace<Real>& space, std::size_t ang
 /// The angles that differ between the lanes of a pack: their derivatives start at zero in each.
 template <class Real>
 void chain_lane_angles(const Call<Real>& call, Workspace<Real>& space) {
-    for (std::size_t i = 0; i < call.differs.size(); ++i)
-        if (call.differs[i]) chain_angle(call, space, i, space.wide);
+    for (const int angle : call.differing_angles) chain_angle(call, space, angle, space.wide);
 }
 
 /// Slots that differ between samples get their gradients; the others go on collecting.
 template <class Real>
 void write_batched_gradients(const Call<Real>& call, Workspace<Real>& space, const Pack& pack) {
-    const std::int64_t weights = call.program().num_weights, inputs = call.program().num_inputs;
     const std::int64_t first = pack.first * call.lanes;
-    const std::int64_t count = call.spread ? 1 : std::min<std::int64_t>(space.wide, call.arrays.batch - first);
-    for (std::int64_t i = 0; i < weights + inputs; ++i) {
-        if (!call.slot_differs(1 + i)) continue;
-        const double* gradient = space.dslots + (1 + i) * call.wide;
-        Real* rows = i < weights ? call.arrays.dweights + i : call.arrays.dinputs + (i - weights);
-        const std::int64_t stride = i < weights ? weights : inputs;
-        for (std::int64_t l = 0; l < count; ++l) rows[(first + l) * stride] = Real(gradient[l]);
+    const std::int64_t samples = call.spread ? 1 : std::min<std::int64_t>(space.wide, call.arrays.batch - first);
+    Real* results = call.arrays.dweights;
+    for (const SlotRange& slots : call.slot_ranges()) {
+        for (std::int64_t i = 0; slots.differs && i < slots.count; ++i) {
+            const double* gradient = space.dslots + (slots.first + i) * call.wide;
+            for (std::int64_t l = 0; l < samples; ++l) results[(first + l) * slots.count + i] = Real(gradient[l]);
+        }
+        results = call.arrays.dinputs;
     }
 }
 
@@ -157,11 +156,10 @@ template <class Real>
 void write_shared_gradients(const Call<Real>& call, Workspace<Real>& space, std::int64_t block) {
     finish_tables(call, space);
     finish_product(call, space);
-    for (std::size_t i = 0; i < call.differs.size(); ++i) {
-        if (call.differs[i] || call.schedule.angles[i].is_constant) continue;
-        double* gradient = space.dangles + i * call.wide;
+    for (const int angle : call.shared_angles) {
+        double* gradient = space.dangles + std::int64_t(angle) * call.wide;
         for (int l = 1; l < call.lanes; ++l) gradient[0] += gradient[l];
-        chain_angle(call, space, i, 1);
+        chain_angle(call, space, angle, 1);
     }
     const std::int64_t count = call.program().num_slots() - 1;
     Real* const sums = call.partial + block * count;
@@ -171,8 +169,7 @@ void write_shared_gradients(const Call<Real>& call, Workspace<Real>& space, std:
 /// At the start of a block all that its samples share.
 template <class Real>
 void clear_sums(const Call<Real>& call, Workspace<Real>& space) {
-    for (std::size_t i = 0; i < call.differs.size(); ++i)
-        if (!call.differs[i]) std::fill_n(space.dangles + i * call.wide, call.lanes, 0.0);
+    for (const int angle : call.shared_angles) std::fill_n(space.dangles + std::int64_t(angle) * call.wide, call.lanes, 0.0);
     for (std::int64_t i = 0; i < call.program().num_slots(); ++i) space.dslots[i * call.wide] = 0;
     std::fill_n(space.run_overlaps, 3 * call.num_shared_runs * call.lanes, 0.0);
     std::fill_n(space.table_overlaps, call.kept_tables * call.padded_size(), 0.0);
@@ -181,10 +178,9 @@ void clear_sums(const Call<Real>& call, Workspace<Real>& space) {
 /// At the start of a pack what differs between its samples.
 template <class Real>
 void clear_lane_sums(const Call<Real>& call, Workspace<Real>& space) {
-    for (std::size_t i = 0; i < call.differs.size(); ++i)
-        if (call.differs[i]) std::fill_n(space.dangles + i * call.wide, space.wide, 0.0);
-    for (std::int64_t i = 1; i < call.program().num_slots(); ++i)
-        if (call.slot_differs(i)) std::fill_n(space.dslots + i * call.wide, space.wide, 0.0);
+    for (const int angle : call.differing_angles) std::fill_n(space.dangles + std::int64_t(angle) * call.wide, space.wide, 0.0);
+    for (const SlotRange& slots : call.slot_ranges())
+        if (slots.differs) std::fill_n(space.dslots + slots.first * call.wide, slots.count * call.wide, 0.0);
 }
 
 template <class Real>
@@ -222,12 +218,12 @@ void sum_partials(const Call<Real>& call) {
     }
 }
 
-/// Packs are divided into blocks of about 20 microseconds, whatever the number of threads.
+/// Packs are divided into blocks of about 40 microseconds, whatever the number of threads.
 template <class Real>
 std::int64_t count_blocks(const Call<Real>& call) {
     const double row_steps = double(call.rows()) * double(call.lowered.steps.size() + 1) * double(call.groups);
     const double most = double(std::min(call.num_packs, max_blocks));
-    return call.groups == 0 ? 0 : std::int64_t(std::clamp(row_steps / 8000, 1.0, most));
+    return call.groups == 0 ? 0 : std::int64_t(std::clamp(row_steps / 16000, 1.0, most));
 }
 
 /// Groups of small states are packed so that a pass has enough rows to do.

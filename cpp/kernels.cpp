@@ -36,6 +36,7 @@ constexpr Kernels<Real> kernels = {
     .multiply_rows = multiply_rows<Real>,
     .unmultiply_scalars = unmultiply_scalars<Real>,
     .unmultiply_rows = unmultiply_rows<Real>,
+    .add_scaled = add_scaled<Real>,
     .walsh = walsh<Real>,
     .walsh_rows = walsh_rows<Real>,
     .unit_phases = unit_phases<Real>,

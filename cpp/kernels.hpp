@@ -73,6 +73,7 @@ struct Kernels {
     void (*multiply_rows)(Real* psi, const Real* table, std::uint64_t count, Real factor);
     void (*unmultiply_scalars)(Real* psi, Real* lambda, const Real* table, std::uint64_t count, Real factor, Real* overlaps);
     void (*unmultiply_rows)(Real* psi, Real* lambda, const Real* table, std::uint64_t count, Real factor, Real* overlaps);
+    void (*add_scaled)(double* sums, const Real* values, std::uint64_t count, double factor);
     void (*walsh)(Real* values, std::uint64_t count);
     void (*walsh_rows)(Real* values, std::uint64_t count);
     void (*unit_phases)(Real* table, const Real* angles, std::uint64_t count, Real factor);

@@ -89,10 +89,11 @@ template <class Real>
 void find_differences(Call<Real>& call) {
     const auto& angles = call.schedule.angles;
     call.differs.assign(angles.size(), 0);
-    if (call.spread) return;
-    for (std::size_t i = 0; i < angles.size(); ++i)
+    for (std::size_t i = 0; i < angles.size(); ++i) {
         for (const Term& term : angles[i].terms)
-            if (call.slot_differs(term.a) || call.slot_differs(term.b)) call.differs[i] = 1;
+            if (!call.spread && (call.slot_differs(term.a) || call.slot_differs(term.b))) call.differs[i] = 1;
+        if (!angles[i].is_constant) (call.differs[i] ? call.differing_angles : call.shared_angles).push_back(int(i));
+    }
 }
 
 /// Scatters the angles of one kind (shared or not) over the Z words: a table of phases before its transform.

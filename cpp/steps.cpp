@@ -144,7 +144,7 @@ template <class Real>
 void use_overlaps(const Call<Real>& call, Workspace<Real>& space, std::size_t step, Real* overlaps, double square) {
     if (call.table_places[step] >= 0) {
         double* sums = space.table_overlaps + call.table_places[step] * std::int64_t(call.padded_size());
-        for (std::uint64_t k = 0; k < call.size(); ++k) sums[k] += square * overlaps[k];
+        call.kernels.add_scaled(sums, overlaps, call.size(), square);
         return;
     }
     if (call.uses_cost[step]) return add_cost_gradient(call, space, step, overlaps, square);

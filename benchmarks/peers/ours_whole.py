@@ -9,7 +9,8 @@ from common import Runner  # pyright: ignore[reportMissingImports]  # the harnes
 import ketgrad as kg
 
 NAME = "ketgrad-whole"
-VENV, PRECISION = ours.VENV, ours.PRECISION
+VENV = "ours"  # the harness reads this line without running it
+PRECISION = "complex128"
 version, set_threads = ours.version, ours.set_threads
 
 
