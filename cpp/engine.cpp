@@ -218,12 +218,14 @@ void sum_partials(const Call<Real>& call) {
     }
 }
 
-/// Packs are divided into blocks of about 40 microseconds, whatever the number of threads.
+/// Packs are divided into blocks of about 40 microseconds, whatever the number of threads; a power of two of them, so that
+/// the usual numbers of threads have the same to do.
 template <class Real>
 std::int64_t count_blocks(const Call<Real>& call) {
     const double row_steps = double(call.rows()) * double(call.lowered.steps.size() + 1) * double(call.groups);
     const double most = double(std::min(call.num_packs, max_blocks));
-    return call.groups == 0 ? 0 : std::int64_t(std::clamp(row_steps / 16000, 1.0, most));
+    if (call.groups == 0) return 0;
+    return std::int64_t(std::min(most, double(std::bit_ceil(std::uint64_t(row_steps / 16000 + 1)))));
 }
 
 /// Groups of small states are packed so that a pass has enough rows to do.
