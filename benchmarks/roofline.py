@@ -351,8 +351,8 @@ def page(ceilings: Ceilings, results: list[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def with_labels(results: list[Row]) -> Iterator[tuple[int, Row, float, float]]:
-    """(number, row, x, y of its label): labels of points above each other keep a distance, around their middle."""
+def with_labels(results: list[Row]) -> Iterator[tuple[int, Row, tuple[float, float]]]:
+    """(number, row, place of its label): labels of points above each other keep a distance, around their middle."""
     columns: dict[int, list[tuple[int, Row]]] = {}
     for number, row in enumerate(results, 1):
         columns.setdefault(round(10 * math.log(row.intensity)), []).append((number, row))
@@ -365,7 +365,7 @@ def with_labels(results: list[Row]) -> Iterator[tuple[int, Row, float, float]]:
         shift = (sum(spread) - sum(wanted)) / len(spread)
         side = 0.62 if any(0 < other - key < 5 for other in columns) else 1.35  # away from a close neighbour
         for (number, row), height in zip(column, spread, strict=True):
-            yield number, row, row.intensity * side, math.exp(height - shift)
+            yield number, row, (row.intensity * side, math.exp(height - shift))
 
 
 def picture(ceilings: Ceilings, results: list[Row], path: pathlib.Path) -> None:
@@ -384,7 +384,7 @@ def picture(ceilings: Ceilings, results: list[Row], path: pathlib.Path) -> None:
         axes.plot(span, np.minimum(span * rate, ceilings.slots) / 1e9, color=grey, linewidth=1.2)
         axes.text(0.0034, 0.0034 * rate / 1e9 * 1.1, name, color=grey, rotation=33, fontsize=8)
     axes.text(0.5, ceilings.slots / 1e9 * 1.1, f"{ceilings.slots / 1e9:.2f} G slots/s", fontsize=8)
-    for number, row, *place in with_labels(results):
+    for number, row, place in with_labels(results):
         axes.scatter(row.intensity, row.gslots, s=22, color="#2a78d6", zorder=3)
         axes.annotate(
             str(number), (row.intensity, row.gslots), place, fontsize=7, va="center",
