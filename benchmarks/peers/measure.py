@@ -115,8 +115,14 @@ def middle_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def share(row: dict[str, Any]) -> float:
-    """The share of the core that a measurement had; more than enough is enough, a failure has none."""
-    return min(LEAST_SHARE, row.get("cpu_frac", 1.0)) if "median_s" in row else -1.0
+    """The share of the core that a measurement had; more than enough is enough, a failure has none.
+
+    Of less than 5 ms in all it cannot be told: reading the clocks is a part of it.
+    """
+    if "median_s" not in row:
+        return -1.0
+    short = row["median_s"] * row.get("repeats", 1) < 0.005
+    return LEAST_SHARE if short else min(LEAST_SHARE, row.get("cpu_frac", 1.0))
 
 
 def cases(rows: list[dict[str, Any]]) -> list[Case]:
