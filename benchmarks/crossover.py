@@ -39,17 +39,17 @@ def entangled(n: int, layers: int, reach: int = 1) -> Program:
     return compile(kg.Circuit(ops, n), Expect((kg.Pauli("Z0"),)))
 
 
-def brickwork(n: int, layers: int, words: str = "Z0 Z1") -> Program:
-    """Workload W3: rotations and CZs between neighbours."""
+def everywhere(n: int) -> str:
+    """A word on all qubits, so that none is left out."""
+    return " ".join(f"X{q}" for q in range(n))
+
+
+def brickwork(n: int, layers: int) -> Program:
+    """Workload W3, asked about all qubits: rotations and CZs between neighbours."""
     ops = []
     for layer in range(layers):
         ops += rotations(n, layer) + [kg.cz(q, q + 1) for q in range(layer % 2, n - 1, 2)]
-    return compile(kg.Circuit(ops, n), Expect((kg.Pauli(words),)))
-
-
-def everywhere(n: int, layers: int) -> Program:
-    """The same with a word on all qubits, of which nothing is dropped."""
-    return brickwork(n, layers, " ".join(f"X{q}" for q in range(n)))
+    return compile(kg.Circuit(ops, n), Expect((kg.Pauli(everywhere(n)),)))
 
 
 def cost_layers(n: int, layers: int) -> Program:
@@ -70,7 +70,7 @@ def matrices(n: int, layers: int) -> Program:
         for q in range(layer % 2, n - 1, 2):
             matrix = np.linalg.qr(rng.normal(size=(4, 4)) + 1j * rng.normal(size=(4, 4)))[0]
             ops.append(kg.unitary(matrix, q, q + 1))
-    return compile(kg.Circuit(ops, n), Expect((kg.Pauli("X0"),)))
+    return compile(kg.Circuit(ops, n), Expect((kg.Pauli(everywhere(n)),)))
 
 
 KINDS: dict[str, Callable[[int], Program]] = {
@@ -79,8 +79,8 @@ KINDS: dict[str, Callable[[int], Program]] = {
     "W1, 8 layers": lambda n: entangled(n, 8),
     "W3, 10 layers": lambda n: brickwork(n, 10),
     "W3, 2 layers": lambda n: brickwork(n, 2),
-    "all qubits, 4 layers": lambda n: everywhere(n, 4),
-    "all qubits, 1 layer": lambda n: everywhere(n, 1),
+    "W3, 4 layers": lambda n: brickwork(n, 4),
+    "W3, 1 layer": lambda n: brickwork(n, 1),
     "QAOA, p = 6": lambda n: cost_layers(n, 6),
     "matrices, 4 layers": lambda n: matrices(n, 4),
 }
