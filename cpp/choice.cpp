@@ -20,7 +20,7 @@ constexpr Cost mixed_layer{1.7, 3.0};  // more than a diagonal layer: its table 
 constexpr Cost pass_in_place{3.2, 5.6}, pass_with_moves{7.0, 15.0};
 
 /// What states of up to 4, 8, 16 MiB, and of more, slow down the steps over all of memory.
-constexpr double slowdown[4] = {1, 1.4, 2.3, 3.4};
+constexpr double slowdown[4] = {1, 1.4, 2.3, 3.55};
 
 struct Sum {
     bool with_gradient;
