@@ -532,6 +532,19 @@ def test_the_plan_fits_one_screen_and_names_what_runs():
     assert len(lines) <= 24 and max(len(line) for line in lines) <= 110
 
 
+def test_the_memory_of_a_plan_is_that_of_the_qubits_which_the_question_can_see():
+    n = 20
+    layer = kg.Circuit([kg.ry(kg.w[q], q) for q in range(n)] + [kg.cz(q, q + 1) for q in range(n - 1)])
+    everything = kg.Pauli(" ".join(f"X{q}" for q in range(n)))
+    for executor, word, qubits in (
+        ("native", kg.Pauli("X0"), 3),
+        ("native", everything, n),
+        ("reference", kg.Pauli("X0"), n),
+    ):
+        f = kg.expectation(layer * 2, word, executor=executor)
+        assert f.plan.memory == 3 * 16 * 2**qubits, (executor, word)
+
+
 def test_plans_of_every_question_can_be_printed():
     for f in (
         kg.state(CIRCUIT),

@@ -88,6 +88,8 @@ def make_plan(function: Any) -> Plan:
     else:
         rule, cost, reason = repr(chosen), chosen.cost(program), _why(chosen, function)
         memory = cost.memory * function.dtype.itemsize // 16
+    if hasattr(executor, "simulated_qubits"):  # those of the light cone; each qubit left out halves a state
+        memory >>= program.num_qubits - executor.simulated_qubits(program)
     circuits = executor.executions(program) if sampled else 1
     return Plan(
         question=question_text(function.question),

@@ -217,6 +217,10 @@ class Native:
             f"{alone}"
         )
 
+    def simulated_qubits(self, program: Program) -> int:
+        """How many qubits the question can see: the states that are held have no others."""
+        return self.facts(program)["qubits"]
+
     def facts(self, program: Program, batch: int = 64) -> dict[str, Any]:
         """What each pass of the core did to the program, its layout for a batch of that size, and its memory."""
         return self._core(program).program.plan(batch)
