@@ -70,6 +70,20 @@ def test_every_pass_can_be_switched_off_and_works_alone(name):
         check(arrays, *arrays_of(rng, 1, 2), rng, without=[other for other in PASSES if other != name])
 
 
+@pytest.mark.parametrize("n, batch, num_words", [(4, 1, 40), (7, 2, 60), (7, 19, 60), (14, 1, 30)])
+def test_a_sum_of_many_words_equals_the_reference_on_every_instruction_set(n, batch, num_words):
+    """One observable: its words pass together, tile by tile (14 qubits have several), for values and gradients."""
+    rng = np.random.default_rng([n, batch])
+    arrays = random_program(n, n, length=2 * n, prepare=False)
+    arrays["word_x"], arrays["word_z"] = rng.integers(0, 2**n, (2, num_words), np.uint64)
+    arrays["word_x"][:6] = 0  # more diagonal words than go one by one
+    arrays["word_coefficient"] = rng.normal(size=num_words)
+    arrays["observable_start"] = np.array([0, num_words])
+    for name in _native.instruction_sets():
+        for real in TOLERANCE:
+            check(arrays, *arrays_of(rng, 1, batch, real), rng, instruction_set=name, without=["blocks"])
+
+
 def few_qubits(arrays, qubits):
     """The question about these qubits alone."""
     mask = np.uint64(sum(1 << q for q in qubits))
