@@ -104,7 +104,8 @@ def test_a_batch_of_samples_is_its_samples(packed):
 
 
 def test_the_first_rows_of_a_seeded_batch_do_not_depend_on_the_later_ones():
-    f = kg.expectation(kg.Circuit([kg.ry(kg.x[0], 0)]), kg.Pauli("Z0"), shots=50, seed=4)
+    options = {"shots": 50, "seed": 4, "common_random_numbers": True}
+    f = kg.expectation(kg.Circuit([kg.ry(kg.x[0], 0)]), kg.Pauli("Z0"), **options)
     inputs = np.linspace(0, 3, 20)[:, np.newaxis]
     assert np.array_equal(f(None, inputs)[:7], f(None, inputs[:7]))
 

@@ -1,5 +1,6 @@
 """Adjoint = parameter shift = finite difference = closed form, at the cost that was announced."""
 
+import copy
 import pickle
 from dataclasses import dataclass, field
 from typing import Any
@@ -328,6 +329,7 @@ def test_what_is_no_rule_is_refused():
         lambda: kg.gradients.SPSA(step=0),
         lambda: kg.gradients.SPSA(num_samples=0),
         lambda: kg.gradients.SPSA(seed=-1),
+        lambda: kg.gradients.SPSA(common_random_numbers=True),
     ):
         with pytest.raises(ValueError):
             make()
@@ -357,15 +359,27 @@ def test_q16_there_is_no_second_derivative_from_a_first_order_method():
 # -- simultaneous perturbation -------------------------------------------------------------------------------
 
 
+def spsa(circuit, **options):
+    return kg.expectation(circuit, OBSERVABLES[3], gradient=kg.gradients.SPSA(**options))
+
+
 def test_spsa_is_unbiased_and_its_seed_fixes_its_bits():
     circuit = random_circuit(3, 10, seed=6)
     exact = kg.expectation(circuit, OBSERVABLES[3])
     point = data(exact, 2, seed=1)
-    f = kg.expectation(circuit, OBSERVABLES[3], gradient=kg.gradients.SPSA(num_samples=2000, seed=3))
+    f = spsa(circuit, num_samples=2000, seed=3, common_random_numbers=True)
     for estimate, wanted in zip(f.vjp(*point), exact.vjp(*point), strict=True):
         np.testing.assert_allclose(estimate, wanted, atol=0.25)
-    one = kg.expectation(circuit, OBSERVABLES[3], gradient=kg.gradients.SPSA(seed=3))
-    assert np.array_equal(one.vjp(*point)[1], one.vjp(*point)[1])
+    for frozen in (False, True):
+        first, again = (spsa(circuit, seed=3, common_random_numbers=frozen) for _ in range(2))
+        slopes = [first.vjp(*point)[1] for _ in range(6)]
+        assert all(np.array_equal(slope, again.vjp(*point)[1]) for slope in slopes)
+        assert (len({slope.tobytes() for slope in slopes}) == 1) is frozen
+        for copied in (pickle.loads(pickle.dumps(first)), copy.deepcopy(first)):
+            assert copied == first and np.array_equal(copied.vjp(*point)[1], slopes[0])
+    steady = spsa(circuit, seed=3)
+    mean = np.mean([steady.vjp(*point)[1] for _ in range(4000)], axis=0)
+    np.testing.assert_allclose(mean, exact.vjp(*point)[1], atol=0.15)  # one repeated direction would stay off
     jacobian = f.jacobian(*point[:2])
     np.testing.assert_allclose(np.einsum("bk,bkw->w", point[2], jacobian[0]), f.vjp(*point)[1], atol=1e-10)
 

@@ -1,5 +1,9 @@
 """Finite shots: the right distribution, the same bits from the same seed, refusals that say how to go on."""
 
+import copy
+import dataclasses
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -87,13 +91,122 @@ def test_p10_seeds_of_every_documented_form():
 
 
 def test_p11_the_global_generator_is_neither_read_nor_moved():
-    f = kg.samples(kg.Circuit([kg.h(0)]), shots=64, packed=True, seed=3)
+    def draws():
+        return kg.samples(kg.Circuit([kg.h(0)]), shots=64, packed=True, seed=3)()
+
     np.random.seed(1)
-    first, after = f(), np.random.random()
+    first, after = draws(), np.random.random()
     np.random.seed(2)
-    assert np.array_equal(first, f())
+    assert np.array_equal(first, draws())
     np.random.seed(1)
     assert np.random.random() == after
+
+
+SEEDED: dict[str, Any] = {  # makers of functions that draw, with options of the seed
+    "expectation": lambda **seeds: kg.expectation(CIRCUIT, OBSERVABLES, shots=50, **seeds),
+    "probabilities": lambda **seeds: kg.probabilities(CIRCUIT, [0, 2], shots=50, **seeds),
+    "samples": lambda **seeds: kg.samples(CIRCUIT, shots=50, **seeds),
+    "differences": lambda **seeds: kg.expectation(
+        CIRCUIT, OBSERVABLES, shots=50, gradient=kg.FiniteDifference(0.5), **seeds
+    ),
+}
+CALLS: dict[str, Any] = {  # what is asked of them; each of it draws
+    "value": lambda f: f(*POINT),
+    "batch": lambda f: f(POINT[0], np.tile(POINT[1], (3, 1))),
+    "vjp": lambda f: np.concatenate(f.vjp(*POINT, np.ones(f.num_outputs))),
+    "slope": lambda f: np.concatenate(f.vjp(*POINT, np.ones(f.num_outputs), slope=np.ones(f.num_outputs))),
+    "jacobian": lambda f: np.concatenate(f.jacobian(*POINT), axis=1),
+}
+PAIRS = [(m, c) for m in SEEDED for c in CALLS if m != "samples" or c in ("value", "batch")]
+COPIES: dict[str, Any] = {
+    "pickle": lambda f, folder: pickle.loads(pickle.dumps(f)),
+    "copy": lambda f, folder: copy.copy(f),
+    "deepcopy": lambda f, folder: copy.deepcopy(f),
+    "replace": lambda f, folder: dataclasses.replace(f),
+    "file": lambda f, folder: (kg.save(f, folder / "f", overwrite=True), kg.load(folder / "f"))[1],
+}
+
+
+@pytest.mark.parametrize(("maker", "call"), PAIRS)
+def test_a_seed_starts_a_stream_every_call_is_fresh_and_every_run_the_same(maker, call):
+    first, again = SEEDED[maker](seed=5), SEEDED[maker](seed=5)
+    drawn = [CALLS[call](first) for _ in range(4)]
+    for one in drawn:
+        np.testing.assert_array_equal(one, CALLS[call](again))
+    assert not any(np.array_equal(a, b) for k, a in enumerate(drawn) for b in drawn[:k])
+
+
+@pytest.mark.parametrize(("maker", "call"), PAIRS)
+def test_common_random_numbers_repeat_the_draws_of_the_first_call(maker, call):
+    frozen = SEEDED[maker](seed=5, common_random_numbers=True)
+    first = CALLS[call](SEEDED[maker](seed=5))
+    for _ in range(3):
+        np.testing.assert_array_equal(CALLS[call](frozen), first)
+
+
+@pytest.mark.parametrize("way", COPIES)
+@pytest.mark.parametrize("maker", SEEDED)
+def test_a_copy_is_equal_and_begins_its_stream_anew(maker, way, tmp_path):
+    for frozen in (False, True):
+        f = SEEDED[maker](seed=5, common_random_numbers=frozen)
+        before = [f(*POINT) for _ in range(3)]
+        other = COPIES[way](f, tmp_path)
+        assert other == f and hash(other) == hash(f) and other.common_random_numbers is frozen
+        for one in before:
+            np.testing.assert_array_equal(other(*POINT), one)
+    assert SEEDED[maker](seed=5) != SEEDED[maker](seed=5, common_random_numbers=True)
+
+
+def test_threads_share_a_stream_without_drawing_a_call_twice():
+    f, g = (kg.samples(kg.Circuit([kg.h(q) for q in range(10)]), shots=8, packed=True, seed=1) for _ in "fg")
+    with ThreadPoolExecutor(8) as pool:
+        drawn = list(pool.map(lambda _: tuple(f().tolist()), range(200)))
+    assert sorted(drawn) == sorted(tuple(g().tolist()) for _ in range(200)) and len(set(drawn)) == 200
+
+
+def test_the_streams_of_calls_are_those_of_no_spawned_seed():
+    parent = np.random.SeedSequence(9)
+    seeds = [parent, *np.random.SeedSequence(9).spawn(3)]
+    circuit = kg.Circuit([kg.h(q) for q in range(20)])
+    functions = [kg.samples(circuit, shots=8, packed=True, seed=seed) for seed in seeds]
+    assert len({f().tobytes() for f in functions for _ in range(4)}) == 16
+
+
+def test_the_mean_over_the_calls_of_a_seed_is_the_exact_value():
+    f = kg.expectation(kg.Circuit([kg.ry(kg.w[0], 0)]), kg.Pauli("Z0"), shots=20, seed=0)
+    found = [f.vjp([0.7], None, [1.0])[:2] for _ in range(2000)]
+    values, slopes = np.array(found)[:, 0, 0], np.array(found)[:, 1, 0]
+    # variance of a mean of 20 signs; the slope is half a difference of two such means at 0.7 +- pi/2
+    assert abs(values.mean() - np.cos(0.7)) < 4 * np.sin(0.7) / np.sqrt(20 * 2000)
+    assert abs(slopes.mean() + np.sin(0.7)) < 4 * np.cos(0.7) / np.sqrt(2 * 20 * 2000)
+
+
+def test_gradient_descent_under_one_seed_settles_around_the_minimum_and_not_beside_it():
+    """<Z> after RY(w) is least at pi. A step is w <- w - r (cos of noise); its tail scatters around pi."""
+    for seed in range(4):
+        f = kg.expectation(kg.Circuit([kg.ry(kg.w[0], 0)]), kg.Pauli("Z0"), shots=100, seed=seed)
+        weights, tail = np.array([2.0]), []
+        for step in range(1200):
+            weights = weights - 0.1 * f.vjp(weights, None, [1.0])[1]
+            tail += [weights[0]] if step >= 200 else []
+        # noise of a slope 1 / sqrt(200); the mean over T steps of a linear recursion has deviation noise / sqrt(T)
+        assert abs(np.mean(tail) - np.pi) < 4 / np.sqrt(200 * 1000)
+
+
+def test_common_random_numbers_need_a_seed_and_are_true_or_false():
+    circuit = kg.Circuit([kg.h(0)])
+    makers: list[Any] = [
+        lambda **options: kg.expectation(circuit, kg.Pauli("Z0"), shots=3, **options),
+        lambda **options: kg.probabilities(circuit, shots=3, **options),
+        lambda **options: kg.samples(circuit, shots=3, **options),
+        kg.gradients.SPSA,
+    ]
+    for make in makers:
+        with pytest.raises(ValueError, match="`common_random_numbers` needs a `seed`"):
+            make(common_random_numbers=True)
+        for wrong in (1, "yes", None):
+            with pytest.raises(TypeError, match="`common_random_numbers` must be True or False"):
+                make(seed=1, common_random_numbers=wrong)
 
 
 def test_without_a_seed_every_call_draws_afresh():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ from ketgrad.rows import (
     reader,
     unbroadcast,
 )
-from ketgrad.streams import stream
+from ketgrad.streams import numbered_stream
 
 FLOAT64 = np.dtype(np.float64)
 FLOAT32 = np.dtype(np.float32)
@@ -70,7 +71,8 @@ class Function:
     ufunc and lead the result; an argument that the circuit does not read may be left out. Shared rows are
     simulated with shared gates, never copied out. float64, unless `dtype` is complex64 or all given arrays are
     float32. Angles count modulo 2 pi; beyond 2^26 (2^16 in float32) a warning says what is left of their digits,
-    beyond 2^53 (2^24) nothing is left and they are refused.
+    beyond 2^53 (2^24) nothing is left and they are refused. With shots and a `seed`, each call draws fresh noise
+    from the next stream under it: the same calls in a new run draw the same, and a copy begins anew.
 
     >>> f = kg.expectation(kg.Circuit([kg.rx(kg.x[0], 0), kg.ry(kg.w[0], 0)]), kg.Pauli("Z0"))
     >>> f([0.0], [[0.0], [np.pi]]).round(6)
@@ -86,6 +88,7 @@ class Function:
     threads: int | None = None
     seed: Any = None
     packed: bool = False
+    common_random_numbers: bool = False
 
     program: Program = field(init=False, compare=False)
     num_weights: int = field(init=False, compare=False)
@@ -95,8 +98,14 @@ class Function:
     _quick_rows: int = field(init=False, compare=False)  # calls up to this size need no preflight
     _direct: Any = field(init=False, compare=False)  # the key of the executor's own way for plain arrays
     _single: bool = field(init=False, compare=False)
+    _calls: Any = field(init=False, compare=False)  # numbers the calls that draw; a step of it is atomic
 
     def __post_init__(self) -> None:
+        if self.common_random_numbers and self.seed is None:
+            raise KetgradValueError(
+                "`common_random_numbers` needs a `seed` - every call repeats the draws of that seed - but `seed` is "
+                "None. Pass seed=0, say."
+            )
         program = compile(self.circuit, self.question)
         if self.gradient is not None:
             gradients.check_usable(self.gradient, self.executor, program)
@@ -117,6 +126,7 @@ class Function:
             "_quick_rows": FREE_BELOW // (16 * (2**program.num_qubits + outputs)) if plain else 0,
             "_direct": getattr(self.executor, "direct", None) if plain else None,
             "_single": self.dtype == COMPLEX64,
+            "_calls": itertools.count(),
         }
         for name, value in found.items():
             object.__setattr__(self, name, value)
@@ -127,7 +137,8 @@ class Function:
 
     def __reduce__(self) -> Any:
         fields = (self.circuit, self.question, self.executor, self.gradient)
-        return Function, (*fields, self.dtype, self.threads, self.seed, self.packed)
+        rest = (self.dtype, self.threads, self.seed, self.packed, self.common_random_numbers)
+        return Function, (*fields, *rest)
 
     def __call__(self, weights: Any = None, inputs: Any = None) -> np.ndarray:
         """The values (..., num_outputs).
@@ -390,8 +401,15 @@ class Function:
     def _rule(self) -> Any:
         return self._chosen or gradients.choose(self.executor, self.program)
 
+    def _draws(self) -> np.random.Generator | None:
+        """The random numbers of one call, its derivatives included; None for an executor that draws none."""
+        if "shots" not in self.executor.abilities:
+            return None
+        repeats = self.seed is None or self.common_random_numbers
+        return numbered_stream(self.seed, 0 if repeats else next(self._calls))
+
     def _point(self, rows: Rows) -> gradients.Point:
-        rng = stream(self.seed) if "shots" in self.executor.abilities else None
+        rng = self._draws()
         return gradients.Point(
             self.executor, self.program, rows.weights, rows.inputs, rows.dtype, self.threads, rng
         )
@@ -432,13 +450,16 @@ def expectation(
     dtype: Any = np.complex128,
     threads: int | None = None,
     seed: Any = None,
+    common_random_numbers: bool = False,
 ) -> Function:
     """The function (weights, inputs) -> expectation values (..., K) of K observables after the circuit.
 
-    observables: one `Pauli` sum, or several; real coefficients. executor: a name or an instance. gradient: a rule
-    such as `ParameterShift()`; None chooses an exact one. shots: None for exact values, or the number of
-    measurements for each group of observables that can be read together. dtype: complex128 or complex64.
-    threads: None for all cores. seed: of the measurements; the same seed gives the same bits.
+    observables: one `Pauli` sum, or several; real coefficients. executor: a name or an instance; "sampled" alone
+    measures 1000 shots. gradient: a rule such as `ParameterShift()`; None chooses an exact one. shots: None for exact
+    values, or the number of measurements for each group of observables that can be read together. dtype: complex128
+    or complex64. threads: None for all cores. seed: of the measurements: every call draws fresh noise, and the same
+    calls after the same seed give the same bits; None draws what no run repeats. common_random_numbers: True lets
+    every call repeat the draws of the first one, so that values at different weights share their noise.
     Cost: one circuit execution per sample; about 3 microseconds per call beyond that.
     Raises `KetgradValueError` for an observable that is not Hermitian, with its largest deviation,
     `KetgradIndexError` for one outside the circuit, `KetgradMemoryError` for a circuit that does not fit.
@@ -449,7 +470,8 @@ def expectation(
     """
     check_circuit(circuit, complex_type(dtype).itemsize)
     question = Expect(hermitian_sums(observables, circuit.num_qubits))
-    return _function(circuit, question, executor, gradient, shots, dtype, threads, seed)
+    draws = seed, common_random_numbers
+    return _function(circuit, question, executor, gradient, shots, dtype, threads, draws)
 
 
 def probabilities(
@@ -462,6 +484,7 @@ def probabilities(
     dtype: Any = np.complex128,
     threads: int | None = None,
     seed: Any = None,
+    common_random_numbers: bool = False,
 ) -> Function:
     """The function (weights, inputs) -> probabilities (..., 2**m) of the outcomes of m measured qubits.
 
@@ -478,7 +501,8 @@ def probabilities(
     reserve(
         state_bytes(len(measured), 1, 8), f"the probabilities of {len(measured)} qubits", "Measure fewer."
     )
-    return _function(circuit, Probabilities(measured), executor, gradient, shots, dtype, threads, seed)
+    question, draws = Probabilities(measured), (seed, common_random_numbers)
+    return _function(circuit, question, executor, gradient, shots, dtype, threads, draws)
 
 
 def state(
@@ -497,7 +521,7 @@ def state(
     array([0., 1., 0., 0.])
     """
     check_circuit(circuit, complex_type(dtype).itemsize)
-    return _function(circuit, State(), executor, gradient, None, dtype, threads, None)
+    return _function(circuit, State(), executor, gradient, None, dtype, threads, (None, False))
 
 
 def samples(
@@ -509,19 +533,20 @@ def samples(
     dtype: Any = np.complex128,
     threads: int | None = None,
     seed: Any = None,
+    common_random_numbers: bool = False,
 ) -> Function:
     """The function (weights, inputs) -> measured bits (..., shots, n) as uint8, qubit 0 first.
 
     packed: outcome indices (..., shots) as uint64 instead, qubit 0 the most significant bit.
-    The same seed gives the same bits at any thread count; None draws fresh ones at each call.
+    seed, common_random_numbers: as in `expectation`; the bits do not depend on the number of threads.
     Raises `KetgradValueError` for shots that are not a positive integer, `KetgradMemoryError` if they do not fit.
 
     >>> kg.samples(kg.Circuit([kg.x(1)], num_qubits=2), shots=3)().tolist()
     [[0, 1], [0, 1], [0, 1]]
     """
     check_circuit(circuit, complex_type(dtype).itemsize)
-    question = Samples(shot_count(shots))
-    return _function(circuit, question, executor, None, shots, dtype, threads, seed, flag(packed, "packed"))
+    question, draws = Samples(shot_count(shots)), (seed, common_random_numbers)
+    return _function(circuit, question, executor, None, shots, dtype, threads, draws, flag(packed, "packed"))
 
 
 def _function(
@@ -532,7 +557,7 @@ def _function(
     shots: int | None,
     dtype: Any,
     threads: Any,
-    seed: Any,
+    draws: tuple[Any, Any],
     packed: bool = False,
 ) -> Function:
     engine = executors.get(executor)
@@ -544,4 +569,5 @@ def _function(
             "or kg.probabilities."
         )
     kind, workers = complex_type(dtype), thread_count(threads)
-    return Function(circuit, question, engine, gradient, kind, workers, fixed_seed(seed), packed)
+    seed, repeats = fixed_seed(draws[0]), flag(draws[1], "common_random_numbers")
+    return Function(circuit, question, engine, gradient, kind, workers, seed, packed, repeats)

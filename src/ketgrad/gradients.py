@@ -7,9 +7,10 @@ A rule that cannot be used says why (`objection`); nothing here falls back to an
 
 from __future__ import annotations
 
+import itertools
 import math
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,7 +33,7 @@ from ketgrad.shifts import (
     sweep,
     with_offsets,
 )
-from ketgrad.streams import check_seed, stream
+from ketgrad.streams import check_seed, numbered_stream
 
 
 @dataclass(frozen=True)
@@ -297,24 +298,42 @@ class FiniteDifference:
 class SPSA:
     """Simultaneous perturbation: two runs per direction estimate the whole gradient, without bias up to step**2.
 
-    Each of `num_samples` random sign vectors shifts all weights and inputs at once. The directions are fixed by
-    `seed` and by the point itself: the same call gives the same bits, and another point other directions.
+    Each of `num_samples` random sign vectors shifts all weights and inputs at once. Every derivative draws fresh
+    directions, and the same calls after the same `seed` give the same bits; a copy of the rule begins anew.
+    common_random_numbers: True fixes the directions by `seed` and by the point alone, however often it is asked.
 
     Spall 1992, doi:10.1109/9.119632.
 
     >>> kg.gradients.SPSA(num_samples=8, seed=1)  # kg.SPSA is the optimiser
-    SPSA(step=0.01, num_samples=8, seed=1)
+    SPSA(step=0.01, num_samples=8, seed=1, common_random_numbers=False)
     """
 
     step: float = 0.01
     num_samples: int = 1
     seed: int | None = None
+    common_random_numbers: bool = False
+
+    _calls: Any = field(
+        init=False, compare=False, repr=False
+    )  # numbers the derivatives; a step of it is atomic
 
     def __post_init__(self) -> None:
         check_positive(self.step, "step")
         if not isinstance(self.num_samples, int | np.integer) or self.num_samples < 1:
             raise KetgradValueError(f"`num_samples` must be a positive integer, but is {self.num_samples!r}.")
         check_seed(self.seed)
+        if not isinstance(self.common_random_numbers, bool | np.bool_):
+            raise KetgradTypeError(
+                f"`common_random_numbers` must be True or False, but is {self.common_random_numbers!r}."
+            )
+        if self.common_random_numbers and self.seed is None:
+            raise KetgradValueError(
+                "`common_random_numbers` needs a `seed` - every call repeats its directions - but `seed` is None."
+            )
+        object.__setattr__(self, "_calls", itertools.count())
+
+    def __reduce__(self) -> Any:
+        return SPSA, (self.step, self.num_samples, self.seed, self.common_random_numbers)
 
     def objection(self, executor: Any, program: Program) -> str | None:
         """None: two values are all that the rule needs."""
@@ -345,7 +364,8 @@ class SPSA:
     def _slopes(self, point: Point, cotangent: np.ndarray | None):
         """Yield the slope (B,) or (B, K) along each random direction, and the direction (weights, inputs)."""
         place = zlib.crc32(point.weights.tobytes(), zlib.crc32(point.inputs.tobytes()))
-        directions = stream(self.seed, place)
+        repeats = self.seed is None or self.common_random_numbers
+        directions = numbered_stream(self.seed, 0 if repeats else next(self._calls), place)
         for _ in range(self.num_samples):
             signs = [directions.integers(2, size=a.shape) * 2.0 - 1.0 for a in (point.weights, point.inputs)]
             ahead, behind = (

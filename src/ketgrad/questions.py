@@ -48,7 +48,8 @@ def fixed_seed(seed: Any) -> Any:
     """A seed without a state of its own: None, an integer or a SeedSequence."""
     if isinstance(seed, np.random.Generator | np.random.RandomState):
         raise KetgradTypeError(
-            "`seed` must be None, an integer or a SeedSequence - a function has no state that changes."
+            "`seed` must be None, an integer or a SeedSequence - a function is compared and saved with it - but is "
+            f"a {type(seed).__name__}. Every call draws fresh noise under an integer too."
         )
     check_seed(seed)
     return int(seed) if isinstance(seed, np.integer) else seed
