@@ -382,7 +382,7 @@ def test_the_plan_says_what_goes_through_python_and_compiled_code_agrees():
 
 
 def test_measured_values_and_their_gradients_are_the_functions_own():
-    f = QUESTIONS["expectation"](shots=200, seed=3)
+    f = QUESTIONS["expectation"](shots=200, seed=3, common_random_numbers=True)
     g = kg.jax.function(f)
     w, x = arrays((4,), (3, 2))
     close(jax.jit(g)(w, x), f(w, x))

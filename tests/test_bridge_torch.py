@@ -371,9 +371,9 @@ def test_what_is_not_provided_is_refused_and_never_zero():
 
 
 def test_with_shots_first_derivatives_are_shift_rules_and_second_ones_are_refused():
-    noisy = kg.expectation(CIRCUIT, OBSERVABLES, shots=20_000, seed=3)
     gradients = []
     for _ in range(2):
+        noisy = kg.expectation(CIRCUIT, OBSERVABLES, shots=20_000, seed=3)
         weights, inputs = tensors((), (3,), requires_grad=True)
         kg.torch.apply(noisy, weights, inputs).sum().backward()
         gradients.append(weights.grad)
