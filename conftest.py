@@ -10,7 +10,9 @@ from hypothesis import settings
 import ketgrad as kg
 
 collect_ignore = (
-    [] if sys.platform == "linux" else ["tests/test_allocation_linux.py", "tests/test_process_linux.py"]
+    []
+    if sys.platform == "linux"
+    else ["tests/test_allocation_linux.py", "tests/test_files_linux.py", "tests/test_process_linux.py"]
 )
 
 # Read when SciPy is imported: without it scikit-learn leaves out its checks of array API input.

@@ -214,7 +214,7 @@ def other_files(folder):
     yield b"{}", "a JSON text|cut short"
     yield (2**62).to_bytes(8, "little") + b"{}", "cut short"
     yield b"\xff" * 100, "cut short"
-    yield safetensors.numpy.save({"a": np.zeros(3)}), "not one that kg.save wrote"
+    yield safetensors.numpy.save({"a": np.zeros(3)}), "not a file that kg.save wrote"
     for header in (
         b'{"a":{"dtype":"F64","shape":[1000000000000000000],"data_offsets":[0,8]}}',
         b'{"a":{"dtype":"F64","shape":[-1],"data_offsets":[8,0]}}',
@@ -264,7 +264,7 @@ def forged(change):
     arrays = safetensors.numpy.load(data)
     text = json.dumps(content, separators=(",", ":"))
     blank = safetensors.numpy.save(arrays, metadata={"ketgrad": text})
-    place = saving._digest_place(blank, "forged").start(1)
+    place = saving._digest_place(blank, len(blank), "forged").start(1)
     digest = saving.hashlib.sha256(blank).hexdigest().encode()
     return blank[:place] + digest + blank[place + 64 :]
 

@@ -8,6 +8,7 @@ against) and the SHA-256 of the whole. Reading builds only what `saving_values.C
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import platform
@@ -21,14 +22,23 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.errors import KetgradOSError, KetgradTypeError, KetgradValueError, missing_extra
-from ketgrad.files import write_atomically
+from ketgrad.errors import (
+    KetgradMemoryError,
+    KetgradOSError,
+    KetgradTypeError,
+    KetgradValueError,
+    missing_extra,
+)
+from ketgrad.files import file_name, write_atomically
 from ketgrad.memory import reserve
 from ketgrad.saving_values import Reader, Writer
 
 FORMAT = 1  # raised when an older ketgrad could not read the file
 DIGEST = re.compile(rb'\\"sha256\\":\\"([0-9a-f]{64})\\"')
 NO_DIGEST = "0" * 64
+NOT_OURS = "it is not a file that kg.save wrote (it has no single check sum, or no format)"
+MOST_HEADER_BYTES = 100_000_000  # what safetensors itself reads; arrays do not count
+HEADER_GROWTH = 64  # bytes of Python values that a byte of JSON may become, in the worst case
 MAGIC = {
     b"\x80": "a pickle, which could run any code when it is read",
     b"PK": "a zip archive (torch.save and np.savez write those)",
@@ -58,7 +68,8 @@ def save(model: Any, path: str | os.PathLike[str], *, overwrite: bool = False) -
     >>> bool((same.predict([[0.3]]) == model.predict([[0.3]])).all())
     True
     """
-    return write_atomically(path, _file(model), overwrite=overwrite)
+    named = file_name(path)
+    return write_atomically(named, _file(model), overwrite=overwrite)
 
 
 def load(path: str | os.PathLike[str], *, check: bool = True) -> Any:
@@ -74,7 +85,13 @@ def load(path: str | os.PathLike[str], *, check: bool = True) -> Any:
     ...     kg.load(kg.save(kg.Circuit([kg.ry(kg.w[0], 0)]), f"{folder}/circuit.ketgrad")).ops
     (ry(w[0], 0),)
     """
-    return _value(_content_of(path), str(path), check)
+    named = file_name(path)
+    try:
+        return _value(_content_of(named), str(path), check)
+    except MemoryError as error:
+        if isinstance(error, KetgradMemoryError):
+            raise
+        raise KetgradMemoryError(f"{str(path)!r} cannot be loaded: it does not fit into memory.") from error
 
 
 def describe(value: Any) -> dict[str, Any]:
@@ -112,8 +129,8 @@ def _file(model: Any) -> bytes:
             stacklevel=3,  # the caller of save
         )
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    blank = _safetensors().save(arrays, metadata={"ketgrad": text})
-    place = _digest_place(blank, "the new file").start(1)
+    blank = _safetensors().numpy.save(arrays, metadata={"ketgrad": text})
+    place = _digest_place(blank, _header_end(blank, "the new file"), "the new file").start(1)
     digest = hashlib.sha256(blank).hexdigest().encode("ascii")
     return blank[:place] + digest + blank[place + len(digest) :]
 
@@ -125,7 +142,7 @@ def _versions() -> dict[str, str]:
     return {"ketgrad": __version__, "python": platform.python_version(), **others}
 
 
-def _content_of(path: str | os.PathLike[str]) -> bytes:
+def _content_of(path: Path) -> bytes:
     try:
         with open(path, "rb", opener=_open_regular) as stream:
             size = os.fstat(stream.fileno()).st_size
@@ -147,22 +164,9 @@ def _open_regular(path: str, flags: int) -> int:
 
 
 def _value(data: bytes, path: str, check: bool) -> Any:
-    header = _header(data, path)
-    content = _json(header.get("__metadata__", {}).get("ketgrad", "null"), path)
-    if not isinstance(content, dict) or type(content.get("format")) is not int:
-        raise _unusable(path, "it is a safetensors file, but not one that kg.save wrote")
-    if content["format"] > FORMAT:
-        made_by = str(content.get("versions", {}).get("ketgrad"))[:40]
-        raise _unusable(
-            path,
-            f"it was made by ketgrad {made_by} in format {content['format']}, and this is ketgrad "
-            f"{_versions()['ketgrad']}, which reads formats up to {FORMAT}. Update ketgrad",
-        )
-    place = _digest_place(data, path)
-    blank = data[: place.start(1)] + NO_DIGEST.encode("ascii") + data[place.end(1) :]
-    if hashlib.sha256(blank).hexdigest().encode("ascii") != place.group(1):
-        raise _unusable(path, "it was changed or damaged since it was saved (its SHA-256 does not fit)")
-    arrays = {name: np.array(array) for name, array in _safetensors().load(data).items()}
+    _check_digest(data, _header_end(data, path), path)
+    content = _content(data, path)
+    arrays = _arrays(data, path)
     reader = Reader(arrays)
     value = reader.read(content.get("value"))
     if check:
@@ -170,17 +174,63 @@ def _value(data: bytes, path: str, check: bool) -> Any:
     return value
 
 
-def _header(data: bytes, path: str) -> dict[str, Any]:
+def _header_end(data: bytes, path: str) -> int:
+    """Where the header ends, of a file that may be anything."""
+    length = int.from_bytes(data[:8], "little")
     for magic, what in MAGIC.items():
         if data.startswith(magic) and int.from_bytes(data[:8].ljust(8, b"\xff"), "little") > len(data):
             raise _unusable(path, f"it is {what}")
-    length = int.from_bytes(data[:8], "little")
     if len(data) < 10 or length > len(data) - 8:
         raise _unusable(path, "it is cut short, or was never written by kg.save")
-    header = _json(data[8 : 8 + length], path)
-    if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
+    if length > MOST_HEADER_BYTES:
+        raise _unusable(
+            path, f"its header has {length} bytes, more than the {MOST_HEADER_BYTES} that are read"
+        )
+    return 8 + length
+
+
+def _check_digest(data: bytes, header_end: int, path: str) -> None:
+    """Refuse what was changed, before any of it is parsed."""
+    place = _digest_place(data, header_end, path)
+    digest = hashlib.sha256(data[: place.start(1)])
+    digest.update(NO_DIGEST.encode("ascii"))
+    digest.update(memoryview(data)[place.end(1) :])
+    if digest.hexdigest().encode("ascii") != place.group(1):
+        raise _unusable(path, "it was changed or damaged since it was saved (its SHA-256 does not fit)")
+
+
+def _content(data: bytes, path: str) -> dict[str, Any]:
+    """The JSON text about everything but the arrays, in a format that this version reads."""
+    end = _header_end(data, path)
+    reserve(
+        HEADER_GROWTH * end,
+        f"the description in {path}, {end} bytes of JSON,",
+        "Load it on a larger machine.",
+    )
+    header = _json(data[8:end], path)
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    if not isinstance(metadata, dict):
         raise _unusable(path, "its header is damaged")
-    return header
+    content = _json(metadata.get("ketgrad", "null"), path)
+    if not isinstance(content, dict) or type(content.get("format")) is not int:
+        raise _unusable(path, NOT_OURS)
+    if content["format"] != FORMAT:
+        versions = content.get("versions")
+        made_by = str(versions.get("ketgrad") if isinstance(versions, dict) else None)[:40]
+        raise _unusable(
+            path,
+            f"it was made by ketgrad {made_by} in format {str(content['format'])[:40]}, and this is ketgrad "
+            f"{_versions()['ketgrad']}, which reads formats up to {FORMAT}. Update ketgrad",
+        )
+    return content
+
+
+def _arrays(data: bytes, path: str) -> dict[str, np.ndarray]:
+    safetensors = _safetensors()
+    try:
+        return {name: np.array(array) for name, array in safetensors.numpy.load(data).items()}
+    except (safetensors.SafetensorError, LookupError, TypeError, ValueError, OverflowError) as error:
+        raise _unusable(path, f"its arrays are damaged ({str(error)[:80]})") from error
 
 
 def _json(text: str | bytes, path: str) -> Any:
@@ -200,10 +250,10 @@ def _json(text: str | bytes, path: str) -> Any:
         raise _unusable(path, f"its header is damaged ({str(error)[:80]})") from error
 
 
-def _digest_place(data: bytes, path: str) -> re.Match[bytes]:
-    places = list(DIGEST.finditer(data, 0, 8 + int.from_bytes(data[:8], "little")))
+def _digest_place(data: bytes, header_end: int, path: str) -> re.Match[bytes]:
+    places = list(itertools.islice(DIGEST.finditer(data, 0, header_end), 2))
     if len(places) != 1:
-        raise _unusable(path, "its check sum is missing")
+        raise _unusable(path, NOT_OURS)
     return places[0]
 
 
@@ -216,7 +266,7 @@ def _safetensors() -> Any:
         import safetensors.numpy
     except ImportError as error:
         raise missing_extra("safetensors", "save") from error
-    return safetensors.numpy
+    return safetensors
 
 
 def _probe(model: Any) -> np.ndarray | None:
