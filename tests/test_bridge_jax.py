@@ -1,5 +1,6 @@
 """JAX: every transformation, compiled without Python inside, against the Function's own derivatives."""
 
+import functools
 import gc
 import itertools
 import os
@@ -567,6 +568,57 @@ def test_the_declarations_of_xlas_interface_are_those_of_the_installed_headers(t
 
 
 # -- refusals and edges --------------------------------------------------------------------------------------
+
+
+def test_on_a_mesh_every_derivative_of_shared_and_of_own_weights_is_that_of_plain_jax():
+    command = [sys.executable, str(ROOT / "tests/jax_meshes.py")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert result.stdout == "all equal\n", result.stderr[-3000:]
+
+
+@every_executor
+def test_with_jit_switched_off_values_and_derivatives_are_the_same(executor):
+    g = kg.jax.function(kg.expectation(CIRCUIT, OBSERVABLES, executor=executor))
+    w, x = arrays((4,), (3, 2))
+    computations = (
+        g,
+        jax.grad(real_loss(g, 2)),
+        jax.jacfwd(g),
+        jax.hessian(real_loss(g, 2)),
+        jax.vmap(g, (None, 0)),
+    )
+    for compute in computations:
+        wanted = compute(w, x)
+        with jax.disable_jit():
+            close(compute(w, x), wanted)
+
+
+def test_what_jax_export_cannot_keep_is_refused_in_words():
+    g = kg.jax.function(kg.expectation(CIRCUIT, OBSERVABLES))
+    w, x = arrays((4,), (3, 2))
+    for compute in (g, jax.grad(real_loss(g, 2)), jax.jacfwd(g)):
+        with pytest.raises(kg.errors.KetgradValueError, match="a circuit cannot be exported"):
+            jax.export.export(jax.jit(compute))(w, x)
+    (rows,) = jax.export.symbolic_shape("rows")
+    for compute in (g, jax.grad(real_loss(g, 2)), jax.vmap(g, in_axes=(None, 0))):
+        with pytest.raises(kg.errors.KetgradValueError, match="one is the symbol rows"):
+            jax.export.export(jax.jit(compute))(w, jax.ShapeDtypeStruct((rows, 2), np.float64))
+
+
+def test_functions_that_compute_the_same_are_equal_and_trace_once():
+    f = kg.expectation(CIRCUIT, OBSERVABLES)
+    g, same, other = (kg.jax.function(one) for one in (f, f, kg.expectation(CIRCUIT, OBSERVABLES[:1])))
+    assert g == same and hash(g) == hash(same) and g != other and g != f
+    traced = []
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def run(function, w, x):
+        traced.append(function)
+        return function(w, x)
+
+    w, x = arrays((4,), (3, 2))
+    run(g, w, x), run(same, w, x)
+    assert len(traced) == 1
 
 
 def test_arguments_that_do_not_fit_are_refused_when_they_are_traced():

@@ -29,7 +29,7 @@ except ModuleNotFoundError as error:
         raise
     raise missing_extra("jax", "jax") from None
 
-from ketgrad.bridges.jax_calls import Call
+from ketgrad.bridges.jax_calls import Call, check_known
 from ketgrad.bridges.jax_inputs import circuit_values
 
 __all__ = ["JaxFunction", "function"]
@@ -39,8 +39,9 @@ def function(f: Function) -> JaxFunction:
     """The function as JAX wants it: g(weights, inputs), pure, with the shapes and broadcasting of `f`.
 
     Works under jit, grad, value_and_grad, vjp, jvp, linearize, vmap (over weights, inputs or both), jacrev, jacfwd,
-    hessian, checkpoint, lax.scan and lax.map. Mapped axes become rows of one batched call, and what is not mapped
-    stays shared. Derivatives up to the second order, in any mixture of modes; a third raises `KetgradValueError`.
+    hessian, checkpoint, lax.scan, lax.map, and on a mesh of devices under shard_map and pmap. Mapped axes become rows
+    of one batched call, and what is not mapped stays shared. Derivatives up to the second order, in any mixture of
+    modes; a third raises `KetgradValueError`, and so does jax.export: the compiled circuit lives in the process.
 
     Precision is JAX's: float32, unless float64 is enabled (jax_enable_x64) and given; dtype=complex64 in `f` means
     float32 always. The values of a `kg.state` are complex, with JAX's convention for complex gradients.
@@ -96,6 +97,12 @@ class JaxFunction:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_call", Call(self.function))
 
+    def __eq__(self, other: object) -> bool:
+        return self._call == other._call if isinstance(other, JaxFunction) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._call)
+
     def __repr__(self) -> str:
         return repr(self.function).replace("<Function", "<JAX function", 1)
 
@@ -108,7 +115,7 @@ class JaxFunction:
         real = _precision(f, weights, inputs)
         w = _array(weights, "weights", "w", f.num_weights, real)
         x = _array(inputs, "inputs", "x", f.num_inputs, real)
-        lead = common_lead(w.shape, x.shape)
+        lead = common_lead(check_known(w.shape), check_known(x.shape))
         values = circuit_values(self._call, _rows(w, lead), _rows(x, lead))
         return values.reshape(*lead, f.num_outputs)
 

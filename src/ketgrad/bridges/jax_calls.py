@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ketgrad.errors import KetgradValueError
 from ketgrad.executors.native import ARRAYS, QUESTIONS, Native, default_threads, load_core
 from ketgrad.function import Function
 from ketgrad.gradients import Adjoint
@@ -220,7 +221,19 @@ def like(array: Any) -> jax.ShapeDtypeStruct:
 
 def batch_of(weights: Any, inputs: Any) -> int:
     """The number of samples."""
-    return inputs.shape[0] if weights.shape[0] == 1 else weights.shape[0]
+    rows = inputs.shape[0] if weights.shape[0] == 1 else weights.shape[0]
+    return rows if type(rows) is int else check_known((rows,))[0]
+
+
+def check_known(lead: tuple[Any, ...]) -> tuple[int, ...]:
+    """The leading axes, if they are numbers."""
+    for size in lead:
+        if not isinstance(size, int):
+            raise KetgradValueError(
+                "`inputs` and `weights` must have leading axes of known sizes - the states of a batch are laid out "
+                f"when it is compiled - but one is the symbol {size}. Compile for a fixed number of samples."
+            )
+    return lead
 
 
 def _finite(array: np.ndarray) -> np.ndarray:

@@ -11,6 +11,10 @@ With y(w, x) the values, J their derivative by (w, x) and d, u, v directions in 
 jvp and vjp are each other's transpose, hvp is its own in d, and hvp (in c) and second (in u or v) are each other's; so
 every mixture of forward and reverse mode closes, up to second order. Directions and results by weights or by inputs
 alone carry a bit mask, `by` or `along`, so that nothing is computed by variables that nobody differentiates.
+
+Inside of `jax.shard_map` the arguments of an operation vary alike over the mesh: those that are the same on every
+device are cast first, as JAX's own operations do it. The transpose of that cast is the sum over the devices, without
+which the gradient of shared weights would be the share of one device.
 """
 
 from __future__ import annotations
@@ -33,31 +37,31 @@ from ketgrad.errors import KetgradValueError
 
 def value(call: Call, weights: Any, inputs: Any) -> Any:
     """y: (B, K)."""
-    return value_p.bind(weights, inputs, call=call)
+    return value_p.bind(*_alike(weights, inputs), call=call)
 
 
 def jvp(call: Call, weights: Any, inputs: Any, direction: Sequence[Any]) -> Any:
     """J d for d = (by weights, by inputs), None for zero."""
-    return jvp_p.bind(weights, inputs, *_given(direction), call=call, by=_mask(direction))
+    return jvp_p.bind(*_alike(weights, inputs, *_given(direction)), call=call, by=_mask(direction))
 
 
 def vjp(call: Call, weights: Any, inputs: Any, cotangent: Any, by: int) -> list[Any]:
     """c J: those of (by weights, by inputs) that `by` asks for."""
-    return vjp_p.bind(weights, inputs, cotangent, call=call, by=by)
+    return vjp_p.bind(*_alike(weights, inputs, cotangent), call=call, by=by)
 
 
 def hvp(
     call: Call, weights: Any, inputs: Any, cotangent: Any, direction: Sequence[Any], by: int
 ) -> list[Any]:
     """The derivative of `vjp` along a direction."""
-    along = _mask(direction)
-    return hvp_p.bind(weights, inputs, cotangent, *_given(direction), call=call, by=by, along=along)
+    given = _alike(weights, inputs, cotangent, *_given(direction))
+    return hvp_p.bind(*given, call=call, by=by, along=_mask(direction))
 
 
 def second(call: Call, weights: Any, inputs: Any, u: Sequence[Any], v: Sequence[Any]) -> Any:
     """The derivative of `jvp` with u along v: (B, K)."""
-    directions = *_given(u), *_given(v)
-    return second_p.bind(weights, inputs, *directions, call=call, by=_mask(u), along=_mask(v))
+    given = _alike(weights, inputs, *_given(u), *_given(v))
+    return second_p.bind(*given, call=call, by=_mask(u), along=_mask(v))
 
 
 def _given(pair: Sequence[Any]) -> list[Any]:
@@ -68,16 +72,48 @@ def _mask(pair: Sequence[Any]) -> int:
     return sum(bit for bit, entry in zip((WEIGHTS, INPUTS), pair, strict=True) if entry is not None)
 
 
+# -- devices of a mesh -----------------------------------------------------------------------------------------
+
+
+def _alike(*arrays: Any) -> list[Any]:
+    """The arrays, each varying over every axis of the mesh that one of them varies over."""
+    axes = [_varying(jax.typeof(array)) for array in arrays]
+    union = frozenset().union(*axes)
+    if not union:
+        return list(arrays)
+    return [_cast(array, tuple(sorted(union - own))) for array, own in zip(arrays, axes, strict=True)]
+
+
+def _varying(kind: Any) -> frozenset[str]:
+    """The axes of the mesh of `jax.shard_map` over which an array differs from device to device."""
+    return kind.vma if hasattr(kind, "vma") else kind.mat.varying  # the name is JAX's, before 0.10 and since
+
+
+def _cast(array: Any, axes: tuple[str, ...]) -> Any:
+    if not axes:
+        return array
+    return (
+        jax.lax.pcast(array, axes, to="varying") if hasattr(jax.lax, "pcast") else jax.lax.pvary(array, axes)
+    )
+
+
+def _shaped(like: Any, shape: Any, dtype: Any) -> Any:
+    """The type of a result that varies over the mesh as an argument does."""
+    if not _varying(like):
+        return ShapedArray(shape, dtype)
+    return like.update(shape=shape, dtype=dtype, weak_type=False)
+
+
 # -- shapes ----------------------------------------------------------------------------------------------------
 
 
 def _value_shape(weights: Any, inputs: Any, *_: Any, call: Call, by: int = 0, along: int = 0) -> Any:
     result = call.outputs(batch_of(weights, inputs), weights.dtype)
-    return ShapedArray(result.shape, result.dtype)
+    return _shaped(weights, result.shape, result.dtype)
 
 
 def _gradient_shapes(weights: Any, inputs: Any, *_: Any, call: Call, by: int, along: int = 0) -> list[Any]:
-    return [ShapedArray(array.shape, array.dtype) for array in selected((weights, inputs), by)]
+    return [_shaped(array, array.shape, array.dtype) for array in selected((weights, inputs), by)]
 
 
 # -- forward mode ----------------------------------------------------------------------------------------------
@@ -347,6 +383,28 @@ def _refuse_platform(context: Any, *_: Any, call: Call, **__: Any) -> Any:
     )
 
 
+def _compiled(primitive: Any) -> Callable[..., Any]:
+    """What runs outside of jit: the operation alone, compiled, also where jit is switched off to look at a program."""
+    run = jax.jit(primitive.bind, static_argnames=("call", "by", "along"))
+
+    def call_compiled(*arrays: Any, **parameters: Any) -> Any:
+        if not jax.config.jax_disable_jit:  # pyright: ignore[reportAttributeAccessIssue] - options are made at run time
+            return run(*arrays, **parameters)
+        with jax.disable_jit(False):
+            return run(*arrays, **parameters)
+
+    return call_compiled
+
+
+def _refuse_export(context: Any) -> None:
+    if context.module_context.lowering_parameters.for_export:
+        raise KetgradValueError(
+            "a circuit cannot be exported by jax.export - its compiled program lives in this process, and the exported "
+            "bytes would only hold its number. Keep the function with kg.save(f, path), the weights beside it, and "
+            "call kg.jax.function(kg.load(path)) in the other process."
+        )
+
+
 def _primitive(
     name: str, shape: Callable[..., Any], forward: Callable[..., Any], backward: Callable[..., Any] | None
 ) -> Any:
@@ -354,7 +412,7 @@ def _primitive(
     primitive = Primitive(f"ketgrad_{name}")
     primitive.multiple_results = name in ("vjp", "hvp")
     primitive.def_abstract_eval(shape)
-    primitive.def_impl(jax.jit(primitive.bind, static_argnames=("call", "by", "along")))
+    primitive.def_impl(_compiled(primitive))
     ad.primitive_jvps[primitive] = forward
     if backward is not None:
         ad.primitive_transposes[primitive] = backward
@@ -362,6 +420,7 @@ def _primitive(
     lowered = mlir.lower_fun(_computation(name), multiple_results=primitive.multiple_results)
 
     def lower(context: Any, *arguments: Any, call: Call, **parameters: int) -> Any:
+        _refuse_export(context)
         context.module_context.add_keepalive(call)  # compiled code knows only its number
         return lowered(context, *arguments, call=call, **parameters)
 
