@@ -1,5 +1,7 @@
 """Cirq: circuits and Pauli sums go over and come back, and its simulator interfaces on ketgrad give what Cirq gives."""
 
+import copy
+import pickle
 import subprocess
 import sys
 from typing import Any
@@ -283,6 +285,14 @@ def test_final_measurements_are_listed_with_their_keys():
 
 
 NO_CIRCUITS = {
+    "PauliMeasurementGate on q.0., q.1. follows a measurement of qubit 0": [
+        cirq.PauliMeasurementGate([cirq.X], key="a")(Q[0]),
+        cirq.PauliMeasurementGate([cirq.X, cirq.X], key="b")(Q[0], Q[1]),
+    ],
+    "MeasurementGate on q.0. follows a measurement of qubit 0": [
+        cirq.PauliMeasurementGate([cirq.X], key="a")(Q[0]),
+        cirq.measure(Q[0]),
+    ],
     "follows a measurement of qubit 0": [cirq.measure(Q[0]), X(Q[0])],
     "depends on a measurement": [cirq.measure(Q[0], key="m"), X(Q[1]).with_classical_controls("m")],
     "DepolarizingChannel on q.0. is no unitary": [cirq.depolarize(0.1)(Q[0])],
@@ -483,6 +493,203 @@ def test_frequencies_are_those_of_the_state_and_seeds_fix_them():
     np.testing.assert_array_equal(histogram(1), histogram(1))
     assert (histogram(1) != histogram(2)).any()
     assert (histogram(None) != histogram(None)).any()
+
+
+def test_a_seed_starts_a_stream_that_goes_on_from_call_to_call_as_cirqs_does():
+    circuit = cirq.Circuit(cirq.H(Q[0]), cirq.H(Q[1]), cirq.measure(*Q[:2], key="m"))
+    calls = {
+        "run": lambda one: one.run(circuit, repetitions=40).measurements["m"].tolist(),
+        "sweep": lambda one: one.run_sweep(circuit, [{}, {}], 40)[1].measurements["m"].tolist(),
+        "simulate": lambda one: [int(one.simulate(circuit).measurements["m"][0]) for _ in range(20)],
+        "steps": lambda one: [
+            list(one.simulate_moment_steps(circuit))[-1].measurements["m"] for _ in range(20)
+        ],
+    }
+    for call in calls.values():
+        for kind in (kg.cirq.Simulator, cirq.Simulator):
+            first, second = kind(seed=1), kind(seed=1)
+            drawn = [call(first) for _ in range(3)]
+            assert drawn == [call(second) for _ in range(3)]
+            assert len({str(one) for one in drawn}) == 3
+    simulator = kg.cirq.Simulator(seed=1)
+    before = calls["run"](simulator)
+    for other in (copy.deepcopy(simulator), pickle.loads(pickle.dumps(simulator)), copy.copy(simulator)):
+        assert calls["run"](other) == before
+    moving = kg.cirq.Simulator(seed=RNG(3))
+    assert calls["run"](moving) != calls["run"](moving)
+
+
+def test_the_steps_of_the_moments_are_cirqs():
+    vector = RNG(1).normal(size=16) + 1j * RNG(2).normal(size=16)
+    vector /= np.linalg.norm(vector)
+    pair = vector[:4] / np.linalg.norm(vector[:4])
+    for circuit, initial in (
+        (sweep_circuit() + X(Q[3]), None),
+        (cirq_random_circuit(Q, 8, 0.9, random_state=1), 5),
+        (cirq_random_circuit(Q, 8, 0.9, random_state=2), vector),
+        (cirq.Circuit(cirq.H(Q[0]), [cirq.Moment(cirq.StatePreparationChannel(pair)(*Q[1:3]))]), None),
+        (cirq.Circuit(), None),
+    ):
+        given = {"param_resolver": {"s": 0.2, "t": 0.4}, "initial_state": initial}
+        order = sorted(circuit.all_qubits())[::-1]
+        ours = kg.cirq.Simulator(**EXACT).simulate_moment_steps(circuit, qubit_order=order, **given)
+        theirs = cirq.Simulator(**EXACT).simulate_moment_steps(circuit, qubit_order=order, **given)
+        for mine, wanted in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(mine.state_vector(), wanted.state_vector(), atol=1e-9)
+            assert mine.measurements == wanted.measurements
+            assert mine.dirac_notation() == wanted.dirac_notation()
+            assert type(mine) is type(wanted)
+            if order:
+                assert mine.sample(order[:1], 3).dtype == wanted.sample(order[:1], 3).dtype
+    assert isinstance(kg.cirq.Simulator(), cirq.SimulatesIntermediateState)
+
+
+def test_a_measured_step_is_collapsed_and_logged():
+    word = cirq.PauliMeasurementGate([cirq.X], key="p")(Q[2])
+    circuit = cirq.Circuit(
+        [cirq.H(Q[0]), cirq.CX(Q[0], Q[1])], [cirq.measure(Q[0], key="m"), word], cirq.ry(0.4)(Q[3])
+    )
+    simulator, seen = kg.cirq.Simulator(seed=1, **EXACT), set()
+    for _ in range(10):
+        *_, last = simulator.simulate_moment_steps(circuit)
+        assert set(last.measurements) == {"m", "p"}
+        bit, sign = last.measurements["m"][0], 1 - 2 * last.measurements["p"][0]
+        parts = [np.eye(4)[3 * bit], np.array([1, sign]) / np.sqrt(2), [np.cos(0.2), np.sin(0.2)]]
+        rest = np.kron(np.kron(parts[0], parts[1]), parts[2])
+        np.testing.assert_allclose(abs(np.vdot(last.state_vector(), rest)), 1, atol=1e-12)
+        seen.add((bit, sign))
+    assert len(seen) == 4
+
+
+EXPRESSIONS = [sympy.sin(S), S**3, S / (T + 2), sympy.exp(S * T), S * S * T, sympy.sqrt(S), sympy.Abs(S - 1)]
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS, ids=str)
+def test_exponents_of_any_form_have_values_in_the_simulator(expression):
+    circuit = cirq.Circuit(
+        X(Q[0]) ** expression, cirq.rx(expression)(Q[1]), cirq.ISWAP(Q[0], Q[1]) ** (expression + T)
+    )
+    counting, observables = Counting(), [Z(Q[0]), Y(Q[1]) * X(Q[0])]
+    sweep = cirq.Linspace("s", 0.1, 1, 4) * cirq.Linspace("t", -1, 1, 3)
+    ours, theirs = kg.cirq.Simulator(executor=counting, **EXACT), cirq.Simulator(**EXACT)
+    np.testing.assert_allclose(
+        ours.simulate_expectation_values_sweep(circuit, observables, sweep),
+        theirs.simulate_expectation_values_sweep(circuit, observables, sweep),
+        atol=1e-9,
+    )
+    assert counting.runs == [12]
+    with pytest.raises(ValueError, match="polynomial"):
+        kg.cirq.from_cirq(circuit)
+
+
+class Turn(cirq.Gate):
+    """A gate that has a matrix once its symbol has a value, and nothing before."""
+
+    def __init__(self, angle):
+        self.angle = angle
+
+    def _num_qubits_(self):
+        return 1
+
+    def _is_parameterized_(self):
+        return cirq.is_parameterized(self.angle)
+
+    def _parameter_names_(self):
+        return cirq.parameter_names(self.angle)
+
+    def _resolve_parameters_(self, resolver, recursive):
+        return Turn(resolver.value_of(self.angle, recursive))
+
+    def _unitary_(self):
+        if cirq.is_parameterized(self.angle):
+            return NotImplemented
+        return cirq.unitary(cirq.ry(float(self.angle)))
+
+
+def test_what_cannot_be_read_before_its_symbols_have_values_is_read_after():
+    circuit = cirq.Circuit(Turn(S)(Q[0]), cirq.global_phase_operation(T), cirq.CX(Q[0], Q[1]))
+    points = [{"s": 0.3, "t": 1j}, {"s": 0.7, "t": -1}]
+    ours, theirs = kg.cirq.Simulator(**EXACT), cirq.Simulator(**EXACT)
+    for mine, wanted in zip(
+        ours.simulate_sweep(circuit, points), theirs.simulate_sweep(circuit, points), strict=True
+    ):
+        np.testing.assert_allclose(mine.final_state_vector, wanted.final_state_vector, atol=1e-9)
+    drawn = kg.cirq.Simulator(seed=1).run_sweep(circuit + cirq.measure(*Q[:2], key="m"), [points[0]] * 2, 60)
+    assert (drawn[0].measurements["m"] != drawn[1].measurements["m"]).any()
+    with pytest.raises(ValueError, match="reads the symbol 's'"):
+        ours.simulate(circuit, {"t": 1j})
+
+
+PHASES = [
+    sympy.exp(sympy.I * S * T), sympy.I**S, (-1) ** (S * T), sympy.I * sympy.exp(2 * sympy.I * S),
+    sympy.exp(sympy.I * S) * (-1) ** T,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("factor", PHASES, ids=str)
+def test_phases_written_as_powers_are_angles(factor):
+    circuit = cirq.Circuit(cirq.X(Q[0]), cirq.global_phase_operation(factor).controlled_by(Q[0]))
+    found = kg.cirq.from_cirq(circuit)
+    values = {"s": 0.7, "t": -0.4}
+    ours = kg.state(found.circuit)([values[name] for name in found.weights])
+    np.testing.assert_allclose(ours, [0, complex(factor.subs(values))], atol=1e-9)
+
+
+def test_results_have_the_types_shapes_and_metadata_of_cirqs():
+    circuit = cirq.Circuit(
+        X(Q[0]), cirq.measure(Q[1], Q[0], key="m", invert_mask=(True,)), cirq.measure(Q[2])
+    )
+    for dtype in (np.complex64, np.complex128):
+        ours, theirs = kg.cirq.Simulator(dtype=dtype), cirq.Simulator(dtype=dtype)
+        mine, wanted = (one.run(circuit, repetitions=5) for one in (ours, theirs))
+        for key, record in wanted.records.items():
+            assert (mine.records[key].dtype, mine.records[key].shape) == (record.dtype, record.shape)
+            assert (1 - 2 * mine.measurements[key] == 1 - 2 * wanted.measurements[key]).all()
+            assert ((-1) ** mine.measurements[key] == (-1) ** wanted.measurements[key]).all()
+        assert mine == wanted and mine.repetitions == wanted.repetitions
+        assert (mine.data.dtypes == wanted.data.dtypes[mine.data.columns]).all()
+        mine, wanted = (one.simulate(circuit) for one in (ours, theirs))
+        for key, bits in wanted.measurements.items():
+            assert mine.measurements[key].dtype == bits.dtype
+            np.testing.assert_array_equal(mine.measurements[key], bits)
+        assert mine.final_state_vector.dtype == wanted.final_state_vector.dtype
+        logs = [one._final_simulator_state.log_of_measurement_results for one in (mine, wanted)]
+        assert logs[0] == logs[1]
+        assert type(ours.compute_amplitudes(cirq.Circuit(X(Q[0])), [0])[0]) is complex
+
+
+PAULI_WORDS = ["X", "-Y", "Z", "XY", "-ZX", "YZX"]
+
+
+@pytest.mark.parametrize("word", PAULI_WORDS)
+def test_the_final_measurement_of_a_pauli_word_is_cirqs(word):
+    letters, sign = word.lstrip("-"), -1 if word[0] == "-" else 1
+    gate = cirq.PauliMeasurementGate(cirq.DensePauliString(letters, coefficient=sign), key="p")
+    before = cirq_random_circuit(Q[:3], 6, 0.9, random_state=3)
+    circuit = before + gate.on(*Q[: len(letters)])
+    circuit.append(X(Q[3]))
+    vector = cirq.Simulator(**EXACT).simulate(before, qubit_order=Q).final_state_vector
+    string: Any = cirq.PauliString({Q[k]: letter for k, letter in enumerate(letters)}, coefficient=sign)
+    mean = string.expectation_from_state_vector(vector, {q: k for k, q in enumerate(Q)}).real
+    ours = kg.cirq.Simulator(seed=1, **EXACT)
+    drawn = ours.run(circuit, repetitions=4000).records["p"]
+    assert drawn.shape == (4000, 1, 1) and drawn.dtype == np.int8
+    assert 1 - 2 * drawn.mean() == pytest.approx(mean, abs=5 * np.sqrt((1 - mean**2) / 4000) + 1e-9)
+    matrix = cirq.PauliSum.from_pauli_strings(string).matrix(Q)
+    flipped = cirq.Simulator(**EXACT).simulate(before + X(Q[3]), qubit_order=Q).final_state_vector
+    seen = set()
+    for _ in range(6):
+        result = ours.simulate(circuit, qubit_order=Q)
+        bit = int(result.measurements["p"][0])
+        seen.add(bit)
+        projected = (flipped + (1 - 2 * bit) * matrix @ flipped) / 2
+        np.testing.assert_allclose(
+            result.final_state_vector, projected / np.linalg.norm(projected), atol=1e-9
+        )
+    value = ours.simulate_expectation_values(
+        circuit, string, qubit_order=Q, permit_terminal_measurements=True
+    )
+    np.testing.assert_allclose(value, [mean], atol=1e-9)
 
 
 def test_a_final_measurement_collapses_the_state_of_simulate():

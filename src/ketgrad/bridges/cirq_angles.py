@@ -4,27 +4,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import sympy
 
-from ketgrad.angles import ZERO, Angle, Variable, arccos, as_angle
+from ketgrad.angles import ZERO, Angle, Variable, arccos, as_angle, w
 from ketgrad.errors import KetgradValueError
 
 Names = Mapping[sympy.Symbol, Angle]
 
 
-def angle_of(half_turns: Any, names: Names, where: str) -> Angle:
+@dataclass
+class Computed:
+    """Expressions that no angle holds, for callers that know all values: each is one more weight.
+
+    first: the number of weights before. expressions: in half turns; number k is w[first + k].
+    """
+
+    first: int
+    expressions: list[Any] = field(default_factory=list)
+
+    def angle(self, half_turns: Any) -> Angle:
+        """The angle whose value is pi times that of the expression."""
+        if half_turns not in self.expressions:
+            self.expressions.append(half_turns)
+        return w[self.first + self.expressions.index(half_turns)] * math.pi
+
+
+def angle_of(half_turns: Any, names: Names, where: str, computed: Computed | None = None) -> Angle:
     """The angle of pi times a number or an expression; `names` holds the angle of each symbol.
 
     Polynomials of degree 2 at most in the symbols and in arccos of inputs. `where` names the gate in messages.
-    Raises `KetgradValueError` with the expression for anything else.
+    Anything else is added to `computed`, and without one raises `KetgradValueError` with the expression.
     """
     if not isinstance(half_turns, sympy.Basic):
         return as_angle(math.pi * half_turns, where)
     angle = _direct(half_turns, sympy.pi, names)
     if angle is None:
         angle = _direct(sympy.expand(half_turns), sympy.pi, names)  # terms of higher degree may cancel
+    if angle is None and computed is not None:
+        return computed.angle(half_turns)
     if angle is None:
         raise KetgradValueError(
             f"{where} must be a polynomial of degree 2 at most in the symbols - that is what an angle of ketgrad can "

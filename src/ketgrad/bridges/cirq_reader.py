@@ -15,7 +15,7 @@ import sympy
 
 from ketgrad import ops as build
 from ketgrad.angles import Angle, as_angle, w, x
-from ketgrad.bridges.cirq_angles import angle_of
+from ketgrad.bridges.cirq_angles import Computed, angle_of
 from ketgrad.circuit import Circuit, Op
 from ketgrad.errors import KetgradTypeError, KetgradValueError, near_matches
 
@@ -56,7 +56,8 @@ def from_cirq(
     sorted, which means grid qubits (row, then column), line qubits, named qubits (a2 before a10). Moments do not
     matter. Powers of gates keep the phase of their `global_shift`. Read are all unitary gates of Cirq, controls with
     any values, matrices, subcircuits and tagged operations, and states prepared on fresh qubits.
-    Final measurements are left out and listed.
+    Final measurements are left out and listed; that of a Pauli word leaves the gates that turn the word into Z of its
+    first qubit, at the end of the circuit.
     Raises `KetgradValueError` naming the operation for measurements that are not final, channels, classical controls,
     qudits, and exponents that are not polynomials of degree 2.
 
@@ -69,20 +70,25 @@ def from_cirq(
     if not isinstance(circuit, cirq.AbstractCircuit):
         raise KetgradTypeError(f"`circuit` must be a cirq.Circuit, but is {type(circuit).__name__}.")
     qubits = tuple(cirq.QubitOrder.as_qubit_order(qubit_order).order_for(circuit.all_qubits()))
-    symbols = sorted(cirq.parameter_symbols(circuit), key=lambda symbol: _natural(symbol.name))
+    symbols = symbols_of(circuit)
     data = _chosen(inputs, symbols)
     weights = [symbol for symbol in symbols if symbol not in data]
     names = {symbol: x[j] for j, symbol in enumerate(data)}
     names |= {symbol: w[i] for i, symbol in enumerate(weights)}
-    reader = _Reader(names, {qubit: k for k, qubit in enumerate(qubits)})
+    reader = Reader(names, {qubit: k for k, qubit in enumerate(qubits)})
     found = [op for operation in circuit.all_operations() for op in reader.top(operation)]
     return Imported(
-        Circuit(found, len(qubits)),
+        Circuit([*found, *reader.turns], len(qubits)),
         tuple(symbol.name for symbol in weights),
         tuple(symbol.name for symbol in data),
         qubits,
-        tuple(reader.measured),
+        tuple((measurement.key, measurement.qubits) for measurement in reader.measured),
     )
+
+
+def symbols_of(circuit: cirq.AbstractCircuit) -> list[sympy.Symbol]:
+    """The symbols of a circuit, sorted by name with numbers by value."""
+    return sorted(cirq.parameter_symbols(circuit), key=lambda symbol: _natural(symbol.name))
 
 
 def _natural(name: str) -> list[Any]:
@@ -206,13 +212,28 @@ def _pi(value: Any) -> Any:
 
 def _global_phase(gate: Any, turn: _Turn, qubits: Sequence[int]) -> list[Op]:
     factor = gate.coefficient
-    if isinstance(factor, sympy.exp):  # exp(i angle), as `to_cirq` writes it
-        return _phase(turn(sympy.expand(factor.args[0] / sympy.I / sympy.pi)))
-    if isinstance(factor, sympy.Basic):
+    if not isinstance(factor, sympy.Basic):
+        return _phase(as_angle(cmath.phase(complex(factor))))
+    angle = _argument(factor)
+    if angle is None:
         raise KetgradValueError(
             f"The coefficient of a global phase must be a number or exp(I*angle), but is {factor}."
         )
-    return _phase(as_angle(cmath.phase(complex(factor))))
+    return _phase(turn(sympy.expand(angle / sympy.pi)))
+
+
+def _argument(factor: Any) -> Any:
+    """The angle a of a factor exp(i a) that is written as powers of numbers, and products of them; else None."""
+    if factor.is_number:
+        return sympy.arg(factor) if abs(abs(complex(factor)) - 1) < 1e-8 else None
+    if isinstance(factor, sympy.exp):  # as `to_cirq` writes it
+        return factor.args[0] / sympy.I
+    if isinstance(factor, sympy.Pow) and factor.base.is_number and abs(abs(complex(factor.base)) - 1) < 1e-8:
+        return sympy.arg(factor.base) * factor.exp
+    if isinstance(factor, sympy.Mul):
+        parts = [_argument(part) for part in factor.args]
+        return None if None in parts else sympy.Add(*parts)
+    return None
 
 
 _RULES: Mapping[type, _Rule] = {
@@ -247,15 +268,35 @@ def _rule(gate: Any) -> _Rule | None:
     return next((_RULES[kind] for kind in type(gate).__mro__ if kind in _RULES), None)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """A final measurement: its key, its qubits in its order, which of its bits are inverted, and how messages call it.
+
+    confused: whether it has a confusion map, which is noise.
+    """
+
+    key: str
+    qubits: tuple[int, ...]
+    inverted: tuple[bool, ...]
+    confused: bool = False
+
+
 @dataclass
-class _Reader:
-    """One reading: the angle of each symbol, the number of each qubit, the qubits touched and measured so far."""
+class Reader:
+    """One reading: the angle of each symbol, the number of each qubit, the qubits touched and measured so far.
+
+    computed: where expressions go that no angle holds; None to refuse them. turns: the gates that turn measured Pauli
+    words into Z, which belong to the end of the circuit. turned: their qubits.
+    """
 
     names: Mapping[sympy.Symbol, Angle]
     number: Mapping[cirq.Qid, int]
+    computed: Computed | None = None
     used: set[int] = field(default_factory=set)
     gone: set[int] = field(default_factory=set)  # measured
-    measured: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+    measured: list[Measured] = field(default_factory=list)
+    turns: list[Op] = field(default_factory=list)
+    turned: set[int] = field(default_factory=set)
 
     def top(self, operation: cirq.Operation, depth: int = 0) -> list[Op]:
         """The ops of an operation that stands in the circuit itself, where states may be prepared and measured."""
@@ -273,16 +314,20 @@ class _Reader:
             _refuse_repetitions(operation)
             inner = cirq.decompose_once(operation)
             return [op for part in inner for op in self.top(part, depth + 1)]
-        if isinstance(gate, cirq.MeasurementGate):
-            self.measured.append((gate.key, places))
+        late = self.gone.intersection(places)
+        if isinstance(gate, cirq.MeasurementGate) and not self.turned.intersection(places):
+            inverted = tuple(gate.full_invert_mask())
+            self.measured.append(Measured(gate.key, places, inverted, bool(gate.confusion_map)))
             self.gone.update(places)
             return []
-        late = self.gone.intersection(places)
         if late:
             raise KetgradValueError(
                 f"The operation {shown(operation)} follows a measurement of qubit {min(late)} - a circuit of "
                 "ketgrad has final measurements only."
             )
+        if isinstance(gate, cirq.PauliMeasurementGate):
+            self._measure_word(operation)
+            return []
         fresh = not self.used.intersection(places)
         if isinstance(gate, cirq.ResetChannel) and fresh:
             return []
@@ -290,6 +335,18 @@ class _Reader:
         if isinstance(gate, cirq.StatePreparationChannel) and fresh:
             return [build.prepare_state(_amplitudes(gate), *places, normalize=True)]
         return self.ops(operation, 0)
+
+    def _measure_word(self, operation: cirq.Operation) -> None:
+        """The measurement of a Pauli word: gates that turn it into Z of one qubit, and the measurement of that."""
+        for part in cirq.decompose_once(operation):
+            gate: Any = part.gate
+            if isinstance(gate, cirq.MeasurementGate):
+                inverted = tuple(gate.full_invert_mask())
+                self.measured.append(Measured(gate.key, self._places(part), inverted))
+                break  # what follows turns back
+            self.turns += self.ops(part, 1)
+        self.gone.update(self._places(operation))
+        self.turned.update(self._places(operation))
 
     def ops(self, operation: cirq.Operation, depth: int) -> list[Op]:
         """The ops of a unitary operation."""
@@ -322,7 +379,7 @@ class _Reader:
 
     def _angle(self, half_turns: Any, operation: cirq.Operation) -> Angle:
         """The angle of an exponent; expressions are multiplied by pi exactly, so rx(t) reads t."""
-        return angle_of(half_turns, self.names, f"The exponent of {shown(operation)}")
+        return angle_of(half_turns, self.names, f"The exponent of {shown(operation)}", self.computed)
 
     def _places(self, operation: cirq.Operation) -> tuple[int, ...]:
         if any(dimension != 2 for dimension in cirq.qid_shape(operation)):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import cirq
 import numpy as np
@@ -13,33 +13,40 @@ import numpy as np
 from ketgrad import executors
 from ketgrad import ops as build
 from ketgrad.bridges.cirq_paulis import from_pauli_sum
-from ketgrad.bridges.cirq_reader import Imported, from_cirq
+from ketgrad.bridges.cirq_reader import Measured, Reader
+from ketgrad.bridges.cirq_tasks import Conversion, Task, convert, initial_ops, readings, tasks
 from ketgrad.circuit import Circuit, Op
-from ketgrad.errors import KetgradTypeError, KetgradValueError
+from ketgrad.errors import KetgradValueError
 from ketgrad.executors.sampled import Sampled
 from ketgrad.function import Function, expectation, samples, state
 from ketgrad.paulis import PauliSum
 from ketgrad.questions import complex_type
 from ketgrad.streams import Seed, check_seed
 
+_Bits = dict[str, np.ndarray]
+
 
 class Simulator(
     cirq.SimulatesSamples,
     cirq.SimulatesAmplitudes,
     cirq.SimulatesExpectationValues,
-    cirq.SimulatesFinalState[cirq.StateVectorTrialResult],
+    cirq.SimulatesIntermediateState[cirq.SparseSimulatorStep, cirq.StateVectorTrialResult, Any],
 ):
     """A state vector simulator for all code that takes one of Cirq's.
 
     executor: the one that runs the circuits; it must be exact. dtype: complex64, Cirq's own default, or complex128.
-    seed: None for fresh measurements in every call, an integer for the same ones, or a NumPy generator.
-    threads: None for all cores.
+    seed: None for fresh measurements in every run of the program, or an integer or a NumPy generator: as with Cirq's
+    own simulator each call then draws from the next part of the stream, so that the calls of a program repeat when
+    the program is run again. A copy begins anew. threads: None for all cores.
 
-    `simulate` and `simulate_sweep` return `cirq.StateVectorTrialResult`s, `run` and `run_sweep` `cirq.Result`s,
+    `simulate` and `simulate_sweep` return `cirq.StateVectorTrialResult`s, `simulate_moment_steps`
+    `cirq.SparseSimulatorStep`s, `run` and `run_sweep` `cirq.Result`s with int8 records,
     `simulate_expectation_values` floats, `compute_amplitudes` the amplitudes. All resolvers of a sweep are one native
-    call. `initial_state` may be an integer, a state vector or a `cirq.ProductState`. A final measurement collapses the
-    state that `simulate` returns, as in Cirq; with `permit_terminal_measurements` expectation values are those of the
-    state before it.
+    call; exponents may be any functions of the symbols, since those have values here. Only gates that cannot be read
+    before their symbols have values, such as a phase that is a complex symbol, are converted point by point.
+    `initial_state` may be an integer, a state vector or a `cirq.ProductState`. A final measurement, of qubits or of a
+    Pauli word, collapses the state that `simulate` returns, as in Cirq; with `permit_terminal_measurements`
+    expectation values are those of the state before it.
     Raises `KetgradValueError` for circuits that are not unitary up to their final measurements.
 
     >>> import cirq, sympy
@@ -68,6 +75,11 @@ class Simulator(
         self.dtype = complex_type(dtype)
         self.seed = seed
         self.threads = threads
+        self._draws = itertools.count()  # numbers the calls that draw; a step of it is atomic
+
+    def __reduce__(self) -> Any:
+        """Copies begin anew."""
+        return _again, (type(self), self.executor, self.dtype, self.seed, self.threads)
 
     def simulate_sweep_iter(
         self,
@@ -77,19 +89,73 @@ class Simulator(
         initial_state: Any = None,
     ) -> Iterator[cirq.StateVectorTrialResult]:
         """One result for each resolver of the sweep, in its order."""
-        task = self._task(program, params, qubit_order, initial_state)
-        states = _state(task.circuit, self.executor, self.dtype, self.threads)(task.rows)
-        states = np.broadcast_to(states, (len(task.resolvers), states.shape[-1]))
-        readings = _readings(program, task.found)
-        rng = self._generator() if readings else None
-        for resolver, vector in zip(task.resolvers, states, strict=True):
-            vector, measured = _collapsed(vector, readings, len(task.found.qubits), rng)
-            final = cirq.StateVectorSimulationState(
-                initial_state=vector.reshape((2,) * len(task.found.qubits)),
-                qubits=task.found.qubits,
-                dtype=self.dtype.type,
-            )
-            yield cirq.StateVectorTrialResult(resolver, measured, final)
+        for task in tasks(program, params, qubit_order, initial_state, self.dtype.type):
+            circuit, found = task.circuit(turned=True), readings(task.found.measured)
+            rng = np.random.Generator(np.random.Philox(self._next_seed())) if found else None
+            vectors = _state(circuit, self.executor, self.dtype, self.threads)(task.rows_of(circuit))
+            vectors = np.broadcast_to(vectors, (len(task.resolvers), vectors.shape[-1]))
+            for resolver, vector in zip(task.resolvers, vectors, strict=True):
+                yield self._trial(task, resolver, vector, found, rng)
+
+    def _trial(
+        self,
+        task: Task,
+        resolver: cirq.ParamResolver,
+        vector: np.ndarray,
+        found: Mapping[str, list[Measured]],
+        rng: np.random.Generator | None,
+    ) -> cirq.StateVectorTrialResult:
+        qubits, outcome = task.found.qubits, None
+        if rng is not None:
+            outcome = _outcome(vector, rng)
+            vector = self._turned_back(_collapsed(vector, found, len(qubits), outcome), task)
+        log = _log(found, qubits, outcome)
+        bits = {key: np.array(bit, dtype=np.uint8) for key, bit in _last(log).items()}
+        return self._create_simulator_trial_result(resolver, bits, self._final(vector, qubits, log))
+
+    def _turned_back(self, vector: np.ndarray, task: Task) -> np.ndarray:
+        """The state after the measurements of Pauli words, whose gates have turned it."""
+        turns, count = task.found.turns, len(task.found.qubits)
+        if not turns:
+            return vector
+        back = [op.inverse() for op in reversed(turns)]
+        prepared = build.prepare_state(vector, *range(count), normalize=True)
+        circuit = Circuit([prepared, *back], count)
+        return state(circuit, executor=self.executor, dtype=self.dtype, threads=self.threads)()
+
+    def _create_simulator_trial_result(
+        self, params: cirq.ParamResolver, measurements: _Bits, final_simulator_state: Any
+    ) -> cirq.StateVectorTrialResult:
+        return cirq.StateVectorTrialResult(params, measurements, final_simulator_state)
+
+    def _final(
+        self, vector: np.ndarray, qubits: Sequence[cirq.Qid], log: cirq.ClassicalDataDictionaryStore
+    ) -> cirq.StateVectorSimulationState:
+        return cirq.StateVectorSimulationState(
+            initial_state=np.array(vector, dtype=self.dtype).reshape((2,) * len(qubits)),
+            qubits=qubits,
+            dtype=self.dtype.type,
+            classical_data=log,
+        )
+
+    def _base_iterator(
+        self, circuit: cirq.AbstractCircuit, qubits: tuple[cirq.Qid, ...], initial_state: Any
+    ) -> Iterator[cirq.SparseSimulatorStep]:
+        """The state after each moment: one native call a moment, from the state of the moment before."""
+        readings(convert(circuit, qubits).measured)  # refuses now what follows a measurement in the circuit
+        reader = Reader({}, {qubit: k for k, qubit in enumerate(qubits)})
+        before, log = initial_ops(initial_state, len(qubits), self.dtype.type), _log({}, qubits, None)
+        rng = np.random.Generator(np.random.Philox(self._next_seed()))
+        for moment in circuit or [cirq.Moment()]:
+            part = _moment(reader, moment, qubits)
+            task = Task(part, tuple(before), np.zeros((1, 0)), [])
+            vector = state(task.circuit(turned=True), executor=self.executor, threads=self.threads)()
+            if part.measured:
+                found, outcome = readings(part.measured), _outcome(vector, rng)
+                vector = self._turned_back(_collapsed(vector, found, len(qubits), outcome), task)
+                _record(log, found, qubits, outcome)
+            before = [build.prepare_state(vector, *range(len(qubits)), normalize=True)] if qubits else []
+            yield cirq.SparseSimulatorStep(self._final(vector, qubits, log.copy()), self.dtype.type)
 
     def simulate_expectation_values_sweep_iter(
         self,
@@ -106,49 +172,51 @@ class Simulator(
                 "The circuit measures its qubits, but an expectation value is that of the state before. "
                 "Pass permit_terminal_measurements=True to take it there."
             )
-        task = self._task(program, params, qubit_order, initial_state)
         chosen = list(observables) if isinstance(observables, list | tuple) else [observables]
-        sums = tuple(from_pauli_sum(one, task.found.qubits) for one in chosen)
-        values = _expectation(task.circuit, sums, self.executor, self.dtype, self.threads)(task.rows)
-        yield from (
-            np.broadcast_to(values, (len(task.resolvers), values.shape[-1])).astype(np.float64).tolist()
-        )
+        for task in tasks(program, params, qubit_order, initial_state, self.dtype.type):
+            circuit, count = task.circuit(turned=False), len(task.resolvers)
+            sums = tuple(from_pauli_sum(one, task.found.qubits) for one in chosen)
+            function = _expectation(circuit, sums, self.executor, self.dtype, self.threads)
+            values = function(task.rows_of(circuit)).astype(np.float64)
+            yield from np.broadcast_to(values, (count, values.shape[-1])).tolist()
 
     def run_sweep_iter(
         self, program: cirq.AbstractCircuit, params: cirq.Sweepable, repetitions: int = 1
     ) -> Iterator[cirq.Result]:
         """The measured bits of each resolver of the sweep."""
-        task = self._task(program, params, cirq.QubitOrder.DEFAULT, None)
-        readings = _readings(program, task.found)
-        if not readings:
-            raise KetgradValueError(
-                "The circuit has no measurements to sample. Add cirq.measure(...) at its end."
-            )
-        count = len(task.found.qubits)
-        if repetitions:
-            draw = samples(
-                task.circuit,
-                shots=repetitions,
-                packed=True,
-                executor=self.executor,
-                dtype=self.dtype,
-                threads=self.threads,
-                seed=check_seed(self.seed),
-            )
-            rows = np.broadcast_to(task.rows, (len(task.resolvers), task.rows.shape[1]))
-            outcomes = draw(np.ascontiguousarray(rows))
-        else:
-            outcomes = np.zeros((len(task.resolvers), 0), dtype=np.uint64)
-        for resolver, drawn in zip(task.resolvers, outcomes, strict=True):
-            records = {
-                key: np.stack([_bits(drawn, reading, count) for reading in several], axis=1)
-                for key, several in readings.items()
-            }
-            yield cirq.ResultDict(params=resolver, records=records)
+        for task in tasks(program, params, cirq.QubitOrder.DEFAULT, None, self.dtype.type):
+            found, count = readings(task.found.measured), len(task.found.qubits)
+            if not found:
+                raise KetgradValueError(
+                    "The circuit has no measurements to sample. Add cirq.measure(...) at its end."
+                )
+            for resolver, drawn in zip(task.resolvers, self._outcomes(task, repetitions), strict=True):
+                records = {
+                    key: np.stack([_bits(drawn, reading, count) for reading in several], axis=1)
+                    for key, several in found.items()
+                }
+                yield cirq.ResultDict(params=resolver, records=records)
+
+    def _outcomes(self, task: Task, repetitions: int) -> np.ndarray:
+        """Outcome indices (resolvers, repetitions)."""
+        if not repetitions:
+            return np.zeros((len(task.resolvers), 0), dtype=np.uint64)
+        circuit = task.circuit(turned=True)
+        draw = samples(
+            circuit,
+            shots=repetitions,
+            packed=True,
+            executor=self.executor,
+            dtype=self.dtype,
+            threads=self.threads,
+            seed=self._next_seed(),
+        )
+        rows = task.rows_of(circuit)
+        return draw(np.ascontiguousarray(np.broadcast_to(rows, (len(task.resolvers), rows.shape[1]))))
 
     def _run(
         self, circuit: cirq.AbstractCircuit, param_resolver: cirq.ParamResolver, repetitions: int
-    ) -> dict[str, np.ndarray]:
+    ) -> _Bits:
         return dict(next(iter(self.run_sweep_iter(circuit, param_resolver, repetitions))).records)
 
     def compute_amplitudes_sweep_iter(
@@ -165,35 +233,14 @@ class Simulator(
         for result in self.simulate_sweep_iter(program, params, qubit_order):
             yield result.final_state_vector[wanted].tolist()
 
-    def _generator(self) -> np.random.Generator:
-        return np.random.Generator(np.random.Philox(check_seed(self.seed)))
-
-    def _task(self, program: Any, params: Any, qubit_order: Any, initial_state: Any) -> _Task:
-        """The program as a circuit, with its initial state, and the rows of weights of the sweep."""
-        order = tuple(cirq.QubitOrder.as_qubit_order(qubit_order).order_for(program.all_qubits()))
-        found = _converted(program, order)
-        resolvers = list(cirq.to_resolvers(params))
-        rows = np.zeros((len(resolvers) if found.weights else 1, len(found.weights)))
-        for row, resolver in zip(rows, resolvers if found.weights else (), strict=found.weights != ()):
-            row[:] = [_number(resolver.value_of(name), name) for name in found.weights]
-        before = _initial(initial_state, len(found.qubits), self.dtype.type)
-        circuit = Circuit([*before, *found.circuit.ops], len(found.qubits))
-        return _Task(found, circuit, np.ascontiguousarray(rows[:, : circuit.num_weights]), resolvers)
+    def _next_seed(self) -> np.random.SeedSequence:
+        """The seed of one call among many."""
+        root = check_seed(self.seed)
+        return np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, next(self._draws)))
 
 
-def _converted(program: cirq.AbstractCircuit, qubits: tuple[cirq.Qid, ...]) -> Imported:
-    """The conversion of a program, found again for an equal one; gates that cannot be hashed are converted anew."""
-    frozen = program.freeze()
-    try:
-        hash(frozen)
-    except TypeError:
-        return from_cirq(program, qubit_order=qubits)
-    return _conversion(frozen, qubits)
-
-
-@lru_cache(maxsize=128)
-def _conversion(program: cirq.FrozenCircuit, qubits: tuple[cirq.Qid, ...]) -> Imported:
-    return from_cirq(program, qubit_order=qubits)
+def _again(kind: Any, executor: Any, dtype: Any, seed: Seed, threads: int | None) -> Any:
+    return kind(executor=executor, dtype=dtype, seed=seed, threads=threads)
 
 
 @lru_cache(maxsize=128)
@@ -208,97 +255,75 @@ def _expectation(
     return expectation(circuit, sums, executor=executor, dtype=dtype, threads=threads)
 
 
-class _Task(NamedTuple):
-    found: Imported
-    circuit: Circuit
-    rows: np.ndarray  # (resolvers, weights), or one row if the circuit has no symbols
-    resolvers: list[cirq.ParamResolver]
+def _moment(reader: Reader, moment: cirq.Moment, qubits: tuple[cirq.Qid, ...]) -> Conversion:
+    """The part of a conversion that belongs to one moment; states are prepared by unitaries, since gates precede."""
+    measured, turns = len(reader.measured), len(reader.turns)
+    ops = [op for operation in moment for op in reader.top(operation)]
+    made = tuple(op if op.gate.amplitudes is None else _as_unitary(op) for op in ops)
+    return Conversion(made, tuple(reader.turns[turns:]), (), (), qubits, tuple(reader.measured[measured:]))
 
 
-@dataclass(frozen=True)
-class _Reading:
-    """A measurement: the qubits in its order, and which bits it inverts."""
-
-    qubits: tuple[int, ...]
-    inverted: tuple[bool, ...]
-
-
-def _number(value: Any, name: str) -> float:
-    if cirq.is_parameterized(value):
-        raise KetgradValueError(
-            f"The circuit reads the symbol {name!r}, which the parameters do not resolve. Give it a number, as in "
-            f"{{{name!r}: 0.5}}."
-        )
-    number = complex(value)
-    if number.imag:
-        raise KetgradValueError(f"The symbol {name!r} must be a real number, but is {number}.")
-    return number.real
+def _as_unitary(preparation: Op) -> Op:
+    """A unitary that takes |0...0> to the prepared state: a Householder reflection, up to the phase of amplitude 0."""
+    amplitudes = np.frombuffer(preparation.gate.amplitudes or b"", dtype=np.complex128)
+    phase = amplitudes[0] / abs(amplitudes[0]) if amplitudes[0] else 1.0
+    mirror = -amplitudes * np.conj(phase)
+    mirror[0] += 1.0
+    size = np.vdot(mirror, mirror).real
+    matrix = phase * np.eye(len(amplitudes), dtype=np.complex128)
+    if size > 0:
+        matrix -= (2 * phase / size) * np.outer(mirror, np.conj(mirror))
+    return build.unitary(matrix, *preparation.qubits)
 
 
-def _initial(initial_state: Any, num_qubits: int, dtype: Any) -> list[Op]:
-    """The ops that prepare the initial state from |0...0>."""
-    if initial_state is None:
-        return []
-    if isinstance(initial_state, int | np.integer) and not isinstance(initial_state, bool):
-        if not 0 <= initial_state < 2**num_qubits:
-            raise KetgradValueError(
-                f"`initial_state` must be a basis state from 0 to {2**num_qubits - 1}, but is {initial_state}."
-            )
-        return [build.x(q) for q in range(num_qubits) if int(initial_state) >> (num_qubits - 1 - q) & 1]
-    if isinstance(initial_state, cirq.ProductState):
-        initial_state = initial_state.state_vector()
-    if not isinstance(initial_state, np.ndarray | list | tuple):
-        raise KetgradTypeError(
-            "`initial_state` must be an integer, a state vector or a cirq.ProductState, but is "
-            f"{type(initial_state).__name__}."
-        )
-    vector = cirq.to_valid_state_vector(
-        np.asarray(initial_state, dtype=dtype), num_qubits, dtype=dtype, atol=1e-5
-    )
-    return [build.prepare_state(vector, *range(num_qubits), normalize=True)]
-
-
-def _readings(program: cirq.AbstractCircuit, found: Imported) -> Mapping[str, list[_Reading]]:
-    """The measurements of each key, in the order of the circuit."""
-    masks: dict[str, list[tuple[bool, ...]]] = {}
-    flat = cirq.unroll_circuit_op(program.unfreeze(), deep=True, tags_to_check=None)
-    for _, operation, gate in flat.findall_operations_with_gate_type(cirq.MeasurementGate):
-        if gate.confusion_map:
-            raise KetgradValueError(
-                f"The measurement {operation} has a confusion map, which is noise. Measure without it, and apply it to "
-                "the result."
-            )
-        masks.setdefault(gate.key, []).append(gate.full_invert_mask())
-    result: dict[str, list[_Reading]] = {}
-    for key, qubits in found.measured:
-        several = result.setdefault(key, [])
-        several.append(_Reading(qubits, masks[key][len(several)]))
-    return result
-
-
-def _bits(outcomes: np.ndarray, reading: _Reading, num_qubits: int) -> np.ndarray:
-    """(outcomes, measured qubits) of outcome indices."""
+def _bits(outcomes: np.ndarray, reading: Measured, num_qubits: int) -> np.ndarray:
+    """(outcomes, measured qubits) of outcome indices, int8 as Cirq's own records."""
     shifts = np.array([num_qubits - 1 - q for q in reading.qubits], dtype=np.uint64)
-    bits = (outcomes[..., None] >> shifts & np.uint64(1)).astype(np.uint8)
-    return bits ^ np.array(reading.inverted, dtype=np.uint8)
+    bits = (outcomes[..., None] >> shifts & np.uint64(1)).astype(np.int8)
+    return bits ^ np.array(reading.inverted, dtype=np.int8)
+
+
+def _outcome(vector: np.ndarray, rng: np.random.Generator) -> int:
+    """A basis state, drawn with its probability."""
+    chances = np.abs(vector.astype(np.complex128)) ** 2
+    return int(rng.choice(len(vector), p=chances / chances.sum()))
 
 
 def _collapsed(
-    vector: np.ndarray,
-    readings: Mapping[str, list[_Reading]],
-    num_qubits: int,
-    rng: np.random.Generator | None,
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The state after its measurements, and their bits."""
-    if rng is None:
-        return vector, {}
-    chances = np.abs(vector.astype(np.complex128)) ** 2
-    outcome = int(rng.choice(len(vector), p=chances / chances.sum()))
+    vector: np.ndarray, found: Mapping[str, list[Measured]], num_qubits: int, outcome: int
+) -> np.ndarray:
+    """The state after its measurements have given the bits of `outcome`."""
     mask = 0
-    for several in readings.values():
-        for reading in several:
-            mask |= sum(1 << (num_qubits - 1 - q) for q in set(reading.qubits))
+    for reading in itertools.chain.from_iterable(found.values()):
+        mask |= sum(1 << (num_qubits - 1 - q) for q in set(reading.qubits))
     kept = np.where((np.arange(len(vector)) & mask) == (outcome & mask), vector, 0)
+    return (kept / np.linalg.norm(kept)).astype(vector.dtype)
+
+
+def _log(
+    found: Mapping[str, list[Measured]], qubits: Sequence[cirq.Qid], outcome: int | None
+) -> cirq.ClassicalDataDictionaryStore:
+    """Cirq's own store of what the measurements have given."""
+    log = cirq.ClassicalDataDictionaryStore()
+    if outcome is not None:
+        _record(log, found, qubits, outcome)
+    return log
+
+
+def _record(
+    log: cirq.ClassicalDataDictionaryStore,
+    found: Mapping[str, list[Measured]],
+    qubits: Sequence[cirq.Qid],
+    outcome: int,
+) -> None:
     drawn = np.array([outcome], dtype=np.uint64)
-    measured = {key: _bits(drawn, several[-1], num_qubits)[0] for key, several in readings.items()}
-    return (kept / np.linalg.norm(kept)).astype(vector.dtype), measured
+    for key, several in found.items():
+        for reading in several:
+            bits = _bits(drawn, reading, len(qubits))[0].tolist()
+            places = [qubits[k] for k in reading.qubits]
+            log.record_measurement(cirq.MeasurementKey.parse_serialized(key), bits, places)
+
+
+def _last(log: cirq.ClassicalDataDictionaryStore) -> dict[str, Sequence[int]]:
+    """The bits of each key when it was last measured."""
+    return {str(key): several[-1] for key, several in log.records.items()}
