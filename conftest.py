@@ -9,11 +9,9 @@ from hypothesis import settings
 
 import ketgrad as kg
 
-collect_ignore = (
-    []
-    if sys.platform == "linux"
-    else ["tests/test_allocation_linux.py", "tests/test_files_linux.py", "tests/test_process_linux.py"]
-)
+# they need what Linux has: limits of memory, /proc, fork
+LINUX = ("allocation_linux", "files_linux", "mutate", "process_linux")
+collect_ignore = [] if sys.platform == "linux" else [f"tests/test_{name}.py" for name in LINUX]
 
 # Read when SciPy is imported: without it scikit-learn leaves out its checks of array API input.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
