@@ -235,8 +235,7 @@ def _finite(values: Sequence[float], name: str, *, at_least: int) -> np.ndarray:
 def _standard_error(values: np.ndarray, ratio: float, resolution: float) -> float:
     if not math.isfinite(ratio) or ratio < 0:
         raise KetgradValueError(f"the ratio of test to training rows must be positive, but is {ratio}.")
-    variance = float(values.var(ddof=1))
-    if variance < 1e-30 and np.ptp(values) == 0:
-        variance = 0.0  # the rounding of the mean is no variance
+    # of equal values it is none: what is left of them after the rounding of their mean grows with their unit
+    variance = float(values.var(ddof=1)) if np.ptp(values) > 0 else 0.0
     floor = resolution**2 / 12 if np.any(values != 0) else 0.0
     return math.sqrt((1 / len(values) + ratio) * max(variance, floor))
