@@ -21,6 +21,7 @@
 #include "lane_states.hpp"
 #include "light_cone.hpp"
 #include "native_call.hpp"
+#include "patience.hpp"
 #include "python_call.hpp"
 #include "tangent.hpp"
 
@@ -50,6 +51,7 @@ struct NativeProgram {
     mutable BlockedPlan blocked;  // made when it is first needed
     mutable std::once_flag once_blocked;
     mutable double cost_blocks = 0;
+    double quick_bounds[2] = {0, 0};  // in double and single precision: see DirectCall
     int default_threads = 1;
     std::int64_t free_bytes = 0;  // a direct call needs no more: beyond, memory is asked for first
     std::size_t num_instructions = 0;  // as they were given
@@ -110,7 +112,39 @@ void read_instructions(Program& program, const ProgramArrays& arrays) {
                 arrays.data_start.size() == count + 1,
             "a start array must be one longer than the instructions");
     require(count < (std::size_t(1) << 31), "too many instructions");
-    for (std::size_t i = 0; i < count; ++i) program.instructions.push_back(read_instruction(arrays, i));
+    for (std::size_t i = 0; i < count; ++i) {
+        poll_compilation();
+        program.instructions.push_back(read_instruction(arrays, i));
+    }
+}
+
+/// work() with the GIL, which ends with Python's error when a signal asks for it.
+template <class Work>
+auto heeding_signals(Work work) {
+    const Patience patience([] { return PyErr_CheckSignals() != 0; });
+    try {
+        return work();
+    } catch (const CompilationStopped&) {
+        throw nb::python_error();
+    }
+}
+
+/// The sum of squares of weights, or inputs, below which no angle can lose its place on the circle and no value can overflow: an
+/// angle is at most (the sum of its absolute coefficients) * max(1, sum of squares), as its terms have two variables at most.
+double quick_bound(const Program& program, double largest_angle, double largest_value, double without_a_word) {
+    double steepness = 1, size = 0;
+    for (const Instruction& instruction : program.instructions) {
+        double sum = 0;
+        for (const Term& term : instruction.angle) sum += std::abs(term.coefficient);
+        steepness = std::max(steepness, sum);
+    }
+    for (const auto& observable : program.observables) {
+        double sum = 0;
+        for (const Word& word : observable) sum += std::abs(word.coefficient);
+        size = std::max(size, sum);
+    }
+    const bool fits = steepness <= largest_angle && size <= largest_value;
+    return fits ? std::min(without_a_word, largest_angle / steepness) : 0;
 }
 
 /// All passes but those named: for tests and for measuring what each is worth.
@@ -132,7 +166,7 @@ Passes passes_without(const std::vector<std::string>& names) {
     return passes;
 }
 
-void construct(NativeProgram* self, std::int64_t num_qubits, std::int64_t num_weights, std::int64_t num_inputs,
+void build(NativeProgram* self, std::int64_t num_qubits, std::int64_t num_weights, std::int64_t num_inputs,
                Array1<std::uint8_t> kind, Array1<std::uint64_t> x, Array1<std::uint64_t> z,
                Array1<std::uint64_t> controls, Array1<std::int64_t> term_start, Array1<double> term_coefficient,
                Array1<std::int64_t> term_a, Array1<std::int64_t> term_b, Array1<std::int64_t> target_start,
@@ -168,14 +202,24 @@ void construct(NativeProgram* self, std::int64_t num_qubits, std::int64_t num_we
     const Passes passes = passes_without(without);
     const std::size_t num_instructions = program.instructions.size();
     const int outside = passes.prune ? restrict_to_light_cone(program) : 0;
+    const double bounds[2] = {quick_bound(program, 0x1p53, 0x1p500, 0x1p52), quick_bound(program, 0x1p24, 0x1p60, 0x1p24)};
     Schedule schedule = compile(std::move(program), passes);
     schedule.pruned += outside;
     auto batched = std::make_unique<LoweredPacks>(lower(schedule, 0));  // points to blocks, which stay where they are
     new (self) NativeProgram{std::move(schedule), chosen, std::move(batched)};
     self->num_instructions = num_instructions;
+    std::copy_n(bounds, 2, self->quick_bounds);
     self->block_bits = block_bits;
     self->default_threads = default_threads;
     self->free_bytes = free_bytes;
+}
+
+/// A function for Python that heeds signals.
+template <class... Arguments>
+auto heeding(void (*function)(NativeProgram*, Arguments...)) {
+    return [function](NativeProgram* self, Arguments... arguments) {
+        heeding_signals([&] { function(self, std::move(arguments)...); });
+    };
 }
 
 std::int64_t num_outputs(const NativeProgram& self) {
@@ -239,6 +283,7 @@ void run_released(const NativeProgram& self, const Arrays<Real>& arrays, int thr
     const bool finished = without_gil([&](const auto& poll) {
         Interrupt interrupt;
         interrupt.poll = poll;
+        const Patience patience(interrupt.poll);
         if (uses_blocks<Real>(self, arrays.batch))
             return execute_blocked(self.blocked, find_blocked_kernels<Real>(self.instruction_set->name), arrays, threads, interrupt);
         const LoweredPacks& packs = lowered_for<Real>(self, arrays.batch);
@@ -325,7 +370,7 @@ nb::object vjp(const NativeProgram& self, const Real2& weights, const Real2& inp
 }
 
 std::unique_ptr<TangentProgram> second(const NativeProgram& self) {
-    return make_tangent_program(self.schedule.program, self.schedule.passes, self.instruction_set);
+    return heeding_signals([&] { return make_tangent_program(self.schedule.program, self.schedule.passes, self.instruction_set); });
 }
 
 /// States as the rows hold them, whatever the batch: many lanes of samples, in one frame for all calls of a program.
@@ -359,20 +404,20 @@ LaneStates lane_states(nb::object program, const Real2& weights, const Real2& in
 template <class Real>
 struct DirectCall {
     static constexpr Scalar real = sizeof(Real) == 8 ? Scalar::float64 : Scalar::float32;
-    static constexpr double bound = sizeof(Real) == 8 ? 0x1p52 : 0x1p24;  // of a sum of squares of angles
 
     Arrays<Real> arrays;
     bool leads = false;  // the result has an axis for the batch
     int threads = 1;
 
-    static bool fits(const PlainArray& array, bool missing, std::int64_t columns) {
+    static bool fits(const PlainArray& array, bool missing, std::int64_t columns, double bound) {
         if (missing) return columns == 0;
         return array.scalar == real && array.columns == columns &&
                sum_of_squares(array.data<Real>(), array.rows * columns) < bound;
     }
     bool accept(const NativeProgram& self, const PlainArray& weights, bool no_weights, const PlainArray& inputs, bool no_inputs) {
         const Program& program = self.schedule.program;
-        if (!fits(weights, no_weights, program.num_weights) || !fits(inputs, no_inputs, program.num_inputs)) return false;
+        const double bound = self.quick_bounds[sizeof(Real) == 8 ? 0 : 1];  // of a sum of squares
+        if (!fits(weights, no_weights, program.num_weights, bound) || !fits(inputs, no_inputs, program.num_inputs, bound)) return false;
         if (weights.rows != inputs.rows && weights.rows != 1 && inputs.rows != 1) return false;
         arrays.weight_rows = weights.rows;
         arrays.input_rows = inputs.rows;
@@ -505,7 +550,9 @@ std::uint64_t bytes_as(const NativeProgram& self, std::int64_t batch, int thread
 }
 
 std::uint64_t bytes_needed(const NativeProgram& self, std::int64_t batch, int threads, bool backward, bool single) {
-    return single ? bytes_as<float>(self, batch, threads, backward) : bytes_as<double>(self, batch, threads, backward);
+    return heeding_signals([&] {
+        return single ? bytes_as<float>(self, batch, threads, backward) : bytes_as<double>(self, batch, threads, backward);
+    });
 }
 
 std::vector<std::string> instruction_sets() {
@@ -554,7 +601,7 @@ NB_MODULE(_native, m) {
     m.doc() = "The compiled core: Program objects that are built from flat arrays and run on batches.";
     bind_second(m);
     nb::class_<NativeProgram>(m, "Program")
-        .def("__init__", construct, "num_qubits"_a, "num_weights"_a, "num_inputs"_a, "kind"_a, "x"_a, "z"_a, "controls"_a,
+        .def("__init__", heeding(build), "num_qubits"_a, "num_weights"_a, "num_inputs"_a, "kind"_a, "x"_a, "z"_a, "controls"_a,
              "term_start"_a, "term_coefficient"_a, "term_a"_a, "term_b"_a, "target_start"_a, "targets"_a, "data_start"_a,
              "data"_a, "amplitude_slot"_a, "normalize"_a, "question"_a, "observable_start"_a, "word_x"_a, "word_z"_a,
              "word_coefficient"_a, "measured"_a, "instruction_set"_a = "",
@@ -575,7 +622,9 @@ NB_MODULE(_native, m) {
         .def("bytes_needed", bytes_needed, "batch"_a, "threads"_a, "backward"_a, "single"_a = false,
              "Bytes that a call allocates beside the values that it returns.")
         .def("second", second, "The program compiled for derivatives along a direction.")
-        .def("plan", describe, "batch"_a = 1, "What the core made of the program, for a batch of that size.");
+        .def("plan", [](const NativeProgram& self, std::int64_t batch) {
+            return heeding_signals([&] { return describe(self, batch); });
+        }, "batch"_a = 1, "What the core made of the program, for a batch of that size.");
     bind_array_functions(m);
     bind_gram(m);
     bind_jax(m);

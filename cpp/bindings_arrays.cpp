@@ -1,4 +1,5 @@
 // Functions of arrays alone: draws from a distribution.
+#include <cmath>
 #include <stdexcept>
 
 #include "gram.hpp"
@@ -15,12 +16,20 @@ void require(bool condition, const char* sentence) {
 
 nb::object draw_from(const Numbers& probabilities, const Numbers& uniforms) {
     require(probabilities.size() > 0, "there must be at least one outcome");
-    Buffer<std::uint64_t> outcomes = allocate<std::uint64_t>(uniforms.size());
-    {
-        const nb::gil_scoped_release release;
-        draw(probabilities.data(), std::int64_t(probabilities.size()), uniforms.data(), std::int64_t(uniforms.size()),
-             outcomes.get());
+    double total = 0;
+    for (std::size_t i = 0; i < probabilities.size(); ++i) {
+        require(probabilities.data()[i] >= 0, "probabilities cannot be negative");  // nor no numbers
+        total += probabilities.data()[i];
     }
+    require(total > 0 && std::isfinite(total), "the sum of the probabilities must be positive and finite");
+    Buffer<std::uint64_t> outcomes = allocate<std::uint64_t>(uniforms.size());
+    const bool finished = without_gil([&](const auto& poll) {
+        Interrupt interrupt;
+        interrupt.poll = poll;
+        return draw(probabilities.data(), std::int64_t(probabilities.size()), uniforms.data(), std::int64_t(uniforms.size()),
+                    outcomes.get(), interrupt);
+    });
+    if (!finished) throw nb::python_error();
     const std::size_t count = uniforms.size();
     std::uint64_t* values = outcomes.release();
     nb::capsule owner(values, [](void* memory) noexcept { std::free(memory); });

@@ -51,8 +51,10 @@ void multiply_as(const LaneStates& rows, const LaneStates& columns, const Matrix
     require(product.is_complex || result.dtype() == nb::dtype<Real>(), "the result must have the precision of the states");
     product.mirrors = mirrors;
     const std::int64_t height = std::int64_t(result.shape(0)), width = std::int64_t(result.shape(1));
+    const std::int64_t rows_left = height - product.rows->count, columns_left = width - product.columns->count;
+    require(0 <= first_row && first_row <= rows_left && 0 <= first_column && first_column <= columns_left,
+            "the result is too small");
     const std::int64_t end_row = first_row + product.rows->count, end_column = first_column + product.columns->count;
-    require(0 <= first_row && 0 <= first_column && end_row <= height && end_column <= width, "the result is too small");
     require(!product.is_mirrored() || (end_column <= height && end_row <= width), "the result is too small for the mirror image");
     product.result = static_cast<Real*>(result.data());
     product.first_row = first_row;

@@ -1,4 +1,5 @@
 #include "blocked_plan.hpp"
+#include "patience.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -162,6 +163,7 @@ Pass take_pass(const std::vector<PauliOp>& ops, std::vector<int>& rest, int num_
     std::size_t i = 0;
     for (; i < rest.size() && left.size() < most_skipped; ++i) {
         const PauliOp& op = ops[rest[i]];
+        poll_compilation();
         const u64 flips = op.is_cnot() ? frame.flips[op.target] : frame.flip(op.x);
         const auto clashes = [&](int other) { return !commute(op, ops[other]); };
         const bool fits = !(flips & ~chosen) && (!op.is_matrix() || is_plain(frame, op));

@@ -7,6 +7,7 @@ namespace ketgrad {
 namespace {
 
 constexpr std::int64_t tile_samples = 96;  // a tile is 96 x 96 overlaps: whole units of 3 groups for any number of lanes
+constexpr std::int64_t draws_between_polls = std::int64_t(1) << 20;
 constexpr std::int64_t unit = 3;           // groups of rows that the kernel multiplies at a time
 
 std::int64_t padded_groups(std::int64_t count, int lanes) {
@@ -182,7 +183,8 @@ bool multiply(const Kernels<Real>& kernels, const PanelProduct<Real>& product, i
     return !interrupt.stop;
 }
 
-void draw(const double* probabilities, std::int64_t count, const double* uniforms, std::int64_t shots, std::uint64_t* outcomes) {
+bool draw(const double* probabilities, std::int64_t count, const double* uniforms, std::int64_t shots, std::uint64_t* outcomes,
+          Interrupt& interrupt) {
     while (count > 1 && probabilities[count - 1] == 0) --count;  // what rounding would push past the end
     Buffer<double> cumulated = allocate<double>(count);
     double total = 0;
@@ -197,17 +199,19 @@ void draw(const double* probabilities, std::int64_t count, const double* uniform
         guide[g] = std::uint32_t(std::min<std::int64_t>(i, UINT32_MAX));
     }
     const auto start_of = [&](std::int64_t s) {
-        const std::int64_t g = std::int64_t(uniforms[s] * double(guides));
-        return std::int64_t(guide[std::clamp<std::int64_t>(g, 0, guides - 1)]);
+        const double place = uniforms[s] * double(guides);  // anything, where the caller passed no number in [0, 1)
+        return std::int64_t(guide[place > 0 ? std::int64_t(std::min(place, double(guides - 1))) : 0]);
     };
     constexpr std::int64_t ahead = 16;  // the tables are larger than the cache: ask for the next entries early
     for (std::int64_t s = 0; s < shots; ++s) {
+        if (s % draws_between_polls == 0 && interrupt.poll && interrupt.poll()) return false;
         if (s + ahead < shots) __builtin_prefetch(&cumulated[start_of(s + ahead)]);
         const double bound = uniforms[s] * total;
         std::int64_t outcome = start_of(s);
         while (outcome < count - 1 && cumulated[outcome] <= bound) ++outcome;
         outcomes[s] = std::uint64_t(outcome);
     }
+    return true;
 }
 
 template Panels<double> allocate_panels(std::int64_t, std::int64_t, int);

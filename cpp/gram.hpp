@@ -33,7 +33,8 @@ template <class Real>
 bool multiply(const Kernels<Real>& kernels, const PanelProduct<Real>& product, int threads, Interrupt& interrupt);
 
 /// outcomes[s] = the first i with cumulated probability above uniforms[s] * total; a table of starting points makes the
-/// search short.
-void draw(const double* probabilities, std::int64_t count, const double* uniforms, std::int64_t shots, std::uint64_t* outcomes);
+/// search short. False when the call was interrupted.
+bool draw(const double* probabilities, std::int64_t count, const double* uniforms, std::int64_t shots, std::uint64_t* outcomes,
+          Interrupt& interrupt);
 
 }  // namespace ketgrad

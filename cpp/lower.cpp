@@ -3,6 +3,7 @@
 #include <tuple>
 
 #include "compile.hpp"
+#include "patience.hpp"
 
 namespace ketgrad {
 namespace {
@@ -328,6 +329,7 @@ Lowered lower(const Schedule& schedule, int lane_bits) {
         }
     }
     for (const Block& block : schedule.blocks) {
+        poll_compilation();
         if (block.kind == BlockKind::dense) {
             lowered.steps.push_back(dense_step(layout, block.dense));
             lowered.scratch_rows = std::max(lowered.scratch_rows, block.dense.offsets.size());

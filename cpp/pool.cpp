@@ -147,6 +147,7 @@ void finish(Pool& pool, Interrupt& interrupt) {
 }  // namespace
 
 void parallel(int threads, std::int64_t blocks, Interrupt& interrupt, const Work& work) {
+    if (threads > blocks) threads = int(blocks);  // more would be started, and never have anything to do
     Pool* pool = threads > 1 && blocks > 1 ? pool_of_this_process() : nullptr;
     std::unique_lock<std::mutex> busy;
     if (pool) busy = std::unique_lock(pool->busy, std::try_to_lock);

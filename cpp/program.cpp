@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "patience.hpp"
 #include "rows.hpp"
 
 namespace ketgrad {
@@ -77,10 +78,13 @@ void validate_question(const Program& program) {
 void validate(const Program& program) {
     require(0 <= program.num_qubits && program.num_qubits <= max_qubits,
             "the number of qubits must lie between 0 and " + std::to_string(max_qubits));
-    require(program.num_weights >= 0 && program.num_inputs >= 0, "the numbers of weights and inputs cannot be negative");
+    constexpr std::int64_t most = std::int64_t(1) << 40;  // sums of counts, and bytes of slots, stay far from overflow
+    require(0 <= program.num_weights && program.num_weights <= most && 0 <= program.num_inputs && program.num_inputs <= most,
+            "the numbers of weights and inputs must lie between 0 and 2^40");
     std::uint64_t touched = 0;
     for (std::size_t i = 0; i < program.instructions.size(); ++i) {
         const Instruction& instruction = program.instructions[i];
+        poll_compilation();
         validate_instruction(program, instruction, touched, "instruction " + std::to_string(i));
         touched |= instruction.x | instruction.z | instruction.controls;
         for (int target : instruction.targets) touched |= std::uint64_t(1) << target;

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "buffer.hpp"
+#include "patience.hpp"
 
 namespace ketgrad {
 
@@ -70,6 +71,8 @@ bool without_gil(Work work) {
     std::exception_ptr error;
     try {
         finished = work(poll);
+    } catch (const CompilationStopped&) {
+        finished = false;
     } catch (const std::exception&) {
         error = std::current_exception();
     }

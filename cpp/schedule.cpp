@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "compile.hpp"
+#include "patience.hpp"
 
 namespace ketgrad {
 namespace {
@@ -66,6 +67,7 @@ void prune(Schedule& schedule) {
     std::vector<Operation> result;
     for (std::size_t i = schedule.operations.size(); i-- > 0;) {
         Operation& operation = schedule.operations[i];
+        poll_compilation();
         const std::vector<Pauli> words = generators(operation);
         const bool reaches = std::any_of(kept.rbegin(), kept.rend(), [&](const Pauli& word) { return !all_commute(words, word); });
         if (!reaches) {
@@ -95,6 +97,7 @@ std::ptrdiff_t find_block(const Schedule& schedule, const Operation& operation, 
 
 void collect_blocks(Schedule& schedule) {
     for (Operation& operation : schedule.operations) {
+        poll_compilation();
         const std::vector<Pauli> words = generators(operation);
         std::ptrdiff_t b = find_block(schedule, operation, words);
         if (b < 0) {

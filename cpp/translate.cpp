@@ -4,6 +4,7 @@
 
 #include "compile.hpp"
 #include "frame.hpp"
+#include "patience.hpp"
 
 namespace ketgrad {
 namespace {
@@ -304,6 +305,7 @@ Schedule translate(Program program, const Passes& passes) {
     std::uint64_t support = 0;
     for (std::size_t i = 0; i < schedule.program.instructions.size(); ++i) {
         const Instruction& instruction = schedule.program.instructions[i];
+        poll_compilation();
         if (instruction.kind == InstructionKind::state_preparation)
             add_preparation(schedule, int(i), support);
         else if (instruction.kind == InstructionKind::pauli_rotation)

@@ -14,6 +14,7 @@ from scipy.stats import unitary_group
 
 import ketgrad as kg
 from ketgrad import decompositions, qasm
+from ketgrad.circuit import Op
 from ketgrad.gates import GATES, embed
 from ketgrad.qasm_gates import LIBRARIES
 
@@ -243,7 +244,10 @@ CANNOT_BE_WRITTEN = {
         kg.prepare_state([x[0], x[1]], 0, normalize=True),
         "op 0, prepare_state.*amplitudes are",
     ),
-    "a matrix that is not unitary": (kg.unitary([[1, 0], [0, 2]], 0, check=False), "not unitary.*by up to 3"),
+    "a matrix that is not unitary": (
+        Op.build(kg.Gate("unitary", 1, unitary=np.diag([1.0, 2 + 0j]).tobytes()), [0]),
+        "not unitary.*by up to 3",
+    ),
     "a matrix on nine qubits": (kg.unitary(np.eye(512), *range(9)), "9 qubits.*limit is 8"),
 }
 

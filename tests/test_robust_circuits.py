@@ -76,9 +76,12 @@ def test_Q2_a_qubit_named_twice_is_refused():
 
 def test_Q6_non_unitary_matrix_is_refused_with_its_deviation():
     matrix = np.array([[1, 0], [0, 1.1]])
-    refuses([(lambda: kg.unitary(matrix, 0), ValueError, "unitary", "0.21", "check=False")])
-    state = reference(kg.state, kg.Circuit([kg.h(0), kg.unitary(matrix, 0, check=False)]))()
-    np.testing.assert_allclose(state, np.array([1, 1.1]) / np.sqrt(2), atol=1e-12)
+    refuses([
+        (lambda: kg.unitary(matrix, 0), ValueError, "unitary", "0.21", "further qubit"),
+        (lambda: kg.unitary(matrix, 0, check=False), ValueError, "unitary", "0.21", "further qubit"),
+        (lambda: kg.unitary([[1, 0], [0, 1.0001]], 0), ValueError, "unitary", "0.0002", "check=False"),
+        (lambda: kg.unitary([[1e200, 0], [0, 1]], 0, check=False), ValueError, "unitary"),
+    ])  # fmt: skip
 
 
 def test_Q7_matrices_of_a_wrong_shape_are_refused_and_odd_layouts_are_copied():
@@ -133,10 +136,21 @@ def test_Q9_nan_and_infinite_angles_are_refused_with_gate_and_parameter():
 def test_Q10_angles_that_are_no_real_numbers_are_refused_and_huge_ones_count_modulo_two_pi():
     for value in ("0.1", None, 1j, True, [0.1], b"1", np.datetime64("2020-01-01")):
         refuses([(lambda value=value: kg.rx(value, 0), TypeError, "`theta` of `rx`", "real number")])
-    for value in (np.float32(0.5), np.int8(1), np.array(0.5), 10**20, 1e300):
+    for value in (np.float32(0.5), np.int8(1), np.array(0.5), 10**15, -(2.0**53)):
         state = reference(kg.state, kg.Circuit([kg.rx(value, 0)]))()
         np.testing.assert_allclose(
             state, [np.cos(float(value) / 2), -1j * np.sin(float(value) / 2)], atol=1e-12
+        )
+    for value in (10**20, 1e300):  # as for weights and inputs: nothing is left of their digits
+        refuses(
+            [
+                (
+                    lambda value=value: kg.state(kg.Circuit([kg.rx(value, 0)])),
+                    ValueError,
+                    "rx on qubit 0",
+                    "modulo 2 pi",
+                )
+            ]
         )
     f = reference(kg.state, kg.Circuit([kg.rx(w[0], 0)]))
     with pytest.warns(UserWarning, match=r"weights\[0\] is 1e\+12: angles count modulo 2 pi.* 0.0001 apart"):

@@ -7,6 +7,7 @@ Degree two covers what circuits in the literature need: scaled inputs (w[0] * x[
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -15,6 +16,9 @@ from typing import Any
 import numpy as np
 
 from ketgrad.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
+from ketgrad.memory import reserve
+
+BYTES_PER_ANGLE = 320  # of a variable with the containers around it
 
 Variable = tuple[str, int]  # ("w", i): weight; ("x", j): input; ("arccos", j): arccos of input j
 Monomial = tuple[Variable, ...]  # 0, 1 or 2 variables, sorted
@@ -74,13 +78,13 @@ class Angle:
         """The angle with some variables replaced by numbers or by other angles."""
         if not any(variable in values for variable in self.variables()):
             return self
-        total = as_angle(0.0)
+        products = []
         for monomial, coefficient in self.terms:
             product = as_angle(coefficient)
             for variable in monomial:
                 product = product * values.get(variable, Angle((((variable,), 1.0),)))
-            total = total + product
-        return total
+            products.append(product)
+        return add_up(products)
 
     def shift_weights(self, by: int) -> Angle:
         """The angle with w[i] renamed to w[i + by]."""
@@ -107,7 +111,10 @@ class Angle:
 
     def __add__(self, other: Any) -> Angle:
         operand = _operand(other)
-        return NotImplemented if operand is None else _collect((*self.terms, *operand.terms))
+        if operand is None:
+            return NotImplemented
+        few, many = sorted((self.terms, operand.terms), key=len)
+        return _inserted(many, few) if len(few) <= 4 else _collect((*self.terms, *operand.terms))
 
     __radd__ = __add__
 
@@ -170,7 +177,10 @@ class Variables:
         if isinstance(index, slice):
             if index.stop is None:
                 raise KetgradIndexError(f"`{self.name}[...]` needs an end, such as {self.name}[0:4].")
-            return [self[i] for i in range(index.start or 0, index.stop, index.step or 1)]
+            places = range(index.start or 0, index.stop, index.step or 1)
+            if len(places) > 2**16:
+                reserve(BYTES_PER_ANGLE * len(places), f"`{self.name}[{places.start}:{places.stop}]`")
+            return [self[i] for i in places]
         if isinstance(index, bool) or not isinstance(index, int | np.integer):
             raise KetgradTypeError(f"`{self.name}` takes an integer index, but {index!r} was given.")
         if index < 0:
@@ -234,6 +244,15 @@ def as_angle(value: Any, where: str = "The angle") -> Angle:
 ZERO = Angle(())
 
 
+def add_up(angles: Iterable[Angle]) -> Angle:
+    """The sum of many angles, collected once: linear in the number of their terms.
+
+    >>> add_up([w[0], 2 * x[1], w[0]])
+    2 w[0] + 2 x[1]
+    """
+    return _collect(term for angle in angles for term in angle.terms)
+
+
 def _operand(value: Any) -> Angle | None:
     if isinstance(value, Angle):
         return value
@@ -248,6 +267,20 @@ def _collect(terms: Iterable[tuple[Monomial, float]]) -> Angle:
             raise KetgradValueError(f"An angle is a polynomial of degree 2 at most, but holds {shown}.")
         total[monomial] = total.get(monomial, 0.0) + coefficient
     return Angle(tuple(sorted((monomial, c) for monomial, c in total.items() if c != 0)))
+
+
+def _inserted(many: tuple[tuple[Monomial, float], ...], few: tuple[tuple[Monomial, float], ...]) -> Angle:
+    """The sum of two angles, of which one has few terms: nothing is sorted again."""
+    terms = list(many)
+    for monomial, coefficient in few:
+        place = bisect_left(terms, monomial, key=lambda term: term[0])
+        if place == len(terms) or terms[place][0] != monomial:
+            terms.insert(place, (monomial, coefficient))
+        elif terms[place][1] + coefficient:
+            terms[place] = (monomial, terms[place][1] + coefficient)
+        else:
+            del terms[place]
+    return Angle(tuple(terms))
 
 
 def _shifted(variable: Variable, by: int) -> Variable:

@@ -14,6 +14,9 @@ from ketgrad.gates import Gate
 from ketgrad.paulis import LETTERS, PauliSum
 
 TOLERANCE = 1e-8  # how far a matrix may be from unitary, and a norm from 1
+HALF, SINGLE = 1e-2, 1e-5  # how far from unitary, where the matrix comes in that precision
+ROUNDED = 1e-3  # with check=False: a matrix that was written with few digits
+TIDY = 1e-12  # from here on the nearest unitary matrix takes its place
 
 
 def pauli_rotation(angle: Angle | float, word: str, *qubits: int) -> Op:
@@ -37,8 +40,11 @@ def pauli_rotation(angle: Angle | float, word: str, *qubits: int) -> Op:
 def unitary(matrix: Any, *qubits: int, check: bool = True) -> Op:
     """An arbitrary unitary matrix on qubits; the first qubit is the most significant bit of its index.
 
-    matrix: (2**k, 2**k), real or complex, copied. Raises `KetgradValueError` if its size does not fit the
-    qubits, or if it is not unitary to 1e-8 (`check=False` skips that test).
+    matrix: (2**k, 2**k), real or complex, copied; unitary to 1e-8 (1e-5 in single, 1e-2 in half precision). Where it
+    deviates by more than 1e-12, the unitary matrix nearest to it acts. check: False for a matrix that was rounded, to
+    1e-3. Every method of simulation and differentiation takes U U† = 1 for granted, so nothing else can be had: put
+    a matrix that is not unitary into one that is, on one qubit more.
+    Raises `KetgradValueError` if the size does not fit the qubits, or for a larger deviation.
 
     >>> unitary([[0, 1], [1, 0]], 3)
     unitary(..., 3)
@@ -53,14 +59,50 @@ def unitary(matrix: Any, *qubits: int, check: bool = True) -> Op:
         )
     if not np.isfinite(array).all():
         raise KetgradValueError("`matrix` must be finite, but holds NaN or infinity.")
-    deviation = float(np.abs(array @ array.conj().T - np.eye(size)).max())
-    if check and deviation > TOLERANCE:
-        raise KetgradValueError(
-            f"`matrix` must be unitary - a gate keeps the norm - but U U† differs from the identity by up to "
-            f"{deviation:.3g}. Pass check=False to use it nevertheless."
-        )
-    gate = Gate("unitary", len(qubits), 0, "An arbitrary unitary matrix.", array.tobytes(), label="U")
+    allowed = _allowed_deviation(matrix) if check else ROUNDED
+    if not deviation_from_unitary(array) <= allowed:
+        raise KetgradValueError(_not_unitary(deviation_from_unitary(array)))
+    data = nearest_unitary(array).tobytes()
+    gate = Gate("unitary", len(qubits), 0, "An arbitrary unitary matrix.", data, label="U")
     return Op.build(gate, qubits)
+
+
+def deviation_from_unitary(matrix: np.ndarray) -> float:
+    """The largest entry of U U† - 1."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.abs(matrix @ matrix.conj().T - np.eye(len(matrix))).max())
+
+
+def nearest_unitary(matrix: np.ndarray) -> np.ndarray:
+    """The unitary factor of the polar decomposition of a matrix that is nearly unitary; one that is, is left alone.
+
+    Newton's step U (3 - U† U) / 2 squares the deviation: Higham 1986, Computing the polar decomposition,
+    doi:10.1137/0907079.
+    """
+    for _ in range(4):
+        if deviation_from_unitary(matrix) <= TIDY:
+            break
+        matrix = 1.5 * matrix - 0.5 * matrix @ (matrix.conj().T @ matrix)
+    return np.ascontiguousarray(matrix)
+
+
+def _allowed_deviation(matrix: Any) -> float:
+    kind = np.asarray(matrix).dtype
+    if kind == np.float16:
+        return HALF
+    return SINGLE if kind in (np.float32, np.complex64) else TOLERANCE
+
+
+def _not_unitary(deviation: float) -> str:
+    hint = (
+        "Pass check=False if it was rounded: the nearest unitary matrix is used."
+        if deviation <= ROUNDED
+        else "Only unitary matrices can be simulated: put it into one on a further qubit."
+    )
+    return (
+        "`matrix` must be unitary - a gate keeps the norm - but U U† differs from the identity by up to "
+        f"{deviation:.3g}. {hint}"
+    )
 
 
 def prepare_state(amplitudes: Any, *qubits: int, normalize: bool = False) -> Op:

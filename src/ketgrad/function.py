@@ -43,9 +43,11 @@ from ketgrad.rows import (
     chain_inputs,
     check_amplitudes,
     check_angles,
+    check_observables,
     common_lead,
     contiguous,
     expand,
+    quick_bounds,
     quick_rows,
     reader,
     unbroadcast,
@@ -96,6 +98,9 @@ class Function:
     num_outputs: int = field(init=False, compare=False)
     _chosen: Any = field(init=False, compare=False)  # the rule, where that is known beforehand
     _quick_rows: int = field(init=False, compare=False)  # calls up to this size need no preflight
+    _bounds: dict[np.dtype, float] = field(
+        init=False, compare=False
+    )  # sums of squares that need no look at the angles
     _direct: Any = field(init=False, compare=False)  # the key of the executor's own way for plain arrays
     _single: bool = field(init=False, compare=False)
     _calls: Any = field(init=False, compare=False)  # numbers the calls that draw; a step of it is atomic
@@ -109,6 +114,7 @@ class Function:
         program = compile(self.circuit, self.question)
         if self.gradient is not None:
             gradients.check_usable(self.gradient, self.executor, program)
+        check_observables(program, REAL_OF[self.dtype])
         adjoint = gradients.Adjoint()
         plain = (
             program.input_map is None
@@ -124,6 +130,7 @@ class Function:
             "_chosen": self.gradient
             or (adjoint if adjoint.objection(self.executor, program) is None else None),
             "_quick_rows": FREE_BELOW // (16 * (2**program.num_qubits + outputs)) if plain else 0,
+            "_bounds": quick_bounds(program),
             "_direct": getattr(self.executor, "direct", None) if plain else None,
             "_single": self.dtype == COMPLEX64,
             "_calls": itertools.count(),
@@ -343,7 +350,11 @@ class Function:
         kind = getattr(inputs if weights is None else weights, "dtype", FLOAT64)
         if not limit or kind not in COMPLEX_OF or (kind is FLOAT64 and self.dtype is COMPLEX64):
             return None
-        w, x = quick_rows(weights, self.num_weights, kind), quick_rows(inputs, self.num_inputs, kind)
+        bound = self._bounds[kind]
+        w, x = (
+            quick_rows(weights, self.num_weights, kind, bound),
+            quick_rows(inputs, self.num_inputs, kind, bound),
+        )
         if w is None or x is None:
             return None
         count, other = len(w), len(x)
@@ -380,6 +391,7 @@ class Function:
         if self.program.input_map is not None:
             rows = rows._replace(inputs=expand(self.program, rows.inputs))
         check_angles(self.program, rows)
+        check_observables(self.program, REAL_OF[dtype])
         if gradients.has_variable_amplitudes(self.program) and math.prod(rows.lead):
             check_amplitudes(self.program, rows)
         return rows

@@ -5,20 +5,32 @@ Inside a Program, bit p = n - 1 - q of a mask or basis index is qubit q, so qubi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from fractions import Fraction
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
-from ketgrad.angles import Angle, Variable
+from ketgrad.angles import Angle, Monomial, Variable
 from ketgrad.circuit import Circuit, Op
+from ketgrad.custom import deviation_from_unitary
 from ketgrad.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
 from ketgrad.gates import GATES, Gate
+from ketgrad.memory import reserve
 from ketgrad.paulis import PauliSum, reverse_bits
 
 PAULI_ROTATION, UNITARY, STATE_PREPARATION, CHANNEL = range(4)
 WIDEST = 62  # qubits that fit into the masks of an executor; wider programs can be described, not simulated
+LARGEST_CONSTANT = 2.0**53  # of an angle: float64 numbers beyond it stand more than 1 rad apart
+REDUCED_ABOVE = (
+    2.0**20
+)  # constants beyond it are brought back by whole turns, so that what is added to them keeps its digits
+LARGEST_OBSERVABLE = 2.0**500  # sum of the coefficients: twice it, times another such number, is still finite
+BYTES_PER_VARIABLE = 64  # what a call holds of each weight and input at least: values, slots, derivatives
+FOUR_PI = 4 * Fraction("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899")
 
 
 @dataclass(frozen=True)
@@ -123,18 +135,33 @@ class Program:
     def angles(self, weights: np.ndarray, inputs: np.ndarray) -> np.ndarray:
         """The angles of all instructions, shape (batch, instructions), of weights and inputs (1 or batch, ...)."""
         batch = max(len(weights), len(inputs))
-        ones = np.ones((batch, 1))
-        slots = np.concatenate(
-            [
-                ones,
-                np.broadcast_to(weights, (batch, self.num_weights)),
-                np.broadcast_to(inputs, (batch, self.num_inputs)),
-            ],
-            axis=1,
-        )
-        terms = self.term_coefficient * slots[:, self.term_a] * slots[:, self.term_b]
+        return self._totals(self._terms(weights, inputs, batch))
+
+    def angle_sizes(self, weights: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        """As `angles`, of the absolute values of the terms: the size of what is added up."""
+        batch = max(len(weights), len(inputs))
+        return self._totals(np.abs(self._terms(weights, inputs, batch)))
+
+    @cached_property
+    def steepness(self) -> float:
+        """The largest sum of the absolute coefficients of an angle: no angle exceeds it times max(1, |z|)**2."""
+        return float(self._totals(np.abs(self.term_coefficient)[None]).max(initial=0.0))
+
+    @cached_property
+    def observable_size(self) -> float:
+        """The largest sum of the absolute coefficients of an observable: no value exceeds it."""
+        owner = np.repeat(np.arange(len(self.observable_start) - 1), np.diff(self.observable_start))
+        return float(np.bincount(owner, np.abs(self.word_coefficient)).max(initial=0.0))
+
+    def _terms(self, weights: np.ndarray, inputs: np.ndarray, batch: int) -> np.ndarray:
+        parts = (np.ones((1, 1)), weights, inputs)
+        slots = np.concatenate([np.broadcast_to(part, (batch, part.shape[1])) for part in parts], axis=1)
+        return self.term_coefficient * slots[:, self.term_a] * slots[:, self.term_b]
+
+    def _totals(self, terms: np.ndarray) -> np.ndarray:
+        """Sums (rows, instructions) of the terms (rows, terms) of each instruction."""
         owner = np.repeat(np.arange(self.num_instructions), np.diff(self.term_start))
-        totals = np.zeros((batch, self.num_instructions))
+        totals = np.zeros((len(terms), self.num_instructions))
         np.add.at(totals.T, owner, terms.T)
         return totals
 
@@ -177,9 +204,10 @@ def compile(circuit: Circuit, question: Question) -> Program:
     """Lower a circuit to the instructions of a Program.
 
     Rotations become one Pauli rotation per word of their generator, fixed gates unitaries, sequences their parts.
-    Cost: linear in the number of ops. Raises `KetgradValueError` if a state is prepared on a qubit that
-    something has acted on, or an observable is not Hermitian; `KetgradIndexError` if the question names a qubit
-    that the circuit does not have.
+    Constants beyond 2^20 are reduced by multiples of 4 pi, exactly. Cost: linear in the number of ops. Raises
+    `KetgradValueError` if a state is prepared on a qubit that something has acted on, a constant in an angle lies
+    beyond 2^53, or an observable is not Hermitian; `KetgradIndexError` if the question names a qubit that the circuit
+    does not have; `KetgradMemoryError` if the weights and inputs up to the largest index do not fit into memory.
 
     >>> import ketgrad as kg
     >>> program = compile(kg.Circuit([kg.xy(kg.w[0], 0, 1)]), State())
@@ -188,6 +216,7 @@ def compile(circuit: Circuit, question: Question) -> Program:
     """
     if not isinstance(circuit, Circuit):
         raise KetgradTypeError(f"`circuit` must be a kg.Circuit, but is {type(circuit).__name__}.")
+    _reserve_variables(circuit)
     lowering = _Lowering(circuit)
     touched = 0
     for index, op in enumerate(circuit.ops):
@@ -210,11 +239,12 @@ class _Lowering:
         self.num_qubits = circuit.num_qubits
         self.input_map = _input_map(circuit)
         first_input = 1 + circuit.num_weights
-        self.slot_of: dict[Variable, int] = {("w", i): 1 + i for i in range(circuit.num_weights)}
-        derived = self.input_map or tuple(("identity", j) for j in range(circuit.num_inputs))
-        for k, (function, j) in enumerate(derived):
-            self.slot_of["x" if function == "identity" else function, j] = first_input + k
-        self.num_inputs = len(derived)
+        derived = () if self.input_map is None else self.input_map[circuit.num_inputs :]
+        self.first_slot = {"w": 1, "x": first_input}
+        self.slot_of_derived = {
+            variable: first_input + circuit.num_inputs + k for k, variable in enumerate(derived)
+        }
+        self.num_inputs = circuit.num_inputs + len(derived)
         self.rows: list[tuple[int, int, int, int]] = []  # kind, x, z, controls
         self.terms: list[list[tuple[float, int, int]]] = []
         self.targets: list[list[int]] = []
@@ -225,6 +255,11 @@ class _Lowering:
             tuple[int, int], list[tuple[int, float]]
         ] = {}  # (op, angle position) -> instruction, scale
         self.occurrences: list[Occurrence] = []
+
+    def slot(self, variable: Variable) -> int:
+        kind, index = variable
+        first = self.first_slot.get(kind)
+        return self.slot_of_derived[variable] if first is None else first + index
 
     def mask(self, qubits: Iterable[int]) -> int:
         return sum(1 << (self.num_qubits - 1 - q) for q in qubits)
@@ -247,6 +282,7 @@ class _Lowering:
         """Emit a fixed gate or a rotation; returns by how much each instruction scales the angle."""
         conditions = self.mask(controls)
         if gate.generator is None:
+            _check_unitary(gate, qubits)
             matrix = gate.matrix().ravel()
             self._emit(UNITARY, 0, 0, conditions, (), [self.num_qubits - 1 - q for q in qubits], matrix)
             return []
@@ -255,7 +291,9 @@ class _Lowering:
             scale = complex(coefficient).real
             flip = self.mask(qubits[k] for k in range(len(qubits)) if x >> k & 1)
             parity = self.mask(qubits[k] for k in range(len(qubits)) if z >> k & 1)
-            self._emit(PAULI_ROTATION, flip, parity, conditions, self._scaled_terms(angles[0], scale))
+            self._emit(
+                PAULI_ROTATION, flip, parity, conditions, self._scaled_terms(angles[0], scale, gate, qubits)
+            )
             scales.append(scale)
         return scales
 
@@ -277,7 +315,7 @@ class _Lowering:
             return
         coefficients = np.array([a.terms[0][1] if a.terms else 0.0 for a in op.angles], dtype=np.complex128)
         monomials = [a.terms[0][0] if a.terms else () for a in op.angles]
-        slots = np.array([self.slot_of[m[0]] if m else 0 for m in monomials], dtype=np.int64)
+        slots = np.array([self.slot(m[0]) if m else 0 for m in monomials], dtype=np.int64)
         variable = next((a for a in op.angles if not a.is_constant), None)
         if variable is not None:
             self._occurrence(index, op, variable, None, [(len(self.rows), 1.0)])
@@ -291,11 +329,19 @@ class _Lowering:
         name = self.circuit.ops[index].gate.name
         self.occurrences.append(Occurrence(index, name, places, frequencies, instructions, scales, angle))
 
-    def _scaled_terms(self, angle: Angle, scale: float) -> list[tuple[float, int, int]]:
+    def _scaled_terms(
+        self, angle: Angle, scale: float, gate: Gate, qubits: tuple[int, ...]
+    ) -> list[tuple[float, int, int]]:
         rows = []
-        for monomial, coefficient in angle.terms:
-            slots = [self.slot_of[variable] for variable in monomial] + [0, 0]
-            rows.append((coefficient * scale, slots[0], slots[1]))
+        for monomial, unscaled in angle.terms:
+            coefficient = unscaled * scale
+            largest = np.finfo(float).max if monomial else LARGEST_CONSTANT
+            if not abs(coefficient) <= largest:
+                raise _too_large(angle, coefficient, monomial, gate, qubits)
+            if not monomial and abs(coefficient) > REDUCED_ABOVE:
+                coefficient = _within_a_turn(coefficient)
+            slots = [self.slot(variable) for variable in monomial] + [0, 0]
+            rows.append((coefficient, slots[0], slots[1]))
         return rows
 
     def _emit(self, kind: int, x: int, z: int, controls: int, terms: Sequence[tuple[float, int, int]],
@@ -335,6 +381,67 @@ class _Lowering:
             occurrences=tuple(self.occurrences),
             input_map=self.input_map,
             **_question_arrays(question, self.num_qubits),
+        )
+
+
+def _too_large(
+    angle: Angle, coefficient: float, monomial: Monomial, gate: Gate, qubits: tuple[int, ...]
+) -> KetgradValueError:
+    part = (
+        "constant"
+        if angle.is_constant
+        else f"coefficient of {Angle(((monomial, 1.0),))!r}"
+        if monomial
+        else "constant term"
+    )
+    rule = (
+        "must be finite"
+        if monomial
+        else f"must lie within +-{LARGEST_CONSTANT:.1g} - float64 numbers beyond that stand more than 1 rad apart -"
+    )
+    return KetgradValueError(
+        f"the {part} in the angle of {gate.name}{_on(qubits)} {rule} but is {coefficient:.3g}. Reduce it modulo 2 pi "
+        "where it is made."
+    )
+
+
+def _on(qubits: tuple[int, ...]) -> str:
+    return f" on qubit{'s' * (len(qubits) != 1)} {', '.join(str(q) for q in qubits)}" if qubits else ""
+
+
+def _check_unitary(gate: Gate, qubits: tuple[int, ...]) -> None:
+    """Refuse a matrix that is not unitary in a gate made by hand: the executors take U U† = 1 for granted."""
+    if gate.unitary is None or GATES.get(gate.name) is gate:
+        return
+    deviation = _deviation(gate.unitary)
+    if not deviation <= 1e-7:
+        raise KetgradValueError(
+            f"the matrix of {gate.name}{_on(qubits)} must be unitary - a gate keeps the norm - but U U† differs from "
+            f"the identity by up to {deviation:.3g}."
+        )
+
+
+@lru_cache(maxsize=256)
+def _deviation(unitary: bytes) -> float:
+    entries = np.frombuffer(unitary, np.complex128)
+    return deviation_from_unitary(entries.reshape(math.isqrt(len(entries)), -1))
+
+
+def _within_a_turn(angle: float) -> float:
+    """The angle less a multiple of 4 pi, after which every rotation is what it was: correctly rounded."""
+    exact = Fraction(angle)
+    return float(exact - round(exact / FOUR_PI) * FOUR_PI)
+
+
+def _reserve_variables(circuit: Circuit) -> None:
+    """Refuse indices of weights and inputs whose arrays cannot be had."""
+    derived = any(kind not in "wx" for kind, _ in circuit.variables)
+    for letter, count in (("w", circuit.num_weights), ("x", circuit.num_inputs)):
+        name = "weights" if letter == "w" else "inputs"
+        reserve(
+            BYTES_PER_VARIABLE * count * (3 if derived and letter == "x" else 1),
+            f"one row of `{name}`, {letter}[0] to {letter}[{count - 1}],",
+            f"The largest index decides: number the {name} from 0 without gaps.",
         )
 
 
@@ -379,6 +486,13 @@ def _observable_words(observable: PauliSum, position: int, num_qubits: int) -> l
         raise KetgradIndexError(
             f"`observables[{position}]` acts on qubit {observable.num_qubits - 1}, but the circuit has the qubits "
             f"0 to {num_qubits - 1}."
+        )
+    size = sum(abs(complex(c)) for _, _, c in observable.terms)
+    if not size <= LARGEST_OBSERVABLE:
+        raise KetgradValueError(
+            f"`observables[{position}]` must have coefficients whose sizes add up to {LARGEST_OBSERVABLE:.1g} at most "
+            f"- beyond, values and derivatives are no finite numbers - but they add up to {size:.3g}. Divide them by "
+            "their scale, and multiply the values by it."
         )
     return [
         (reverse_bits(x, num_qubits), reverse_bits(z, num_qubits), complex(c).real)

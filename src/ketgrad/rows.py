@@ -17,14 +17,15 @@ from ketgrad.angles import INPUT_FUNCTIONS, InputFunction
 from ketgrad.circuit import Circuit
 from ketgrad.errors import KetgradValueError
 from ketgrad.memory import reserve
-from ketgrad.program import STATE_PREPARATION, Program
+from ketgrad.program import LARGEST_OBSERVABLE, STATE_PREPARATION, Program
 from ketgrad.shifts import describe
 
 FLOAT64 = np.dtype(np.float64)
 FLOAT32 = np.dtype(np.float32)
-# A sum of squares below this holds no NaN, no infinity, and no angle of which too few digits are left.
+# A sum of squares below this holds no NaN, no infinity, and no number of which too few digits are left for an angle.
 QUICK_BOUND = {FLOAT64: 2.0**52, FLOAT32: 2.0**24}
 MEANINGFUL = {FLOAT64: 2.0**53, FLOAT32: 2.0**24}  # beyond, an angle has lost its place on the circle
+LARGEST_VALUE = {FLOAT64: LARGEST_OBSERVABLE, FLOAT32: 2.0**60}  # of an expectation value
 NORM_TOLERANCE = {FLOAT64: 1e-8, FLOAT32: 1e-4}
 INWARDS = {FLOAT64: 1e-10, FLOAT32: 1e-4}  # how far from the edge of its interval an input function is smooth
 
@@ -40,14 +41,26 @@ class Rows(NamedTuple):
     dtype: np.dtype
 
 
-def quick_rows(array: Any, width: int, kind: np.dtype) -> np.ndarray | None:
+def quick_bounds(program: Program) -> dict[np.dtype, float]:
+    """For each real type the sum of squares of weights, or inputs, below which no angle and no value can be too large.
+
+    An angle is at most steepness * max(1, sum of squares), since its terms have two variables at most.
+    """
+    bounds = {}
+    for kind, limit in MEANINGFUL.items():
+        fits = program.steepness <= limit and program.observable_size <= LARGEST_VALUE[kind]
+        bounds[kind] = min(QUICK_BOUND[kind], limit / max(1.0, program.steepness)) if fits else 0.0
+    return bounds
+
+
+def quick_rows(array: Any, width: int, kind: np.dtype, bound: float) -> np.ndarray | None:
     """The rows of a plain array of one or two axes that needs no copy, no warning and no refusal; else None."""
     # vdot, because dot reports an overflow as a warning
     if type(array) is np.ndarray and array.dtype is kind and array.flags.c_contiguous:
         if array.ndim == 1:
-            if len(array) == width and np.vdot(array, array) < QUICK_BOUND[kind]:
+            if len(array) == width and np.vdot(array, array) < bound:
                 return array[None]
-        elif array.ndim == 2 and array.shape[1] == width and np.vdot(array, array) < QUICK_BOUND[kind]:
+        elif array.ndim == 2 and array.shape[1] == width and np.vdot(array, array) < bound:
             return array
         return None
     return _NO_COLUMNS[kind] if array is None and width == 0 else None
@@ -250,15 +263,15 @@ def reader(circuit: Circuit, name: str, column: int) -> str:
 
 
 def check_angles(program: Program, rows: Rows) -> None:
-    """Raise if an angle is so large that floating-point numbers of its size stand more than 1 rad apart."""
+    """Raise if an angle, or a part of it, is so large that floating-point numbers of its size stand 1 rad apart."""
     kind = rows.inputs.dtype
-    sizes = [np.abs(array).max(initial=0.0) for array in (rows.weights, rows.inputs)]
-    if max(sizes) <= math.sqrt(QUICK_BOUND[kind]):
-        return
+    largest = max(float(np.abs(array).max(initial=1.0)) for array in (rows.weights, rows.inputs))
     limit = MEANINGFUL[kind]
+    if program.steepness * largest * largest <= limit:
+        return
     with np.errstate(over="ignore", invalid="ignore"):
-        angles = program.angles(rows.weights.astype(float), rows.inputs.astype(float))
-    senseless = ~(np.abs(angles) <= limit)
+        sizes = program.angle_sizes(rows.weights.astype(float), rows.inputs.astype(float))
+    senseless = ~(sizes <= limit)
     if not senseless.any():
         return
     row, instruction = np.argwhere(senseless)[0]
@@ -266,8 +279,18 @@ def check_angles(program: Program, rows: Rows) -> None:
     name = "a constant angle" if gate is None else f"the angle {gate.angle!r} of {describe(gate)}"
     raise KetgradValueError(
         f"{name} must lie within +-{limit:.1g} - {kind} numbers beyond that stand more than 1 rad apart - but is "
-        f"{angles[row, instruction]:.3g} in row {row}. Reduce it modulo 2 pi before the call."
+        f"{sizes[row, instruction]:.3g} in row {row}. Reduce it modulo 2 pi before the call."
     )
+
+
+def check_observables(program: Program, kind: np.dtype) -> None:
+    """Raise if the values of an observable can be larger than numbers of this type."""
+    if program.observable_size > LARGEST_VALUE[kind]:
+        raise KetgradValueError(
+            f"`observables` must have coefficients whose sizes add up to at most {LARGEST_VALUE[kind]:.1g} in {kind} - "
+            f"values and derivatives are no finite numbers beyond - but they add up to {program.observable_size:.3g}. "
+            "Compute in float64, or divide them by their scale."
+        )
 
 
 def check_amplitudes(program: Program, rows: Rows) -> None:

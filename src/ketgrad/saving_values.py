@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad import custom
-from ketgrad.angles import Angle, arccos, as_angle, w
+from ketgrad.angles import Angle, add_up, arccos, as_angle, w
 from ketgrad.circuit import Circuit, Op
 from ketgrad.errors import KetgradError, KetgradTypeError, KetgradValueError
 from ketgrad.gates import GATES, Gate, gate_named
@@ -356,13 +356,13 @@ def _pauli(terms: list[list[Any]]) -> PauliSum:
 
 
 def _angle(terms: Any) -> Angle:
-    total = as_angle(0.0)
+    products = []
     for coefficient, monomial in terms:
         product = as_angle(coefficient, "A coefficient in the file")
         for kind, index in monomial:
             product = product * _variable(kind, index)
-        total = total + product
-    return total
+        products.append(product)
+    return add_up(products)
 
 
 def _variable(kind: str, index: int) -> Angle:

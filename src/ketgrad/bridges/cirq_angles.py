@@ -9,7 +9,7 @@ from typing import Any
 
 import sympy
 
-from ketgrad.angles import ZERO, Angle, Variable, arccos, as_angle, w
+from ketgrad.angles import Angle, Variable, add_up, arccos, as_angle, w
 from ketgrad.errors import KetgradValueError
 
 Names = Mapping[sympy.Symbol, Angle]
@@ -65,7 +65,7 @@ def _direct(expression: Any, factor: Any, names: Names) -> Angle | None:
         return names[expression] * float(factor)
     if expression.is_Add:
         terms = [_direct(term, factor, names) for term in expression.args]
-        return None if None in terms else sum(terms, start=ZERO)  # type: ignore[arg-type]
+        return None if None in terms else add_up(terms)  # type: ignore[arg-type]
     if expression.is_Mul:
         numbers = [part for part in expression.args if part.is_number]
         return _product(
