@@ -34,7 +34,7 @@ def results(plan: Plan, readings: Sequence[Reading]) -> list[Any]:
     found: dict[int, np.ndarray] = {}
     for part, function in zip(plan.parts, given.functions, strict=True):
         found |= part.read(values_of(function, given))
-    return _per_tape(plan, found, given.tapes)
+    return per_tape(plan, found, given.tapes)
 
 
 def states(plan: Plan, readings: Sequence[Reading]) -> list[np.ndarray]:
@@ -45,7 +45,7 @@ def states(plan: Plan, readings: Sequence[Reading]) -> list[np.ndarray]:
     return [one.reshape(-1, *shape) if plan.is_batched else one.reshape(shape) for one in values]
 
 
-def _per_tape(plan: Plan, found: dict[int, np.ndarray], tapes: int) -> list[Any]:
+def per_tape(plan: Plan, found: dict[int, np.ndarray], tapes: int) -> list[Any]:
     """(tapes, batch, ...) by measurement -> for each tape one array, or a tuple of several."""
     several = plan.is_batched
     columns = [found[m] for m in range(len(plan.measurements))]
@@ -63,9 +63,8 @@ def vjps(
 
     cotangents: like the results; with one more leading axis, the result has that axis too.
     """
-    apart = sorted({number for tape in tapes for number in _numbers(plan, tape)}) if len(tapes) > 1 else ()
-    given = rows(plan, readings, apart)
-    cots = [_by_measurement(plan, one) for one in cotangents]
+    given = rows_of(plan, readings, tapes)
+    cots = [by_measurement(plan, one) for one in cotangents]
     extra = _extra_axis(plan, given, cots)
     if extra is None:
         return _vjps(plan, given, tapes, cots)
@@ -78,7 +77,8 @@ def vjps(
     ]
 
 
-def _by_measurement(plan: Plan, cotangent: Any) -> dict[int, np.ndarray]:
+def by_measurement(plan: Plan, cotangent: Any) -> dict[int, np.ndarray]:
+    """The cotangents of one tape, an array or one for each measurement, by the index of the measurement."""
     parts = (
         (cotangent,) if len(plan.measurements) == 1 and not isinstance(cotangent, tuple | list) else cotangent
     )
@@ -104,20 +104,25 @@ def _result_axes(plan: Plan, measurement: int) -> int:
 def _vjps(
     plan: Plan, given: Rows, tapes: Sequence[QuantumScript], cots: Sequence[dict[int, np.ndarray]]
 ) -> list[tuple[np.ndarray, ...]]:
-    batched = plan.is_batched
-    full = {}
-    for m in range(len(plan.measurements)):
-        shape = (1 if not batched else given.batch,)
-        stacked = [one[m] if batched else one[m][None] for one in cots]
-        tail = max((one.shape[1:] for one in stacked), key=len)
-        full[m] = np.stack([np.broadcast_to(one, shape + tail) for one in stacked])
+    full = stacked(plan, given, cots)
     dweights = np.zeros(len(given.weights))
     dinputs = np.zeros((given.tapes, given.batch, int((~given.shared).sum())))
     for part, function in zip(plan.parts, given.functions, strict=True):
         first, rest = _pull(part, function, given, full)
         dweights[: len(first)] += first
         dinputs[..., : rest.shape[-1]] += rest
-    return [_by_parameter(plan, given, tape, t, (dweights, dinputs), full) for t, tape in enumerate(tapes)]
+    return [by_parameter(plan, given, tape, t, (dweights, dinputs), full) for t, tape in enumerate(tapes)]
+
+
+def stacked(plan: Plan, given: Rows, cots: Sequence[dict[int, np.ndarray]]) -> dict[int, np.ndarray]:
+    """The cotangents of all tapes by measurement: (tapes, batch, ...)."""
+    batched, full = plan.is_batched, {}
+    for m in range(len(plan.measurements)):
+        shape = (1 if not batched else given.batch,)
+        columns = [one[m] if batched else one[m][None] for one in cots]
+        tail = max((one.shape[1:] for one in columns), key=len)
+        full[m] = np.stack([np.broadcast_to(one, shape + tail) for one in columns])
+    return full
 
 
 def _pull(
@@ -125,9 +130,9 @@ def _pull(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The derivatives of one part by the weights (W,) and by the inputs (tapes, batch, X)."""
     if isinstance(part, Others):
-        raise _refuse_others()
+        raise refuse_others()
     weights, inputs = arguments(function, given)
-    needs_values = isinstance(part, Averages) and any(square >= 0 for _, _, square in part.entries)
+    needs_values = isinstance(part, Averages) and part.has_variances
     kind = complex if np.issubdtype(np.result_type(*cotangents.values()), np.complexfloating) else float
     blank = np.zeros((given.tapes, given.batch, function.num_outputs), kind)
     values = values_of(function, given) if needs_values else blank
@@ -139,13 +144,19 @@ def _pull(
     )
 
 
+def rows_of(plan: Plan, readings: Sequence[Reading], tapes: Sequence[QuantumScript]) -> Rows:
+    """The arrays of one call, in which what is trained stands apart for each of several tapes."""
+    apart = sorted({number for tape in tapes for number in _numbers(plan, tape)}) if len(tapes) > 1 else ()
+    return rows(plan, readings, apart)
+
+
 def _numbers(plan: Plan, tape: QuantumScript) -> list[int]:
     """The numbers of the plan that the trainable parameters of a tape are."""
     known = plan.parameters
     return [known[k] for k in tape.trainable_params if k < len(known) and known[k] >= 0]
 
 
-def _by_parameter(
+def by_parameter(
     plan: Plan,
     given: Rows,
     tape: QuantumScript,
@@ -271,13 +282,12 @@ def jacobians(
 
     The derivative of a broadcasted result by a broadcasted parameter is that of each sample by its own number.
     """
-    apart = sorted({number for tape in tapes for number in _numbers(plan, tape)}) if len(tapes) > 1 else ()
-    given = rows(plan, readings, apart)
+    given = rows_of(plan, readings, tapes)
     found: dict[int, np.ndarray] = {}
     tables: list[dict[int, list[np.ndarray]]] = [{} for _ in tapes]
     for part, function in zip(plan.parts, given.functions, strict=True):
         if isinstance(part, Others):
-            raise _refuse_others()
+            raise refuse_others()
         values = values_of(function, given)
         found |= part.read(values)
         slopes = [_by_sample(one, given) for one in function.jacobian(*arguments(function, given))]
@@ -286,7 +296,7 @@ def jacobians(
                 made = _slopes(plan, part, given, tape, t, parameter, values[t], slopes)
                 for m, result in made.items():
                     tables[t].setdefault(m, []).append(result if plan.is_batched else result[0])
-    return _per_tape(plan, found, given.tapes), [_shape(plan, table) for table in tables], tables
+    return per_tape(plan, found, given.tapes), [_shape(plan, table) for table in tables], tables
 
 
 def _by_sample(slopes: np.ndarray, given: Rows) -> np.ndarray:
@@ -335,7 +345,8 @@ def _shape(plan: Plan, table: dict[int, list[np.ndarray]]) -> Any:
     return shaped[0] if len(shaped) == 1 else tuple(shaped)
 
 
-def _refuse_others() -> DeviceError:
+def refuse_others() -> DeviceError:
+    """The refusal of a derivative of measurements that are made from the state."""
     return DeviceError(
         "ketgrad.qubit differentiates expectation values, variances, probabilities and states; tapes with other "
         "measurements must pass the device's preprocessing, which makes them from the state."

@@ -27,13 +27,17 @@ from pennylane.transforms.core import CompilePipeline, transform
 
 from ketgrad.bridges.pennylane_calls import jacobians, results, states, vjps
 from ketgrad.bridges.pennylane_gates import ROWS, SEQUENCES, runs
+from ketgrad.bridges.pennylane_nodes import differentiable as differentiable_results
 from ketgrad.bridges.pennylane_readout import Options, differentiable, from_state
+from ketgrad.bridges.pennylane_second import Change, changes
 from ketgrad.bridges.pennylane_shots import has_mid_measurements, measured, one_by_one
 from ketgrad.bridges.pennylane_tapes import Plans, real_amplitudes
 from ketgrad.questions import complex_type, thread_count
 
 NAME = "ketgrad.qubit"
 OURS = ("adjoint", "device", "best")
+WITHIN = "backprop"  # what PennyLane calls it when a device returns values that are differentiable themselves
+WITH_NODES = (qml.math.Interface.TORCH, qml.math.Interface.AUTOGRAD)
 GATE_SET = frozenset({*ROWS, *SEQUENCES, *(f"C({name})" for name in ROWS), *(f"Adjoint({name})" for name in ROWS),
                       "QubitUnitary", "GlobalPhase", "Identity"})  # fmt: skip
 
@@ -127,17 +131,14 @@ def _can_be_sampled(observable: Operator) -> bool:
     return observable.has_diagonalizing_gates
 
 
-class Slopes(tuple):
-    """Derivatives of several shapes; PennyLane's torch interface asks only whether `np.squeeze` leaves any."""
+def _asks_us(config: ExecutionConfig) -> bool:
+    """Whether the derivatives are those of this device; `WITHIN` counts where `setup_execution_config` has set it."""
+    method = config.gradient_method
+    return method in OURS or (method == WITHIN and config.use_device_gradient is True)
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """How many there are."""
-        return (len(self),)
 
-    def squeeze(self) -> Slopes:
-        """The derivatives themselves."""
-        return self
+def _method(config: ExecutionConfig) -> str:
+    return WITHIN if config.interface in WITH_NODES else "adjoint"
 
 
 @simulator_tracking
@@ -152,7 +153,9 @@ class QubitDevice(Device):
 
     Circuits of equal structure are compiled once and run as one batch, and so do broadcasted parameters.
     Derivatives (`diff_method` "best", "device" or "adjoint"): of expectation values, variances, probabilities and
-    states, and of all that PennyLane makes from a state, by one vector-Jacobian product; without shots.
+    states, and of all that PennyLane makes from a state, by one vector-Jacobian product; without shots. With autograd
+    and PyTorch second derivatives are exact too, by one product with the Hessian; where there are none, as with JAX and
+    by the numbers of an observable, they are refused, and so are third ones.
 
     >>> import pennylane as qml
     >>> @qml.qnode(QubitDevice(wires=2))
@@ -194,7 +197,7 @@ class QubitDevice(Device):
         """Whether first derivatives by the device exist: of exact results, without measurements in mid-circuit."""
         if execution_config is None:
             return True
-        if execution_config.gradient_method not in OURS or execution_config.derivative_order != 1:
+        if not _asks_us(execution_config) or execution_config.derivative_order != 1:
             return False
         if circuit is None:
             return True
@@ -222,7 +225,7 @@ class QubitDevice(Device):
         given: Any = config or ExecutionConfig()
         if given.device_options:
             raise DeviceError(f"{NAME} has no device options, but was given {sorted(given.device_options)}.")
-        ours = given.gradient_method in OURS
+        ours = _asks_us(given)
         interface, products = given.interface, given.use_device_jacobian_product
         with_jax = interface in (qml.math.Interface.JAX, qml.math.Interface.JAX_JIT)
         if interface != qml.math.Interface.AUTO and not products:
@@ -244,7 +247,7 @@ class QubitDevice(Device):
         return replace(
             given,
             interface=interface,
-            gradient_method="adjoint" if ours else given.gradient_method,
+            gradient_method=_method(given) if ours else given.gradient_method,
             use_device_gradient=ours if given.use_device_gradient is None else given.use_device_gradient,
             use_device_jacobian_product=products,
             grad_on_execution=ours and not products
@@ -269,7 +272,7 @@ class QubitDevice(Device):
         if single:
             pipeline.add_transform(dynamic_one_shot, postselect_mode=config.mcm_config.postselect_mode)
         pipeline.add_transform(split_constants)
-        if config.gradient_method in OURS:
+        if _asks_us(config):
             pipeline.add_transform(no_sampling, name=f"the derivatives of {NAME}")
             pipeline.add_transform(state_for_others)
             if not config.use_device_jacobian_product:
@@ -280,18 +283,21 @@ class QubitDevice(Device):
 
     def execute(self, circuits: Tapes, execution_config: ExecutionConfig | None = None) -> tuple[Any, ...]:
         """The results of a batch of tapes: one call for all of equal structure."""
+        if execution_config is not None and execution_config.gradient_method == WITHIN:
+            return differentiable_results(self, circuits, execution_config)
         if execution_config is not None and execution_config.mcm_config.mcm_method == "one-shot":
             several = [tape for tape in circuits if not has_mid_measurements(tape)]
-            rest = iter(self._run(several))
+            rest = iter(self.results_of(several))
             return tuple(
                 one_by_one(self._plans, tape, run_natively, self._rng)
                 if has_mid_measurements(tape)
                 else next(rest)
                 for tape in circuits
             )
-        return self._run(circuits)
+        return self.results_of(circuits)
 
-    def _run(self, circuits: Tapes) -> tuple[Any, ...]:
+    def results_of(self, circuits: Tapes) -> tuple[Any, ...]:
+        """The results of a batch of tapes without measurements in mid-circuit, as arrays."""
         found: list[Any] = [None] * len(circuits)
         for plan, positions, readings in self._plans.groups(circuits):
             tapes = [circuits[k] for k in positions]
@@ -313,9 +319,16 @@ class QubitDevice(Device):
             tapes, given = [circuits[k] for k in positions], [cotangents[k] for k in positions]
             for k, result in zip(positions, vjps(plan, readings, tapes, given), strict=True):
                 found[k] = result
-        if execution_config is not None and execution_config.interface == qml.math.Interface.TORCH:
-            return tuple(Slopes(one) for one in found)
         return tuple(found)
+
+    def changes_of(self, circuits: Tapes, cotangents: Any, turns: Sequence[Any]) -> list[Change]:
+        """For each tape the derivatives of sum(turns * vector-Jacobian product) by its parameters and cotangents."""
+        found: list[Any] = [None] * len(circuits)
+        for plan, positions, readings in self._plans.groups(circuits):
+            columns = ([several[k] for k in positions] for several in (circuits, cotangents, turns))
+            for k, change in zip(positions, changes(plan, readings, *columns), strict=True):
+                found[k] = change
+        return found
 
     def execute_and_compute_vjp(
         self, circuits: Tapes, cotangents: Any, execution_config: ExecutionConfig | None = None

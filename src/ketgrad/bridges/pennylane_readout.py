@@ -1,7 +1,8 @@
 """What the measurements of a tape ask: questions to a circuit, and the way from their answers to PennyLane's results.
 
 Every part asks one Function. `read` makes results of its values, `pull` takes cotangents of the results back to a
-cotangent of the values, and `push` takes tangents of the values on to tangents of the results.
+cotangent of the values, `bend` says how that changes along tangents of the values, and `push` takes such tangents on to
+tangents of the results.
 """
 
 from __future__ import annotations
@@ -52,6 +53,11 @@ class Averages:
         """The Function whose values these are."""
         return expectation(circuit, self.sums, dtype=options.dtype, threads=options.threads)
 
+    @property
+    def has_variances(self) -> bool:
+        """Whether a result is not linear in the values."""
+        return any(square >= 0 for _, _, square in self.entries)
+
     def read(self, values: np.ndarray) -> Results:
         """<H>, or <H^2> - <H>^2."""
         return {
@@ -69,6 +75,16 @@ class Averages:
             else:
                 total[..., square] += slope
                 total[..., mean] -= 2 * slope * values[..., mean]
+        return total
+
+    def bend(self, cotangents: Results, tangents: np.ndarray) -> np.ndarray | None:
+        """How what `pull` returns changes where the values change by `tangents`; None for not at all."""
+        if not self.has_variances:
+            return None
+        total = np.zeros_like(tangents)
+        for m, mean, square in self.entries:
+            if square >= 0:
+                total[..., mean] -= 2 * np.real(cotangents[m]) * tangents[..., mean]
         return total
 
     def push(self, tangents: np.ndarray, values: np.ndarray) -> Results:
@@ -124,6 +140,10 @@ class Chances:
             total += np.real(cotangents[m])[..., part]
         return total
 
+    def bend(self, cotangents: Results, tangents: np.ndarray) -> np.ndarray | None:
+        """Marginals are linear: not at all."""
+        return None
+
     def push(self, tangents: np.ndarray, values: np.ndarray) -> Results:
         """Marginals are linear."""
         return self.read(tangents)
@@ -146,6 +166,10 @@ class Amplitudes:
     def pull(self, cotangents: Results, values: np.ndarray) -> np.ndarray:
         """PennyLane's cotangent g means dL = Re(sum(g d psi)), ours dL = Re(sum(conj(g) d psi))."""
         return np.conj(cotangents[self.measurement]).astype(values.dtype)
+
+    def bend(self, cotangents: Results, tangents: np.ndarray) -> np.ndarray | None:
+        """The amplitudes are linear: not at all."""
+        return None
 
     def push(self, tangents: np.ndarray, values: np.ndarray) -> Results:
         """The tangents as they are."""

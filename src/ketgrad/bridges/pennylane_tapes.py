@@ -269,15 +269,11 @@ def rows(plan: Plan, readings: Sequence[Reading], apart: Sequence[int] = ()) -> 
     """The arrays of one call. apart: numbers that stand in the inputs when there are several tapes."""
     if len(readings) == 1:
         return _rows_of_one(plan, readings[0].numbers)
-    slots = int(plan.starts[-1])
-    batch = _batch(plan, readings[0].numbers)
-    table = np.empty((len(readings), batch, slots))
-    shared = np.zeros(slots, bool)
+    shared = np.zeros(int(plan.starts[-1]), bool)
+    table = _table(plan, readings)
+    batch = table.shape[1]
     for number, several in enumerate(plan.batched):
         columns = plan.columns(number)
-        for row, reading in zip(table, readings, strict=True):
-            value = np.asarray(reading.numbers[number])
-            row[:, columns] = value.reshape(batch, -1) if several else value
         first = table[:1, :1, columns]
         shared[columns] = not several and number not in apart and bool((table[:, :, columns] == first).all())
     if shared.tobytes() not in plan.splits and len(plan.splits) >= KEPT_SPLITS:
@@ -285,6 +281,25 @@ def rows(plan: Plan, readings: Sequence[Reading], apart: Sequence[int] = ()) -> 
     inputs = np.ascontiguousarray(table[:, :, ~shared].reshape(len(readings) * batch, -1))
     weights = np.ascontiguousarray(table[0, 0, shared])
     return Rows(plan.functions(shared), weights, inputs, shared, len(readings), batch)
+
+
+def _table(plan: Plan, readings: Sequence[Reading]) -> np.ndarray:
+    """(tapes, batch, slots): the numbers of several tapes."""
+    batch = _batch(plan, readings[0].numbers)
+    table = np.empty((len(readings), batch, int(plan.starts[-1])))
+    for number, several in enumerate(plan.batched):
+        for row, reading in zip(table, readings, strict=True):
+            value = np.asarray(reading.numbers[number])
+            row[:, plan.columns(number)] = value.reshape(batch, -1) if several else value
+    return table
+
+
+def directions(plan: Plan, readings: Sequence[Reading], given: Rows) -> Rows:
+    """Directions, read like numbers, in the rows of a call; with several tapes those of shared slots are zero."""
+    if len(readings) == 1:
+        return _rows_of_one(plan, readings[0].numbers)
+    inputs = _table(plan, readings)[:, :, ~given.shared].reshape(len(given.inputs), -1)
+    return given._replace(weights=np.zeros_like(given.weights), inputs=np.ascontiguousarray(inputs))
 
 
 def _rows_of_one(plan: Plan, numbers: Sequence[Any]) -> Rows:

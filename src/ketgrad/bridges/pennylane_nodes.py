@@ -1,0 +1,71 @@
+"""The results of the device as differentiable values of PyTorch and autograd, and so are their first derivatives.
+
+PennyLane's own boundary takes what a device returns as derivative for a number: differentiated once more, it would be a
+constant, and a second derivative would be incomplete without a word. Here a derivative is a node that depends on the
+parameters and the cotangents, with exact derivatives of its own; third ones are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pennylane as qml
+from pennylane.tape import QuantumScript
+
+from ketgrad.bridges.pennylane_second import Change
+
+
+class Batch(NamedTuple):
+    """Tapes that are executed together, and the flat order of their trainable parameters and of their results."""
+
+    device: Any
+    tapes: tuple[QuantumScript, ...]
+    config: Any
+
+    @property
+    def parameters(self) -> tuple[Any, ...]:
+        """The trainable parameters of all tapes, one after the other."""
+        return tuple(number for tape in self.tapes for number in tape.get_parameters())
+
+    def results(self) -> list[np.ndarray]:
+        """The results of all tapes, one after the other."""
+        return self.flat(self.device.results_of(self.tapes))
+
+    def slopes(self, cotangents: Sequence[Any]) -> list[np.ndarray]:
+        """The derivatives of sum(cotangents * results) by all parameters."""
+        products = self.device.compute_vjp(self.tapes, self.nested(cotangents), self.config)
+        return [np.asarray(one) for product in products for one in product]
+
+    def changes(self, cotangents: Sequence[Any], turns: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """The derivatives of sum(turns * slopes) by all parameters, and by all cotangents."""
+        rest = iter(turns)
+        by_tape = [[next(rest) for _ in tape.trainable_params] for tape in self.tapes]
+        found: list[Change] = self.device.changes_of(self.tapes, self.nested(cotangents), by_tape)
+        by_parameters = [np.asarray(one) for change in found for one in change.by_parameters]
+        return by_parameters, self.flat([change.by_cotangents for change in found])
+
+    def flat(self, results: Sequence[Any]) -> list[np.ndarray]:
+        """Results by tape and measurement, one after the other."""
+        several = (one if isinstance(one, tuple) else (one,) for one in results)
+        return [np.asarray(one) for part in several for one in part]
+
+    def nested(self, results: Sequence[Any]) -> tuple[Any, ...]:
+        """The inverse of `flat`."""
+        rest = iter(results)
+        by_tape = (tuple(next(rest) for _ in tape.measurements) for tape in self.tapes)
+        return tuple(one if len(one) != 1 else one[0] for one in by_tape)
+
+
+def differentiable(device: Any, tapes: Sequence[QuantumScript], config: Any) -> tuple[Any, ...]:
+    """The results of the tapes, in the library of their parameters."""
+    for tape in tapes:
+        numbers = tape.get_parameters(trainable_only=False)
+        tape.trainable_params = qml.math.get_trainable_indices(numbers)
+    batch = Batch(device, tuple(tapes), config)
+    if config.interface == qml.math.Interface.TORCH:
+        from ketgrad.bridges.pennylane_torch import results
+    else:
+        from ketgrad.bridges.pennylane_autograd import results
+    return batch.nested(results(batch))
