@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from importlib import metadata
 
 import numpy as np
 import pandas
 import pytest
 
 import ketgrad
+from ketgrad import _native
 from ketgrad.referee import tables, tasks
 from ketgrad.referee.baselines import Contestant
 from ketgrad.referee.columns import understand
@@ -114,7 +116,7 @@ def warnings_of(frame: pandas.DataFrame) -> str:
         (numbers(100), numbers(99), "99 rows are few: expect wide intervals and an undecided verdict."),
         (
             numbers(100, y=["no"] * 90 + ["yes"] * 10),
-            numbers(100, y=["no"] * 91 + ["yes"] * 9),
+            numbers(110, y=["no"] * 100 + ["yes"] * 10),
             "The classes are unbalanced: read the balanced accuracy beside the accuracy.",
         ),
         (
@@ -158,12 +160,41 @@ def question_of_file(path) -> Question:
     return Question(raw, understand(raw, "y"), tasks.find_task(raw, "y"), "y")
 
 
+def without(absent: str):
+    """`metadata.version` where one package is not installed."""
+    version = metadata.version
+
+    def found(package: str) -> str:
+        if package == absent:
+            raise metadata.PackageNotFoundError(package)
+        return version(package)
+
+    return found
+
+
+def test_the_verdict_is_on_the_models_that_ran():
+    done = [outcome(name, split, value) for name, value in (("svm", 0.8), ("q", 0.7)) for split in range(3)]
+    done = [dataclasses.replace(item, score=wobbled(item.score)) for item in done]
+    found = concluded(done, contestant("svm"), contestant("q", "quantum"))
+    assert (found.verdict.best_quantum, found.verdict.best_classical) == ("q", "svm")
+    assert [(item.first, item.second, item.role) for item in found.comparisons] == [
+        ("q", "svm", "best classical")
+    ]
+
+
+def wobbled(score: SplitScore) -> SplitScore:
+    moved = {name: (value or 0.0) + 0.01 * score.split for name, value in score.scores.items()}
+    return dataclasses.replace(score, scores=moved)
+
+
 def test_the_environment_says_what_ran(monkeypatch):
     found = environment(3, 7)
     assert (found.ketgrad, found.threads, found.seed) == (ketgrad.__version__, 3, 7)
     assert found.python == ".".join(map(str, sys.version_info[:3]))
     assert found.versions["numpy"] == np.__version__ and found.versions["pandas"] == pandas.__version__
-    assert found.instruction_set
+    assert found.instruction_set == _native.instruction_sets()[0]
+    monkeypatch.setattr(metadata, "version", without("skrub"))
+    assert environment(1, 0).versions == found.versions | {"skrub": "not installed"}
     monkeypatch.setitem(sys.modules, "ketgrad._native", None)
     monkeypatch.delattr(ketgrad, "_native", raising=False)
     assert environment(1, 0).instruction_set is None

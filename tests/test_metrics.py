@@ -109,6 +109,8 @@ def test_the_deciding_metric_comes_first_and_only_some_may_decide():
         for name in set(names) - set(DECIDING[task]) | {"accuracies"}:
             with pytest.raises(KetgradValueError, match=f"'{name}' cannot decide a {task}"):
                 metrics_of(task, name)
+    with pytest.raises(KetgradValueError, match="Did you mean 'accuracy'"):
+        metrics_of("classification", "acuracy")
 
 
 def test_every_metric_knows_which_side_is_better():

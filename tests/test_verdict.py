@@ -393,6 +393,8 @@ def test_the_reasons_are_scores_chances_and_what_would_stay_unnoticed():
         "3 fits failed and were given the score of the dummy model; they are listed.",
     )
     whole = model("q", "quantum", [0.8, 0.9], rules), model("c", "classical", [0.7, 0.8], rules)
+    sure = reasons(*whole, dataclasses.replace(against, p_better=1.0, p_equal=0.0, p_worse=0.0), [], rules)
+    assert sure[2].endswith("is better is 100%, that both are equal within 1 point 0%, that it is worse 0%.")
     assert len(reasons(*whole, None, [], rules)) == 2
     for unknown in ({"p_better": None}, {"detectable": None}):
         assert len(reasons(*whole, dataclasses.replace(against, p=0.2, **unknown), [], rules)) == 2
@@ -425,6 +427,7 @@ def test_the_best_quantum_model_answers_for_all_and_each_has_its_verdict():
     assert (found.entanglement, found.entanglement_kind) == (best.entanglement, best.entanglement_kind)
     against = next(item for item in pairs if (item.first, item.second) == ("kernel", "forest"))
     assert found.minimal_detectable_difference == against.detectable is not None
+    assert found.reasons[0].startswith("Kernel: ") and found.reasons[1].startswith("Forest: ")
     assert found.models[1].kind == "worse" and "(Circuit) is worse" in found.models[1].sentence
 
 
@@ -441,6 +444,8 @@ def test_a_win_that_its_twin_shares_is_not_put_down_to_entanglement():
         extra = " This is not shown to be due to entanglement: entanglement makes no difference here: "
         assert found.kind == "better" and (extra in found.sentence) == (not helps)
         assert found.sentence.endswith(".") and found.sentence.count("  ") == 0
+    lost = [model("c", "classical", [0.95] * 10, rules), *models[1:]]
+    assert "entanglement" not in verdict.judge(lost, verdict.all_pairs(lost, rules), rules).sentence
 
 
 def test_without_a_rival_nothing_is_said():
