@@ -233,7 +233,7 @@ def test_every_option_reaches_the_referee(pears, monkeypatch):
         " --separator tab --decimal , --drop size --drop colour --text weight --threads 2"
     )
     assert cli.main(text.split()) == 0
-    del given["progress"]
+    del given["progress"], given["journal"]
     assert given == {
         "table": "pears.csv", "target": "kind", "task": "regression", "metric": "rmse", "models": ("svm", "linear"),
         "folds": 3, "repeats": 4, "seed": 9, "candidates": 2, "qubits": 5, "rows": 30, "missing": "drop",

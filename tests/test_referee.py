@@ -321,6 +321,17 @@ def test_the_verdict_has_four_words_and_asks_the_twin():
     assert "not shown to be due to entanglement" in unexplained.sentence
 
 
+def test_a_difference_that_is_written_as_zero_is_not_said_to_be_ahead_or_behind():
+    noise = np.array([0.06, -0.06, 0.05, -0.05, 0.04, -0.04, 0.07, -0.07, 0.03, -0.03])
+    flat = np.full(10, 0.8)
+    for shift in (0.0, 4e-4, -4e-4):
+        found = verdict_of((flat + noise + shift).tolist(), flat.tolist(), (flat - noise).tolist())
+        assert found.kind == "undecided"
+        words = found.sentence + found.entanglement
+        assert "the same to the digits shown" in words and "0.0 points" not in words
+        assert "ahead" not in words and "behind" not in words and "chance" not in words
+
+
 def test_one_split_decides_nothing():
     found = verdict_of([0.9], [0.5], [0.9])
     assert found.kind == "undecided" and found.minimal_detectable_difference is None

@@ -310,8 +310,8 @@ def test_r10_a_reader_that_leaves_ends_the_command_quietly():
 
 def test_r10_no_terminal_no_home_a_plain_locale_and_one_column_are_enough():
     script = (
-        "import sys; sys.path.insert(0, 'tests'); import report_samples as s; from ketgrad import cli;"
-        "from ketgrad.report import terminal; cli._prepare_streams();"
+        "import sys; sys.path.insert(0, 'tests'); import report_samples as s; from ketgrad import cli_streams;"
+        "from ketgrad.report import terminal; streams = cli_streams.prepared(); streams.__enter__();"
         "terminal.show(s.comparison(), terminal.console(sys.stdout))"
     )
     tests = Path(samples.__file__).parents[1]
@@ -365,13 +365,14 @@ def test_r12_ten_thousand_columns_make_a_small_page():
     assert page.count("9\u202f960 more") == 3
 
 
-def test_p12_a_missing_package_is_one_line_with_the_install_command(instant, monkeypatch, capsys):
+def test_p12_a_missing_package_is_one_line_with_the_install_command(instant, monkeypatch, capsys, tmp_path):
     for name in ("rich", "jinja2", "skrub", "pandas"):
         monkeypatch.setitem(sys.modules, name, None)
         assert compare() == 2
         message = capsys.readouterr().err
         assert name in message and "pip install 'ketgrad[compare]'" in message and message.count("\n") == 1
         monkeypatch.undo()
+        monkeypatch.chdir(tmp_path)
         monkeypatch.setattr("ketgrad.referee.compare", lambda *a, **k: pytest.fail("it ran"), raising=False)
 
 

@@ -219,6 +219,37 @@ def test_D19_huge_and_tiny_numbers(tmp_path):
     assert result.model("linear").failures == ()
 
 
+def test_D19_whole_numbers_of_any_length_are_read_or_refused_with_their_place(tmp_path):
+    for word, fits in (
+        ("9" * 309, False),
+        ("-" + "9" * 400, False),
+        ("9" * 5000, False),
+        ("+" + "0" * 5000 + "7", True),
+        ("1." + "0" * 6000, True),
+        ("9" * 101, False),
+        ("-0", True),
+    ):
+        path = write(tmp_path, rows("{i},{j},{k}", header="a,b,y").replace("\n3.0,", f"\n{word},"))
+        if fits:
+            assert kinds(question(path))["a"] == "number"
+        else:
+            refused(path, "'a'", "line 4", "too large", "drop=['a']")
+            assert "drop=" not in refused(path, "'a'", "line 4", "target", target="a")
+    for value in (10**400, -(10**5000)):
+        frame = pandas.DataFrame({"a": [*range(19), value], "y": [0, 1] * 10}, dtype=object)
+        refused(frame, "'a'", "row 19", "too large")
+
+
+def test_D24_no_refusal_of_the_target_says_to_leave_it_out(tmp_path):
+    empty = rows("{i},", header="a,y")
+    words = rows("{i},{i}").replace(",3.0\n", ",three\n")
+    infinite = rows("{i},{i}").replace(",3.0\n", ",inf\n")
+    for text in (empty, words, infinite):
+        for missing in ("median", "drop"):
+            message = refused(write(tmp_path, text), "'y'", "target", missing=missing)
+            assert "drop=['y']" not in message and "--drop" not in message
+
+
 def test_D20_a_single_class_is_refused(tmp_path):
     refused(write(tmp_path, rows("{i},yes")), ">= 2 classes")
     refused(write(tmp_path, rows("{i},1")), ">= 2 classes", task="classification")

@@ -1,15 +1,18 @@
 """The command `ketgrad`: compare, info and draw.
 
 Exit codes: 0 done, 2 wrong usage, 65 bad data, 66 input missing, 70 a fault of ketgrad, 73 cannot create the output,
-74 input or output failed, 75 try again later, 77 not permitted, 130 stopped by Ctrl-C, 141 the reader closed the pipe.
-Nothing heavy is imported before a command needs it, so `ketgrad --help` answers at once.
+74 input or output failed, 75 try again later, 77 not permitted, 129, 130 and 143 stopped by a closed terminal, Ctrl-C
+and SIGTERM, 141 the reader closed the pipe. Nothing heavy is imported before a command needs it, so that
+`ketgrad --help` and every refusal of an argument answer at once.
 """
 
 from __future__ import annotations
 
 import argparse
 import codecs
+import contextlib
 import errno
+import io
 import os
 import shlex
 import sys
@@ -18,10 +21,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ketgrad import cli_streams
+from ketgrad.cli_signals import Stop, listening
 from ketgrad.errors import KetgradError, KetgradImportError, KetgradMemoryError, KetgradOSError, near_matches
 from ketgrad.report.names import redact, slug, visible, without_secrets
 
 if TYPE_CHECKING:
+    from ketgrad.referee.journal import Journal
+    from ketgrad.referee.progress import Progress
     from ketgrad.referee.results import Comparison
 
 OK, USAGE, BAD_DATA, NO_INPUT, FAULT, CANNOT_CREATE, INPUT_OUTPUT, TRY_AGAIN, FORBIDDEN = (
@@ -41,6 +48,7 @@ CREATE_ERRORS = frozenset(
 )
 FORBIDDEN_ERRORS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 OUTPUT_FILES = ("report.html", "results.json", "scores.csv")
+JOURNAL_FILE = "fits.jsonl"
 COMPARE_PACKAGES = ("pandas", "skrub", "jinja2", "rich")
 
 
@@ -51,41 +59,52 @@ class UsageError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line `arguments` (those of the process by default) and return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    _prepare_streams()
-    try:
-        code = _run(given)
-        sys.stdout.flush()
-        return code
-    except SystemExit as ending:  # argparse ends the process for --help, --version and wrong usage
-        return ending.code if isinstance(ending.code, int) else OK
-    except BrokenPipeError:
-        _abandon_stdout()
+    stop = Stop()
+    with cli_streams.prepared():
+        try:
+            with listening(stop, to_the_end=arguments is None):
+                return _run(given, stop)
+        except cli_streams.AnswerLost as lost:
+            return _unheard(lost, stop)
+        except KeyboardInterrupt:
+            return _stopped(stop)
+        except Exception as error:
+            if stop.is_waited_for:  # compiled code can turn the exception of a signal into any other
+                return _stopped(stop)
+            return _explained(error, debug="--debug" in given)
+
+
+def _stopped(stop: Stop) -> int:
+    _say("stopped.")
+    return stop.exit_code or INTERRUPTED
+
+
+def _unheard(lost: cli_streams.AnswerLost, stop: Stop) -> int:
+    """The answer did not arrive: its reader had seen enough, or the disk is full."""
+    if stop.exit_code is not None:
+        return stop.exit_code
+    if lost.reader_left:
         return PIPE_CLOSED
-    except KeyboardInterrupt:
-        _say("stopped.")
-        return INTERRUPTED
-    except UsageError as error:
+    _say(f"the answer cannot be written: {lost}.")
+    return INPUT_OUTPUT
+
+
+def _explained(error: Exception, *, debug: bool) -> int:
+    if isinstance(error, UsageError):
         _say(f"{error}\nTry 'ketgrad --help'.")
         return USAGE
-    except KetgradError as error:
-        return _refuse(error, debug="--debug" in given)
-    except Exception as error:  # the outermost frame: whatever arrives here is our fault, and is said to be
-        return _confess(error, debug="--debug" in given)
-
-
-def _prepare_streams() -> None:
-    """UTF-8 whatever the locale says, and somewhere to write even if the process was started without streams."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open until the process ends
-        elif hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-
-
-def _abandon_stdout() -> None:
-    """Let the interpreter's last flush go nowhere: nobody reads the pipe any more."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, KetgradError):
+        return _refuse(error, debug=debug)
+    if debug:
+        _print_trace(error)
+    if isinstance(error, MemoryError):
+        _say("out of memory. Close other programs, or use a part of the table: --rows 2000.")
+        return TRY_AGAIN
+    if isinstance(error, OSError):
+        place = "" if error.filename is None else f": {str(error.filename)!r}"
+        _say(f"input or output failed: {error.strerror or error}{place}")
+        return INPUT_OUTPUT
+    return _confess(error)  # whatever arrives here is our fault, and is said to be
 
 
 def _say(message: str) -> None:
@@ -121,9 +140,7 @@ def exit_code(error: KetgradError) -> int:
     return USAGE if isinstance(error, KetgradImportError) else BAD_DATA
 
 
-def _confess(error: Exception, *, debug: bool) -> int:
-    if debug:
-        _print_trace(error)
+def _confess(error: Exception) -> int:
     name = type(error).__name__
     _say(
         f"this is a fault of ketgrad, not of your data: {name}: {error}\n"
@@ -209,9 +226,9 @@ def _add_compare(commands: Any) -> None:
     add("--rows", type=_whole(1, 10**9), metavar="N", help="use this many rows, drawn at random")
     add(
         "--missing",
-        type=_one_of("median", "drop"),
+        type=_one_of("median", "drop", "error"),
         metavar="RULE",
-        help="missing numbers: median of the training part, or drop the rows",
+        help="missing numbers: median of the training part, drop the rows, or error (refuse the table)",
     )
     add(
         "--text",
@@ -232,13 +249,19 @@ def _add_compare(commands: Any) -> None:
     add = compare.add_argument_group("where the results go").add_argument
     add("--out", metavar="DIR", help="folder for the results (ketgrad-TABLE-COLUMN)")
     add("--overwrite", action="store_true", help="replace results that are already there")
+    add("--resume", action="store_true", help="go on with the fits of a run that was stopped or killed")
     add(
         "--raw-csv",
         action="store_true",
         help="leave cells of scores.csv as they are, even if they begin like a formula",
     )
     add = compare.add_argument_group("how it runs").add_argument
-    add("--threads", type=_whole(1, 1024), metavar="N", help="threads for the circuits")
+    add(
+        "--threads",
+        type=_whole(1, 1024),
+        metavar="N",
+        help="processes that fit at the same time, with one thread each (all cores)",
+    )
     add("--quiet", action="store_true", help="no progress display")
     add(
         "--debug",
@@ -283,19 +306,25 @@ def _encoding(text: str) -> str:
         raise argparse.ArgumentTypeError(f"no encoding is called {_quoted(text)}. {near}") from None
 
 
-def _run(given: list[str]) -> int:
+def _run(given: list[str], stop: Stop) -> int:
     parser = build_parser()
     commands = {"compare": run_compare, "info": run_info, "draw": run_draw}
     wrong = next((word for word in given[:1] if not word.startswith("-") and word not in commands), None)
     if wrong is not None:
         raise UsageError(f"there is no command {_quoted(wrong)}. {near_matches(wrong, commands)}")
-    options, unknown = parser.parse_known_args(given)
+    printed = io.StringIO()  # argparse takes no notice of a stream that cannot be written
+    try:
+        with contextlib.redirect_stdout(printed):
+            options, unknown = parser.parse_known_args(given)
+    except SystemExit as ending:  # it ends the process for --help, --version and wrong usage
+        cli_streams.answer(printed.getvalue())
+        return ending.code if isinstance(ending.code, int) else OK
     if unknown:
         raise UsageError(_unknown_argument(parser, options.command, unknown))
     if options.command is None:
         parser.print_help(sys.stderr)
         return USAGE
-    options.arguments = given
+    options.arguments, options.stop = given, stop
     return commands[options.command](options)
 
 
@@ -318,31 +347,72 @@ def _subparser(parser: argparse.ArgumentParser, command: str) -> argparse.Argume
 
 def run_compare(options: argparse.Namespace) -> int:
     """`ketgrad compare`: check everything that can be wrong, run the comparison, write, and show the answer."""
+    _check_usage(options)
+    from ketgrad.referee import tables
+
+    tables.check_file(options.table)
+    _check_packages()
+    folder = Path(options.out or f"ketgrad-{slug(Path(options.table).stem)}-{slug(options.target)}")
+    _check_folder(folder, overwrite=options.overwrite, resume=options.resume)
+    choices = _choices(options)
+    from ketgrad import referee
+    from ketgrad.referee.journal import Journal
+    from ketgrad.report import terminal
+
+    journal = (Journal.resume if options.resume else Journal.begin)(folder / JOURNAL_FILE)
+    with terminal.ProgressDisplay(sys.stderr, quiet=options.quiet) as display:
+        told = _listener(display, options.stop)
+        comparison = referee.compare(options.table, options.target, progress=told, journal=journal, **choices)
+    options.stop.settle()
+    return _report(without_secrets(comparison), folder, journal, options)
+
+
+def _check_usage(options: argparse.Namespace) -> None:
     if options.table is None:
         raise UsageError("`ketgrad compare` needs a table: ketgrad compare TABLE --target COLUMN")
     if options.target is None:
         raise UsageError("`ketgrad compare` needs the column to predict: --target COLUMN")
-    _check_packages()
-    folder = Path(options.out or f"ketgrad-{slug(Path(options.table).stem)}-{slug(options.target)}")
-    _check_folder(folder, overwrite=options.overwrite)
-    from ketgrad import referee
+    if options.resume and options.overwrite:
+        raise UsageError("--resume goes on with what is there and --overwrite throws it away: choose one.")
+
+
+def _listener(display: Callable[[Progress], None], stop: Stop) -> Callable[[Progress], None]:
+    """`display`, behind a look whether a signal asks for the end; none may once the last fit is over."""
+
+    def told(event: Progress) -> None:
+        if event.kind in ("interrupted", "finished"):
+            stop.settle()
+        stop.check()
+        display(event)
+
+    return told
+
+
+def _report(comparison: Comparison, folder: Path, journal: Journal, options: argparse.Namespace) -> int:
+    """Write the results, then say the answer; the fits by themselves are needed no more once all is written."""
     from ketgrad.report import terminal
 
-    with terminal.ProgressDisplay(sys.stderr, quiet=options.quiet) as display:
-        comparison = referee.compare(options.table, options.target, progress=display, **_choices(options))
-    comparison = without_secrets(comparison)
     command = shlex.join(["ketgrad", *map(redact, options.arguments)])
-    output = terminal.console(sys.stdout)
+    text = terminal.answer(comparison, sys.stdout)
     try:
         written = write_results(
-            comparison, folder, command, overwrite=options.overwrite, raw_csv=options.raw_csv
+            comparison,
+            folder,
+            command,
+            overwrite=options.overwrite or options.resume,
+            raw_csv=options.raw_csv,
         )
     except KetgradOSError:
-        terminal.show(comparison, output)  # minutes of work: the answer is shown even if it cannot be written
+        with contextlib.suppress(cli_streams.AnswerLost):  # the first failure is the one to report
+            cli_streams.answer(text)  # minutes of work: the answer is shown even if it cannot be written
         raise
-    terminal.show(comparison, output)
-    print("Written: " + ", ".join(visible(path, 200) for path in written))
-    return INTERRUPTED if comparison.interrupted else OK
+    text += "Written: " + ", ".join(visible(path, 200) for path in written) + "\n"
+    if comparison.interrupted:
+        text += "The same command with --resume goes on from here.\n"
+    else:
+        journal.discard()
+    cli_streams.answer(text)
+    return options.stop.exit_code or (INTERRUPTED if comparison.interrupted else OK)
 
 
 def _choices(options: argparse.Namespace) -> dict[str, Any]:
@@ -405,14 +475,22 @@ def _check_packages() -> None:
         )
 
 
-def _check_folder(folder: Path, *, overwrite: bool) -> None:
+def _check_folder(folder: Path, *, overwrite: bool, resume: bool) -> None:
     """Refuse before any work what could not be written after it."""
+    _check_name(folder)
+    journal = folder / JOURNAL_FILE
     for name in OUTPUT_FILES:
-        if (folder / name).exists() and not overwrite:
+        if os.path.lexists(folder / name) and not overwrite and not (resume and journal.is_file()):
+            finished = "are there" if not resume else "are complete"
             way_out = (
-                "the results of an earlier run are there; add --overwrite, or choose a folder with --out"
+                f"the results of an earlier run {finished}; add --overwrite, or choose a folder with --out"
             )
             raise KetgradOSError(errno.EEXIST, way_out, str(folder / name))
+    if os.path.lexists(journal) and not overwrite and not resume:
+        way_out = (
+            "the fits of a run that did not end are there; add --resume to go on from them, or --overwrite"
+        )
+        raise KetgradOSError(errno.EEXIST, way_out, str(journal))
     existing = next(parent for parent in (folder, *folder.absolute().parents) if os.path.lexists(parent))
     if not existing.is_dir():
         raise KetgradOSError(
@@ -422,6 +500,29 @@ def _check_folder(folder: Path, *, overwrite: bool) -> None:
         raise KetgradOSError(
             errno.EACCES, "nothing may be written in this folder; choose another with --out", str(existing)
         )
+
+
+def _check_name(folder: Path) -> None:
+    """Refuse a name that no folder can have: too long, or with a NUL character."""
+    whole = folder.absolute()
+    existing = Path(whole.anchor)
+    for part in whole.parts[1:]:
+        _refuse_impossible(
+            existing / part, folder
+        )  # in the last folder that exists, for only names matter here
+        existing = existing / part if (existing / part).is_dir() else existing
+    _refuse_impossible(whole / max(OUTPUT_FILES, key=len), folder)
+
+
+def _refuse_impossible(path: Path, folder: Path) -> None:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it contains a NUL character"
+        way_out = f"no folder can have this name ({reason}); choose another with --out"
+        raise KetgradOSError(errno.ENAMETOOLONG, way_out, visible(folder, 200)) from None
 
 
 def write_results(
@@ -448,7 +549,7 @@ def run_info(options: argparse.Namespace) -> int:
     """`ketgrad info`: what is installed, and what would be used."""
     from ketgrad.report.system import info_text
 
-    print(info_text())
+    cli_streams.answer(info_text() + "\n")
     return OK
 
 
@@ -463,8 +564,8 @@ def run_draw(options: argparse.Namespace) -> int:
         code = FORBIDDEN if error.errno in FORBIDDEN_ERRORS else NO_INPUT
         return _refuse(error, debug=options.debug, code=code)
     if options.svg is None:
-        print(circuit.draw())
+        cli_streams.answer(circuit.draw() + "\n")
     else:
         path = write_atomically(options.svg, circuit.draw("svg"), overwrite=options.overwrite)
-        print(f"Written: {visible(path, 200)}")
+        cli_streams.answer(f"Written: {visible(path, 200)}\n")
     return OK

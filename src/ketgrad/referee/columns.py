@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,12 +73,42 @@ class Understood:
         return tuple(DroppedColumn(c.name, c.handling) for c in self.columns if not c.used)
 
 
+@dataclass(frozen=True)
+class Advice:
+    """The ways out that a refusal offers: for cells that are no numbers one can use, for a few words, for no value."""
+
+    cells: str
+    words: str
+    empty: str
+
+
+def advice_on_column(name: str) -> Advice:
+    """A column may be left out."""
+    drop, text = f"drop=[{name!r}] (--drop)", f"text=[{name!r}] (--text)"
+    return Advice(
+        f"Correct or empty the cells, or leave the column out: {drop}.",
+        f"Correct or empty the cells; or say that the column is text: {text}; or leave it out: {drop}.",
+        f"Leave it out: {drop}.",
+    )
+
+
+def advice_on_target(name: str) -> Advice:
+    """The target cannot be left out, and a row without an answer is of no use."""
+    return Advice(
+        "It is the target: correct the cells, or remove their rows.",
+        "It is the target: correct the cells, or remove their rows; or say that the answers are words:"
+        f" text=[{name!r}] (--text).",
+        "It is the target: choose a column that holds answers.",
+    )
+
+
 @dataclass
 class Reading:
     """One column while it is being understood: cells are str or None, `values` is the typed result."""
 
     name: str
     places: Sequence[str]
+    advice: Advice
     kind: str = ""
     values: Any = None
     missing: int = 0
@@ -119,7 +149,9 @@ def understand(
         if name == target:
             continue
         if name in dropped:
-            readings.append(Reading(name, table.places, "dropped", reason="left out on request"))
+            left_out = Reading(name, table.places, advice_on_column(name), "dropped")
+            left_out.reason = "left out on request"
+            readings.append(left_out)
         else:
             readings.append(understand_column(table.frame[name], name, table.places, name in words, decimal))
     used = {reading.name: reading.values for reading in readings if not reading.reason}
@@ -147,10 +179,18 @@ def _refuse_no_information(readings: list[Reading]) -> None:
 
 
 def understand_column(
-    cells: Any, name: str, places: Sequence[str], as_text: bool = False, decimal: str | None = None
+    cells: Any,
+    name: str,
+    places: Sequence[str],
+    as_text: bool = False,
+    decimal: str | None = None,
+    advice: Advice | None = None,
 ) -> Reading:
-    """One pandas Series as numbers, categories, dates or text, or the reason why it is not used."""
-    reading = Reading(name, places)
+    """One pandas Series as numbers, categories, dates or text, or the reason why it is not used.
+
+    advice: what refusals offer, None for that on a column which may be left out.
+    """
+    reading = Reading(name, places, advice or advice_on_column(name))
     typed = None if as_text else _typed_values(cells, reading)
     if typed is None:
         words = _words(cells, reading)
@@ -201,6 +241,11 @@ def _words(cells: Any, reading: Reading) -> list[str | None]:
                 f"the column {reading.name!r}, {reading.places[i]}: a cell must be one value, but is"
                 f" {type(value).__name__}."
             )
+        elif isinstance(value, int) and abs(value) > LARGEST:
+            raise BadTable(
+                f"the column {reading.name!r}, {reading.places[i]}: a whole number of {value.bit_length()} bits is too"
+                f" large to compute with (the limit is {LARGEST:g}). {reading.advice.cells}"
+            )
         else:
             words.append(str(value).strip() or None)
     return words
@@ -245,8 +290,17 @@ def _numbers_from(words: list[str | None], different: set[str], reading: Reading
         reading.warnings.append(
             f"In the number column {_short(reading.name)}, {said} {cells} ({shown}) were read as missing."
         )
-    _warn_rounding(reading, (int(word) for word in numbers if word.lstrip("+-").isdigit()))
-    return _number(_series([math.nan if word is None else meaning[word] for word in words]), reading)
+    values = _number(_series([math.nan if word is None else meaning[word] for word in words]), reading)
+    _warn_rounding(reading, _whole_numbers(numbers))  # only now: those that are left are at most LARGEST
+    return values
+
+
+def _whole_numbers(words: Iterable[str]) -> Iterator[int]:
+    """The whole numbers among `words`, exactly; Python refuses to read thousands of digits, zeros in front too."""
+    for word in words:
+        digits = word.lstrip("+-")
+        if digits.isdigit():
+            yield int(digits.lstrip("0") or "0") * (-1 if word.startswith("-") else 1)
 
 
 def _refuse_few_words(words: list[str | None], rest: set[str], reading: Reading) -> None:
@@ -258,8 +312,7 @@ def _refuse_few_words(words: list[str | None], rest: set[str], reading: Reading)
         name = reading.name
         raise BadTable(
             f"the column {name!r} holds numbers, but not in {reading.places[first]}: {words[first]!r}"
-            f" ({len(strange)} of {present} cells). Correct or empty the cells; or say that the column is text:"
-            f" text=[{name!r}] (--text); or leave it out: drop=[{name!r}] (--drop)."
+            f" ({len(strange)} of {present} cells). {reading.advice.words}"
         )
     reading.warnings.append(
         f"The column {_short(reading.name)} mixes numbers and words; every cell was taken as a word."
@@ -273,9 +326,8 @@ def _number(values: Any, reading: Reading) -> Any:
     if len(infinite):
         first = int(infinite[0])
         raise BadTable(
-            f"the column {reading.name!r}, {reading.places[first]}: {array[first]!r} is infinite or too large to"
-            f" compute with ({len(infinite)} such cells; the limit is {LARGEST:g}). Correct or empty the cells, or"
-            f" leave the column out: drop=[{reading.name!r}] (--drop)."
+            f"the column {reading.name!r}, {reading.places[first]}: {float(array[first])!r} is infinite or too large to"
+            f" compute with ({len(infinite)} such cells; the limit is {LARGEST:g}). {reading.advice.cells}"
         )
     return _series(array)
 
@@ -341,8 +393,7 @@ def _finish(reading: Reading) -> None:
     name = _short(reading.name)
     if reading.distinct == 0:
         raise BadTable(
-            f"the column {reading.name!r} is empty - it holds no value at all. Leave it out:"
-            f" drop=[{reading.name!r}] (--drop)."
+            f"the column {reading.name!r} is empty - it holds no value at all. {reading.advice.empty}"
         )
     if reading.distinct == 1 and reading.missing == 0:
         reading.kind, reading.reason = "constant", "constant (always the same value)"

@@ -45,11 +45,12 @@ class Circuit:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One finished piece of work."""
+    """One finished piece of work. died: it failed because its process was ended, so another try may succeed."""
 
     model: str
     score: SplitScore
     size: Circuit
+    died: bool = False
 
 
 def play(contestant: Contestant, prepared: Prepared, rules: Rules) -> Outcome:
@@ -92,6 +93,13 @@ def play(contestant: Contestant, prepared: Prepared, rules: Rules) -> Outcome:
         candidate_scores,
     )
     return Outcome(contestant.name, item, size)
+
+
+def lost(contestant: Contestant, prepared: Prepared, rules: Rules, reason: str) -> Outcome:
+    """The outcome of a fit whose process died: the scores of the dummy, and the reason."""
+    scores, correct = _dummy_scores(prepared.outer, rules)
+    item = SplitScore(prepared.split.index, scores, correct, {}, 0.0, 0.0, 0.0, reason)
+    return Outcome(contestant.name, item, Circuit(), died=True)
 
 
 def _facts(contestant: Contestant, prepared: Prepared, rules: Rules) -> Facts:

@@ -11,11 +11,11 @@ class Progress:
     """One event of a comparison.
 
     kind: "plan" (before the splits are prepared, and before the first fit), "started" (a model begins a
-    split), "done" (a model has finished a split), "failed" (it could not; scored as the dummy),
-    "interrupted", or "finished" (statistics follow). model, title: the contestant, "" for "plan",
-    "interrupted" and "finished". split counts from 0 to splits - 1. done, total: pieces of work (model times
-    split) finished and planned. score: of this split under the deciding metric. seconds_left: None until it
-    can be estimated. message: one line in plain words.
+    split), "done" (a model has finished a split), "failed" (it could not; scored as the dummy), "warning"
+    (the run goes on, but not as asked), "interrupted", or "finished" (statistics follow). model, title: the
+    contestant, "" for "plan", "warning", "interrupted" and "finished". split counts from 0 to splits - 1.
+    done, total: pieces of work (model times split) finished and planned. score: of this split under the
+    deciding metric. seconds_left: None until it can be estimated. message: one line in plain words.
     """
 
     kind: str

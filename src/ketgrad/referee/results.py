@@ -392,7 +392,7 @@ class Comparison:
                 f"this comparison has schema version {version!r}, but this ketgrad reads 1 to"
                 f" {SCHEMA_VERSION}. Install a newer ketgrad to read it."
             )
-        return _decode(cls, tree, "comparison")
+        return decode(cls, tree, "comparison")
 
     def digest(self) -> str:
         """SHA-256 over everything but times, paths and thread counts: equal for two runs with one seed."""
@@ -411,7 +411,7 @@ def _timeless(tree: Any) -> Any:
     return tree
 
 
-def _decode(kind: Any, tree: Any, where: str) -> Any:
+def decode(kind: Any, tree: Any, where: str) -> Any:
     """`tree` as a value of the annotated type `kind`; `where` names the field in errors."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind):
@@ -419,15 +419,15 @@ def _decode(kind: Any, tree: Any, where: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if tree is None and type(None) in arguments:
             return None
-        return _decode(next(item for item in arguments if item is not type(None)), tree, where)
+        return decode(next(item for item in arguments if item is not type(None)), tree, where)
     if origin is tuple and isinstance(tree, list):
         if arguments[-1] is Ellipsis:
-            return tuple(_decode(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(tree))
+            return tuple(decode(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(tree))
         if len(tree) == len(arguments):
             pairs = zip(arguments, tree, strict=True)
-            return tuple(_decode(each, item, f"{where}[{i}]") for i, (each, item) in enumerate(pairs))
+            return tuple(decode(each, item, f"{where}[{i}]") for i, (each, item) in enumerate(pairs))
     if origin is dict and isinstance(tree, dict):
-        return {key: _decode(arguments[1], value, f"{where}.{key}") for key, value in tree.items()}
+        return {key: decode(arguments[1], value, f"{where}.{key}") for key, value in tree.items()}
     if kind is float and isinstance(tree, int | float) and not isinstance(tree, bool):
         return float(tree)
     if origin is None and type(tree) is kind:
@@ -448,4 +448,4 @@ def _decode_dataclass(kind: type[Value], tree: Any, where: str) -> Value:
     absent = sorted(required - set(tree))
     if unknown or absent:
         raise KetgradValueError(f"`{where}` has unknown fields {unknown} and lacks the fields {absent}.")
-    return kind(**{name: _decode(hints[name], value, f"{where}.{name}") for name, value in tree.items()})
+    return kind(**{name: decode(hints[name], value, f"{where}.{name}") for name, value in tree.items()})

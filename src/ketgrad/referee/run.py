@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -17,9 +18,10 @@ from ketgrad.referee import columns, preparation, tables, tasks
 from ketgrad.referee.baselines import Contestant
 from ketgrad.referee.conclusion import Question, conclude, environment
 from ketgrad.referee.contest import Rules
+from ketgrad.referee.journal import Journal, Key
 from ketgrad.referee.metrics import metrics_of
 from ketgrad.referee.progress import Progress, ProgressCallback
-from ketgrad.referee.results import Comparison, Protocol, Timings
+from ketgrad.referee.results import Comparison, Environment, Protocol, Timings
 from ketgrad.referee.schedule import run_all
 from ketgrad.referee.twins import CONTESTANTS, MOST_CANDIDATES, MOST_COLUMNS_PER_QUBIT
 
@@ -57,6 +59,7 @@ def compare(
     threads: int | None = None,
     seed: int = 0,
     progress: ProgressCallback | None = None,
+    journal: Journal | str | os.PathLike[str] | None = None,
 ) -> Comparison:
     """Do quantum models beat tuned classical ones on this table? Asked fairly, answered with error bars.
 
@@ -68,10 +71,12 @@ def compare(
     sample of the table. drop: columns to leave out. text: columns of codes that are words. missing: "median",
     "drop" (the rows) or "error". threads: processes with one thread each, None for all cores; results do not
     depend on it. seed: fixes splits and models. progress: called with a `Progress` event whenever something
-    starts or ends.
+    starts or ends. journal: a file to which each fit is appended as soon as it is done; the fits that stand in
+    it are not repeated, so that a run that was killed goes on where it was, with the same result in the end.
 
     Returns a `Comparison`; after Ctrl-C one of what is done, with `interrupted` true. Cost: about a minute for
-    500 rows on two idle cores. Raises `KetgradError` before any work if the table cannot be used.
+    500 rows on two idle cores. Raises `KetgradError` before any work if the table cannot be used, or if the fits
+    in the journal are those of another comparison. A fit whose process is killed counts as failed.
 
     >>> import ketgrad.datasets
     >>> table = ketgrad.datasets.path("breast_cancer")
@@ -99,13 +104,17 @@ def compare(
     protocol = _protocol(
         question, splits, metric, chosen, (folds, repeats, seed, qubits, candidates, inner_folds)
     )
+    surroundings = environment(workers, seed)
+    if journal is not None and not isinstance(journal, Journal):
+        journal = Journal.resume(journal)
+    fits = {} if journal is None else journal.read(_key(question, protocol, surroundings))
     if progress is not None:
         progress(_announcement(len(splits), len(chosen), len(question.task.y), clock))
     prepared = preparation.prepare(question.understood, question.task, splits, inner_folds, seed)
     rules = Rules(
         question.task.kind, len(question.task.classes), protocol.metrics[0], qubits, candidates, seed
     )
-    outcomes, interrupted = run_all(chosen, prepared, rules, workers, progress, clock)
+    outcomes, interrupted = run_all(chosen, prepared, rules, workers, progress, clock, journal, fits)
     finished = time.perf_counter() - clock
     timings = Timings(
         started.isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -113,7 +122,32 @@ def compare(
         finished - read_seconds,
         finished,
     )
-    return conclude(question, protocol, chosen, outcomes, interrupted, environment(workers, seed), timings)
+    return conclude(question, protocol, chosen, outcomes, interrupted, surroundings, timings)
+
+
+def _key(question: Question, protocol: Protocol, surroundings: Environment) -> Key:
+    """What makes two fits of one model on one split the same fit; which other models run beside it does not."""
+    import pandas
+
+    frame = question.understood.frame
+    digest = hashlib.sha256(pandas.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    digest.update(repr((question.understood.columns, question.task)).encode("utf-8", "backslashreplace"))
+    digest.update(question.task.y.tobytes())
+    return {
+        "table (or how it is read)": digest.hexdigest(),
+        "column to predict": question.target,
+        "metric": protocol.metric,
+        "number of folds": protocol.folds,
+        "number of repeats": protocol.repeats,
+        "seed": protocol.seed,
+        "way to split the rows": protocol.split_sha256,
+        "number of qubits": protocol.qubits,
+        "number of candidates": protocol.candidates,
+        "number of inner folds": protocol.inner_folds,
+        "version of ketgrad": surroundings.ketgrad,
+        "instruction set": surroundings.instruction_set,
+        **{f"version of {name}": version for name, version in surroundings.versions.items()},
+    }
 
 
 def _announcement(splits: int, models: int, rows: int, clock: float) -> Progress:
@@ -194,7 +228,8 @@ def _without_missing(
     raw: tables.RawTable, target: str, drop: Iterable[str], text: Iterable[str], decimal: str | None
 ) -> tables.RawTable:
     """The rows without a missing value; which words mean "missing" is decided on the whole table."""
-    answers = columns.understand_column(raw.frame[target], target, raw.places).values
+    advice = columns.advice_on_target(target)
+    answers = columns.understand_column(raw.frame[target], target, raw.places, advice=advice).values
     values = columns.understand(raw, target, drop=drop, text=text, decimal=decimal).frame
     absent = (values.isna() | values.eq("")).any(axis=1) | answers.isna() | answers.eq("")
     keep = np.flatnonzero(~absent.to_numpy())

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import signal
 import statistics
-import threading
 import time
-import warnings
-from collections.abc import Generator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from typing import Any
 
+from ketgrad.errors import KetgradOSError
+from ketgrad.referee import workers
 from ketgrad.referee.baselines import Contestant
 from ketgrad.referee.contest import Outcome, Rules, play
+from ketgrad.referee.journal import Fits, Journal
 from ketgrad.referee.preparation import Prepared
 from ketgrad.referee.progress import Progress, ProgressCallback
-
-Job = tuple[Contestant, Prepared]
+from ketgrad.referee.workers import Job
 
 
 def run_all(
@@ -26,75 +25,74 @@ def run_all(
     threads: int,
     progress: ProgressCallback | None,
     clock: float,
+    journal: Journal | None = None,
+    fits: Fits | None = None,
 ) -> tuple[list[Outcome], bool]:
-    """Every contestant on every split, split by split, the long ones first; stopped by Ctrl-C."""
+    """Every contestant on every split, split by split, the long ones first; stopped by Ctrl-C.
+
+    journal: takes down each fit as soon as it is known. fits: those that are known already.
+    """
     order = sorted(chosen, key=lambda contestant: -contestant.effort)
     jobs = [(contestant, item) for item in prepared for contestant in order]
-    reporter = Reporter(progress, jobs, rules.task, threads, clock)
-    outcomes: list[Outcome] = []
-    reporter.planned()
+    known = fits or {}
+    todo = [job for job in jobs if _place(job) not in known]
+    outcomes = [known[_place(job)] for job in jobs if _place(job) in known]
+    reporter = Reporter(progress, jobs, todo, rules.task, threads, clock)
+    record = _Record(journal, reporter)
     try:
-        with closing(_outcomes(jobs, rules, threads, reporter)) as results:
+        reporter.planned()
+        for outcome in outcomes:
+            reporter.ended(outcome, rules.metric.name)
+        with closing(_outcomes(todo, rules, threads, reporter.started)) as results:
             for outcome in results:
                 outcomes.append(outcome)
+                record.append(outcome)
                 reporter.ended(outcome, rules.metric.name)
     except KeyboardInterrupt:
         reporter.tell("interrupted", "Stopped. What is done is reported.")
         return outcomes, True
+    finally:
+        record.close()
     reporter.tell("finished", "All models are done.")
     return outcomes, False
 
 
+def _place(job: Job) -> tuple[str, int]:
+    return job[0].name, job[1].split.index
+
+
 def _outcomes(
-    jobs: Sequence[Job], rules: Rules, threads: int, reporter: Reporter
+    jobs: Sequence[Job], rules: Rules, threads: int, started: Callable[[], None]
 ) -> Generator[Outcome, None, None]:
-    if threads == 1:
-        for contestant, prepared in jobs:
-            reporter.started()
-            yield play(contestant, prepared, rules)
+    if threads > 1 and jobs:
+        # processes, not threads: each fit has one thread, so that results do not depend on how many run beside it
+        yield from workers.outcomes(jobs, rules, min(threads, len(jobs)), started)
         return
-    import joblib
-
-    for _ in range(threads):
-        reporter.started()
-    # processes, not threads: each fit has one thread, so that results do not depend on how many run beside it
-    with _interrupts_for_parent(), joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        pool = joblib.Parallel(
-            n_jobs=threads,
-            return_as="generator_unordered",
-            pre_dispatch=threads,
-            batch_size=1,
-            max_nbytes=None,
-        )
-        results: Any = pool(joblib.delayed(_play_quietly)(*job, rules) for job in jobs)
-    try:
-        for outcome in results:
-            reporter.started()
-            yield outcome
-    finally:
-        with warnings.catch_warnings():  # that unfinished work is cancelled is what is asked for here
-            warnings.filterwarnings("ignore", message=".*still being processed by the workers")
-            results.close()
+    for contestant, prepared in jobs:
+        started()
+        yield play(contestant, prepared, rules)
 
 
-@contextmanager
-def _interrupts_for_parent() -> Generator[None, None, None]:
-    """Ignore Ctrl-C for the milliseconds in which processes start: they inherit that, this process goes on."""
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or before is None:
-        yield  # only the main thread may change what a signal does
-        return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+class _Record:
+    """The journal of a run, as long as it can be written: a full disk must not cost the fits that are in memory."""
 
+    def __init__(self, journal: Journal | None, reporter: Reporter) -> None:
+        self._journal, self._reporter = journal, reporter
 
-def _play_quietly(contestant: Contestant, prepared: Prepared, rules: Rules) -> Outcome:
-    """`play` in a worker process, which leaves Ctrl-C to its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return play(contestant, prepared, rules)
+    def append(self, outcome: Outcome) -> None:
+        if self._journal is None or outcome.died:
+            return
+        try:
+            self._journal.append(outcome)
+        except KetgradOSError as error:
+            self._journal = None
+            self._reporter.tell(
+                "warning", f"From here on a fit is lost if the run is killed: {error.strerror}."
+            )
+
+    def close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
 
 
 class Reporter:
@@ -104,11 +102,13 @@ class Reporter:
         self,
         callback: ProgressCallback | None,
         jobs: Sequence[Job],
+        todo: Sequence[Job],
         task: str,
         threads: int,
         clock: float,
     ) -> None:
-        self._callback, self._jobs, self._threads, self._clock = callback, jobs, threads, clock
+        self._callback, self._jobs, self._todo = callback, jobs, todo
+        self._threads, self._clock = threads, clock
         self._effort = {contestant.name: contestant.effort for contestant, _ in jobs}
         self._splits = len({prepared.split.index for _, prepared in jobs})
         self._titles = {contestant.name: contestant.title(task) for contestant, _ in jobs}
@@ -118,12 +118,16 @@ class Reporter:
     def planned(self) -> None:
         """The first event."""
         models = len(self._effort)
-        self.tell("plan", f"{models} models on {self._splits} splits: {len(self._jobs)} pieces of work.")
+        kept = len(self._jobs) - len(self._todo)
+        done = f", {kept} of them done by an earlier run" if kept else ""
+        self.tell(
+            "plan", f"{models} models on {self._splits} splits: {len(self._jobs)} pieces of work{done}."
+        )
 
     def started(self) -> None:
         """The next job in the order begins."""
-        if self._next < len(self._jobs):
-            contestant, prepared = self._jobs[self._next]
+        if self._next < len(self._todo):
+            contestant, prepared = self._todo[self._next]
             self._next += 1
             self.tell(
                 "started", f"{contestant.name}: split {prepared.split.index + 1}", contestant.name, prepared

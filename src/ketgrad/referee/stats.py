@@ -2,7 +2,7 @@
 
 Cross-validation scores are not independent: two splits share most of their training rows, so the plain paired
 t-test finds differences where there are none. Every test here that looks at splits uses the correction of
-Nadeau and Bengio. Distributions come from `scipy.stats`.
+Nadeau and Bengio. Distributions come from `scipy.stats`, loaded when a number is first asked for.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
 
 from ketgrad.errors import KetgradValueError
 
@@ -71,6 +70,8 @@ def corrected_t(
     >>> round(test.t, 6), round(test.p, 6)
     (1.298126, 0.226522)
     """
+    from scipy import stats
+
     values = _finite(differences, "differences", at_least=2)
     mean, error = float(values.mean()), _standard_error(values, test_train_ratio, resolution)
     freedom = len(values) - 1
@@ -97,6 +98,8 @@ def correlated_bayes(
     >>> answer.p_equal > 0.99
     True
     """
+    from scipy import stats
+
     values = _finite(differences, "differences", at_least=2)
     scale = _standard_error(values, test_share / (1 - test_share), resolution)
     mean = float(values.mean())
@@ -118,6 +121,8 @@ def detectable_difference(
     >>> round(detectable_difference(1.0, 1000), 2)
     2.8
     """
+    from scipy import optimize, stats
+
     if standard_error == 0:
         return 0.0
     critical = stats.t.ppf(1 - level / 2, degrees_of_freedom)
@@ -150,6 +155,8 @@ def wilson(correct: int, n: int, *, confidence: float = 0.95) -> tuple[float, fl
     >>> round(low, 4), round(high, 4)
     (0.4902, 0.9433)
     """
+    from scipy import stats
+
     if not 0 <= correct <= n or n == 0:
         raise KetgradValueError(f"`correct` must lie between 0 and `n` > 0, but is {correct} of {n}.")
     interval = stats.binomtest(correct, n).proportion_ci(confidence, method="wilson")
@@ -180,6 +187,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
     >>> round(mcnemar(12, 4), 7)
     0.0768127
     """
+    from scipy import stats
+
     if only_first + only_second == 0:
         return 1.0
     return float(stats.binomtest(only_first, only_first + only_second).pvalue)
@@ -191,6 +200,8 @@ def mean_ranks(scores: Sequence[Sequence[float]], *, higher_is_better: bool = Tr
     >>> mean_ranks([[0.9, 0.8], [0.7, 0.7]])
     array([1.25, 1.75])
     """
+    from scipy import stats
+
     table = np.asarray(scores, dtype=float)
     return stats.rankdata(-table if higher_is_better else table, axis=1).mean(axis=0)
 
@@ -204,6 +215,8 @@ def friedman(ranks: Sequence[float], num_tables: int) -> FriedmanTest:
     >>> round(test.chi_squared, 2), round(test.f, 2)
     (9.28, 3.69)
     """
+    from scipy import stats
+
     given = _finite(ranks, "ranks", at_least=2)
     k, n = len(given), num_tables
     chi = 12 * n / (k * (k + 1)) * (float((given**2).sum()) - k * (k + 1) ** 2 / 4)
@@ -221,6 +234,8 @@ def nemenyi_distance(num_models: int, num_tables: int, *, level: float = 0.05) -
     >>> round(nemenyi_distance(4, 14), 3)
     1.254
     """
+    from scipy import stats
+
     q = stats.studentized_range.ppf(1 - level, num_models, np.inf) / math.sqrt(2)
     return float(q) * math.sqrt(num_models * (num_models + 1) / (6 * num_tables))
 

@@ -113,6 +113,12 @@ def read_table(
     return _from_memory(source, rows, seed)
 
 
+def check_file(path: str) -> None:
+    """Raise at once what `read_table` would say of this path: missing, empty, no file, or of another format."""
+    with _open_regular(path) as binary:
+        _refuse_foreign_formats(path, binary.read(65536))
+
+
 def _pandas() -> Any:
     try:
         import pandas
@@ -174,8 +180,6 @@ def _read_file(
         before = os.fstat(binary.fileno())
         head = binary.read(65536)
         binary.seek(0)
-        if not head:
-            raise BadTable(f"{path!r} is empty: no rows.")
         _refuse_foreign_formats(path, head)
         parquet = head.startswith(b"PAR1")
         if not parquet and rows is None:
@@ -243,6 +247,8 @@ def _neighbours(path: str) -> str:
 
 
 def _refuse_foreign_formats(path: str, head: bytes) -> None:
+    if not head:
+        raise BadTable(f"{path!r} is empty: no rows.")
     for magic, what in (
         (b"PK\x03\x04", "a zip archive or a spreadsheet; unpack it, or save the sheet as CSV"),
         (b"\xd0\xcf\x11\xe0", "an old spreadsheet; save the sheet as CSV"),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad.errors import KetgradValueError, near_matches
-from ketgrad.referee.columns import Understood, check_column, understand_column
+from ketgrad.referee.columns import Understood, advice_on_target, check_column, understand_column
 from ketgrad.referee.results import ClassCount, Split
 from ketgrad.referee.tables import BadTable, RawTable
 from ketgrad.streams import stream
@@ -49,7 +49,8 @@ def find_task(table: RawTable, target: str, task: str | None = None, *, as_text:
     if task is not None and task not in TASKS:
         raise KetgradValueError(f"there is no task {task!r}. {near_matches(str(task), TASKS)}")
     cells = table.frame[target]
-    reading = understand_column(cells, target, table.places, as_text)
+    advice = advice_on_target(target)
+    reading = understand_column(cells, target, table.places, as_text, advice=advice)
     if reading.missing:
         _refuse_missing_target(cells, reading.values, target, table)
     if reading.kind == "constant":

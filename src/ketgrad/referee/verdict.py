@@ -207,17 +207,28 @@ def _sentence(
             f"On this table {ours} and {theirs} do equally well: they differ by less than"
             f" {amount(protocol.rope, metric)} of {metric.title}."
         )
-    side = "ahead of" if against.mean > 0 else "behind" if against.mean < 0 else "level with"
-    by = f" by {gap} of {metric.title}" if against.mean else ""
+    begin = f"It is undecided whether {ours} or {theirs} does better on this table: "
+    if _looks_like_nothing(against.mean, metric):
+        return (
+            f"{begin}their scores are the same to the digits shown, and {_too_few_to_say(metric, protocol)}."
+        )
+    side = "ahead of" if against.mean > 0 else "behind"
     chance = (
         "chance can explain when this many are compared"
         if _lost_to_holm(against)
         else "chance alone can explain"
     )
-    return (
-        f"It is undecided whether {ours} or {theirs} does better on this table: the quantum model is {side} the"
-        f" classical one{by}, which {chance}."
-    )
+    return f"{begin}the quantum model is {side} the classical one by {gap} of {metric.title}, which {chance}."
+
+
+def _looks_like_nothing(mean: float, metric: Metric) -> bool:
+    """Whether a difference is written as zero: "0.0 points ahead, which chance can explain" is no sentence."""
+    return float(amount(abs(mean), metric).split()[0]) == 0
+
+
+def _too_few_to_say(metric: Metric, protocol: Protocol) -> str:
+    """That equal means are not yet equal models."""
+    return f"there are too few rows to say that they differ by less than {amount(protocol.rope, metric)}"
 
 
 def _lost_to_holm(difference: PairedDifference) -> bool:
@@ -253,6 +264,13 @@ def _entanglement(model: Model, pairs: Sequence[PairedDifference], protocol: Pro
         limit = amount(protocol.rope, metric)
         return f"Entanglement makes no difference here: without it the scores differ by less than {limit}.", (
             "no difference"
+        )
+    if _looks_like_nothing(twin.mean, metric):
+        few = _too_few_to_say(metric, protocol)
+        return (
+            "Whether entanglement helps is undecided: without it the score is the same to the digits shown, and"
+            f" {few}.",
+            "undecided",
         )
     word = "lower" if twin.mean > 0 else "higher"
     return (

@@ -6,6 +6,7 @@ Everything works without a terminal, in any locale and at any width.
 
 from __future__ import annotations
 
+import io
 import time
 from types import TracebackType
 from typing import IO, Any
@@ -39,6 +40,24 @@ def console(stream: IO[str]) -> Any:
     made = Console(file=stream, highlight=False, markup=False, emoji=False)
     made.width = max(made.width, LEAST_WIDTH)
     return made
+
+
+class _Page(io.StringIO):
+    """Text that is collected for a stream, and coloured if that is a terminal."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        super().__init__()
+        self._is_terminal = stream.isatty()
+
+    def isatty(self) -> bool:
+        return self._is_terminal
+
+
+def answer(comparison: Comparison, stream: IO[str]) -> str:
+    """What `show` prints on `stream` as text, which is then written in one go; the stream itself is left alone."""
+    page = _Page(stream)
+    show(comparison, console(page))
+    return page.getvalue()
 
 
 def show(comparison: Comparison, output: Any) -> None:
@@ -156,7 +175,7 @@ class ProgressDisplay:
             self._console.print(self.line(event), soft_wrap=True)
 
     def _speaks(self, event: Progress) -> bool:
-        if event.kind in ("plan", "failed", "interrupted", "finished"):
+        if event.kind in ("plan", "failed", "warning", "interrupted", "finished"):
             return True
         return event.kind == "done" and event.elapsed_seconds - self._last_line >= SECONDS_BETWEEN_LINES
 
