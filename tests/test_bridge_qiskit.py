@@ -10,6 +10,7 @@ from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import (
     AnnotatedOperation,
     ControlModifier,
+    Gate,
     InverseModifier,
     Parameter,
     ParameterVector,
@@ -28,6 +29,7 @@ from qiskit.quantum_info import (
     random_hermitian,
     random_unitary,
 )
+from qiskit.synthesis import QDrift, SuzukiTrotter
 from scipy.linalg import expm
 
 import ketgrad as kg
@@ -186,14 +188,113 @@ def test_an_evolution_whose_terms_commute_is_exact():
     np.testing.assert_allclose(unitary_of(found.bind([0.6])), expm(-0.6j * operator.to_matrix()), atol=1e-12)
 
 
-def test_an_evolution_that_does_not_commute_is_the_product_formula_of_its_synthesis():
-    gate = lib.PauliEvolutionGate(SparsePauliOp(["XX", "ZI"], [0.3, 0.5]), time=0.8)
-    circuit = QuantumCircuit(2)
-    circuit.append(gate, [1, 0])
-    expected = QuantumCircuit(2)
-    expected.append(gate.definition.to_gate(), [1, 0])
-    ours = unitary_of(kg.qiskit.from_qiskit(circuit).circuit)
-    np.testing.assert_allclose(ours, Operator(expected).data, atol=1e-12)
+DENSE = SparsePauliOp(["XXI", "ZIY", "IZZ", "YII", "III"], [0.3, 0.5, -0.4, 0.7, 0.2])
+EVOLUTIONS = {
+    "words that do not commute": lib.PauliEvolutionGate(DENSE, 0.8),
+    "a list of operators": lib.PauliEvolutionGate([DENSE[:1], DENSE[1:3], DENSE[3:]], 0.8),
+    "two groups and a word apart": lib.PauliEvolutionGate(
+        SparsePauliOp(["IIIX", "IIIZ", "ZYII", "XYII", "YIII", "IIZI"], [0.3, 0.5, 0.4, -0.6, 0.2, 0.9]), -1.3
+    ),
+    "projectors": lib.PauliEvolutionGate(SparseObservable("0+r") + SparseObservable("XZ1"), 0.8),
+    "another synthesis": lib.PauliEvolutionGate(DENSE, 0.8, synthesis=SuzukiTrotter(order=2, reps=3)),
+    "a random synthesis": lib.PauliEvolutionGate(DENSE, 0.8, synthesis=QDrift(reps=2)),
+    "under a control of its own": lib.PauliEvolutionGate(DENSE, 0.8).control(1, ctrl_state=0),
+    "under an annotated control": AnnotatedOperation(
+        lib.PauliEvolutionGate(DENSE, 0.8), [InverseModifier(), ControlModifier(1, 0), PowerModifier(2)]
+    ),
+    "inverted": lib.PauliEvolutionGate(DENSE, 0.8).inverse(),
+    "a Hermitian matrix": lib.HamiltonianGate(random_hermitian(8, seed=1), 0.4),
+}
+
+
+@pytest.mark.parametrize("name", EVOLUTIONS)
+@pytest.mark.filterwarnings("ignore:splu converted|spsolve is more")
+def test_an_evolution_is_the_exponential_whatever_its_synthesis(name):
+    gate = EVOLUTIONS[name]
+    circuit = QuantumCircuit(gate.num_qubits + 1)
+    circuit.append(gate, [int(q) for q in RNG(2).permutation(gate.num_qubits + 1)[: gate.num_qubits]])
+    assert_equal_unitaries(circuit)
+    outer = QuantumCircuit(gate.num_qubits + 1)
+    outer.append(circuit.to_instruction(), range(gate.num_qubits + 1))
+    assert_equal_unitaries(outer)
+
+
+def test_an_evolution_over_a_time_that_is_trained_is_the_exponential_too():
+    circuit = QuantumCircuit(3)
+    circuit.append(lib.PauliEvolutionGate(DENSE, A * B + 0.1), [1, 0, 2])
+    found = kg.qiskit.from_qiskit(circuit).circuit
+    for values in ([0.6, -1.1], [2.0, 0.9], [0.0, 0.0]):
+        matrix = expm(-1j * (values[0] * values[1] + 0.1) * DENSE.to_matrix())
+        moved = QuantumCircuit(3)
+        moved.append(lib.UnitaryGate(matrix), [1, 0, 2])
+        np.testing.assert_allclose(unitary_of(found.bind(values)), Operator(moved).data, atol=1e-10)
+    assert "agree" in str(kg.check_gradients(kg.expectation(found, kg.Pauli("X0 Z2"))))
+
+
+def test_an_evolution_too_wide_for_a_matrix_says_that_it_is_its_product_formula():
+    terms = [("X", [k], 0.3) for k in range(9)] + [("ZZ", [k, k + 1], 0.5) for k in range(8)]
+    gate = lib.PauliEvolutionGate(SparsePauliOp.from_sparse_list(terms, 9), 0.8)
+    circuit, expected = QuantumCircuit(9), QuantumCircuit(9)
+    circuit.append(gate, range(9))
+    expected.compose(gate.definition, range(9), inplace=True)
+    with pytest.warns(UserWarning, match="more than 8 qubits together, so it is read as the product formula"):
+        found = kg.qiskit.from_qiskit(circuit).circuit
+    np.testing.assert_allclose(kg.state(found)()[reversed_index(9)], Statevector(expected).data, atol=1e-9)
+    apart = SparsePauliOp.from_sparse_list([(letter, [k], 0.3) for k in range(12) for letter in "XZ"], 12)
+    wide = QuantumCircuit(12)
+    wide.append(lib.PauliEvolutionGate(apart, 0.8), range(12))
+    assert len(kg.qiskit.from_qiskit(wide).circuit) == 12  # one matrix for each qubit
+
+
+LIBRARY = [
+    lib.RVGate(0.1, 0.2, 0.3),
+    lib.UCRXGate([0.1, 0.2]),
+    lib.UCGate([random_unitary(2, seed=k).data for k in range(4)], up_to_diagonal=True),
+    lib.UCPauliRotGate([0.1, 0.3], "X"),
+    lib.Isometry(random_unitary(4, seed=1).data[:, :2], 0, 0),
+    lib.LinearFunction([[1, 1], [0, 1]]),
+    lib.MSGate(2, 0.3),
+    lib.ExactReciprocalGate(3, 0.2),
+    lib.PiecewiseLinearPauliRotationsGate(2, [0, 1], [0.1, 0.2], [0.3, 0.1]),
+    lib.PiecewisePolynomialPauliRotationsGate(2, [0, 1], [[0.1], [0.2, 0.1]]),
+    lib.LinearAmplitudeFunctionGate(2, [0.1], [0.2], (0, 1), (0, 1)),
+    lib.PhaseOracleGate("a & b"),
+    lib.BitFlipOracleGate("a & b"),
+    lib.MCMTGate(lib.RYGate(0.3), 1, 2),
+    lib.RC3XGate(),
+    lib.GraphStateGate([[0, 1], [1, 0]]),
+]
+
+
+@pytest.mark.parametrize("gate", LIBRARY, ids=lambda gate: gate.name)
+def test_a_gate_of_the_library_is_the_matrix_that_qiskit_computes_with(gate):
+    circuit = QuantumCircuit(gate.num_qubits)
+    circuit.append(gate, range(gate.num_qubits))
+    assert_equal_unitaries(circuit)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_definition_may_leave_out_the_last_qubits_as_qiskits_own_do():
+    gate = lib.MCXVChain(3, dirty_ancillas=True)
+    assert gate.definition.num_qubits < gate.num_qubits
+    circuit = QuantumCircuit(gate.num_qubits)
+    circuit.append(gate, range(gate.num_qubits))
+    assert_equal_unitaries(circuit)
+
+
+@pytest.mark.parametrize("power", [0.5, -0.5, 1 / 3, 2.7, 0.0, -2.0])
+def test_annotated_powers_are_the_principal_powers_of_qiskit(power):
+    inner = asymmetric(2, 3)
+    inner.global_phase = 0.4
+    for base in (lib.XGate(), lib.RXGate(3 * np.pi).control(1), lib.CU3Gate(0.3, 2.4, 0.5), inner.to_gate()):
+        for modifiers in (
+            [PowerModifier(power)],
+            [ControlModifier(1, 0), PowerModifier(power), InverseModifier(), ControlModifier(1, 1)],
+        ):
+            operation = AnnotatedOperation(base, modifiers)
+            circuit = QuantumCircuit(operation.num_qubits + 1)
+            circuit.append(operation, list(range(operation.num_qubits, 0, -1)))
+            assert_equal_unitaries(circuit)
 
 
 def test_states_are_prepared_on_fresh_qubits_and_refused_on_used_ones():
@@ -345,6 +446,22 @@ def test_final_measurements_are_listed_with_their_registers():
     assert found.circuit == kg.Circuit([kg.h(0)], 3)
 
 
+def _broken(error):
+    class Broken(Gate):
+        """A gate whose own code fails."""
+
+        def _define(self):
+            raise error
+
+    return Broken("broken", 1, [])
+
+
+def _longer():
+    gate = Gate("longer", 1, [])
+    gate._definition = QuantumCircuit(2)
+    return gate
+
+
 def _no_circuits():
     middle = QuantumCircuit(1, 1)
     middle.measure(0, 0)
@@ -370,9 +487,29 @@ def _no_circuits():
     inside = QuantumCircuit(1, 1)
     inside.append(middle.to_instruction(), [0], [0])
     yield inside, "acts on qubit 0 after its measurement"
-    fraction = QuantumCircuit(1)
-    fraction.append(AnnotatedOperation(lib.XGate(), [PowerModifier(0.5)]), [0])
-    yield fraction, "raised to the power 0.5"
+    free = QuantumCircuit(1)
+    free.append(AnnotatedOperation(lib.RXGate(A), [PowerModifier(0.5)]), [0])
+    yield free, "raised to the power 0.5, but such a power of a gate with free parameters"
+    for number in (np.inf, np.nan):
+        strange = QuantumCircuit(1)
+        strange.append(AnnotatedOperation(lib.XGate(), [PowerModifier(number)]), [0])
+        yield strange, f"raised to the power {number}, which is no number"
+    wide = QuantumCircuit(9)
+    wide.append(AnnotatedOperation(lib.MCXGate(8), [PowerModifier(0.5)]), range(9))
+    yield wide, "matrices, of 8 qubits at most"
+    weighted = QuantumCircuit(4)
+    weighted.append(lib.WeightedSumGate(2, [1, 1]), range(4))
+    yield weighted, "The instruction 'WeightedSum' has no matrix: .*Decompose it"
+    unbound = QuantumCircuit(1)
+    unbound.append(lib.RVGate(A, 0.1, 0.2), [0])
+    yield unbound, "The instruction 'rv' has no definition: .*bind its parameters"
+    for raises in (RuntimeError("broken"), KeyError("x"), AssertionError()):
+        broken = QuantumCircuit(1)
+        broken.append(_broken(raises), [0])
+        yield broken, "The instruction 'broken' has no definition"
+    longer = QuantumCircuit(1)
+    longer.append(_longer(), [0])
+    yield longer, "acts on 1 qubits and 0 bits, but its definition on 2 and 0"
     endless = QuantumCircuit(1)
     endless.append(AnnotatedOperation(lib.XGate(), [PowerModifier(10**9)]), [0])
     yield endless, "stands for 1,000,000,000 gates"

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from counting import Counting
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
-from qiskit.circuit import Parameter, ParameterVector
+from qiskit.circuit import AnnotatedOperation, ControlModifier, Parameter, ParameterVector, PowerModifier
 from qiskit.circuit import library as lib
 from qiskit.primitives import StatevectorEstimator, StatevectorSampler
 from qiskit.quantum_info import Pauli, SparseObservable, SparsePauliOp, Statevector
+from qiskit_machine_learning.primitives import QMLSampler
 
 import ketgrad as kg
 
@@ -172,7 +173,7 @@ def test_all_parameter_sets_of_a_circuit_are_one_native_call():
 def test_circuits_are_recognised_by_what_they_hold():
     from ketgrad.bridges.qiskit_cache import KEPT, Conversions
 
-    convert, circuit = Conversions(), ansatz()
+    convert, circuit = Conversions(kg.qiskit.from_qiskit), ansatz()
     first = convert(circuit)
     assert convert(circuit.copy()) is first
     nested = QuantumCircuit(3)
@@ -361,7 +362,221 @@ def test_a_circuit_without_bits_gives_an_empty_result_and_a_warning():
     assert kg.qiskit.Sampler().run([unmeasured], shots=5).result()[0].data.c.get_counts() == {"00": 5}
 
 
+# -- exact probabilities
+
+
+def test_without_shots_the_sampler_gives_the_probabilities_of_qiskit_machine_learnings():
+    values = RNG(4).uniform(-3, 3, (2, 3, 3))
+    for rows in (values, values[0], values[0, 0]):
+        for circuit in (registers(), _all_measured()):
+            ours = kg.qiskit.Sampler(default_shots=None).run([(circuit, rows)]).result()[0]
+            theirs = QMLSampler().run([(circuit, rows)]).result()[0]
+            assert ours.metadata == {"shots": None, "circuit_metadata": {}}
+            for name in theirs.data:
+                mine, wanted = ours.data[name], theirs.data[name]
+                assert (mine.shape, mine.num_shots) == (wanted.shape, None) == (rows.shape[:-1], None)
+                for index in np.ndindex(rows.shape[:-1]):
+                    one, other = mine[index], wanted[index] if index else wanted
+                    compare_chances(one.get_probabilities(), other.get_probabilities())
+                    compare_chances(mine.get_probabilities(index), other.get_probabilities())
+                    counts = one.get_counts()
+                    compare_chances(
+                        {key: count / 2**53 for key, count in counts.items()}, other.get_probabilities()
+                    )
+                    assert one.get_int_counts() == {int(key, 2): count for key, count in counts.items()}
+            summed = ours.join_data().get_counts()
+            assert sum(summed.values()) == pytest.approx(rows[..., 0].size * 2**53, rel=1e-15)
+
+
+def compare_chances(ours, theirs):
+    """Both name bits; theirs leaves out those that nothing measures, which are 0."""
+    short = {key.replace("0", "", len(key) - len(next(iter(theirs)))): chance for key, chance in ours.items()}
+    if len(next(iter(ours))) == len(next(iter(theirs))):
+        short = ours
+    for key in {*short, *theirs}:
+        assert short.get(key, 0) == pytest.approx(theirs.get(key, 0), abs=1e-12)
+
+
+def _all_measured():
+    circuit = QuantumCircuit(3)
+    theta = ParameterVector("t", 3)
+    for qubit in range(3):
+        circuit.rx(theta[qubit], qubit)
+    circuit.cx(0, 1)
+    circuit.measure_all()
+    return circuit
+
+
+def test_exact_bits_are_where_qiskit_puts_its_shots():
+    values = np.array([[np.pi, 0, 0], [0, np.pi, 0], [0, 0, np.pi], [np.pi, np.pi, 0]]).reshape(2, 2, 3)
+    exact = kg.qiskit.Sampler(default_shots=None).run([(registers(), values)]).result()[0]
+    theirs = StatevectorSampler().run([(registers(), values)], shots=8).result()[0]
+    for index in np.ndindex(2, 2):
+        for names in (None, ["one"], ["two", "one"]):
+            (bits,) = exact.join_data(names)[index].get_counts()
+            assert bits == next(iter(theirs.join_data(names).get_counts(index)))
+        (bits,) = exact.data.two.slice_bits([8, 0, 8])[index].get_counts()
+        assert bits == next(iter(theirs.data.two.slice_bits([8, 0, 8]).get_counts(index)))
+    assert (exact.data.one.ndim, exact.data.one.size, exact.data.two.num_bits) == (2, 4, 9)
+    for action, match in (
+        (lambda: exact.join_data(["three"]), "`names` must name registers of the result, which are one, two"),
+        (lambda: exact.data.one.slice_bits(3), "`indices` must be from 0 to 2, but one is 3"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            action()
+
+
+def test_a_sampler_without_shots_draws_them_where_a_run_or_a_pub_names_them():
+    circuit = asymmetric(3, 4)
+    circuit.measure_all()
+    sampler = kg.qiskit.Sampler(default_shots=None, seed=1)
+    exact, drawn = sampler.run([circuit, (circuit, None, 50)]).result()
+    assert exact.data.meas.num_shots is None and drawn.data.meas.num_shots == 50
+    assert sampler.run([circuit], shots=30).result()[0].data.meas.num_shots == 30
+    bare = QuantumCircuit(2, 3)
+    bare.x(0)
+    assert sampler.run([bare]).result()[0].data.c.get_probabilities() == {"000": 1.0}
+    none = sampler.run([(registers(), np.zeros((0, 3)))]).result()[0].data
+    assert none.one.shape == (0,) and none.one.get_counts() == {}
+
+
+# -- circuits that need values to be read
+
+EXPRESSIONS = [
+    A.sin(),
+    A * A * B,
+    (A + 2) ** -1,
+    A.exp(),
+    2**A,
+    abs(A),
+    A.arccos() + B,
+    A**3,
+    (A * B) ** 2,
+    A.sign(),
+]
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS, ids=str)
+def test_angles_of_any_form_have_values_in_the_primitives(expression):
+    circuit = QuantumCircuit(2, global_phase=expression)
+    circuit.rx(B, 0)
+    circuit.ry(expression, 1)
+    circuit.crz(2 * expression + C, 0, 1)
+    circuit.h(0)
+    values = RNG(1).uniform(0.1, 1, (7, circuit.num_parameters))
+    counting = Counting()
+    pubs = [(circuit, [["XZ"], ["YI"]], values), (circuit, "ZZ", values[0])]
+    ours = kg.qiskit.Estimator(executor=counting).run(pubs).result()
+    for mine, wanted in zip(ours, StatevectorEstimator().run(pubs).result(), strict=True):
+        np.testing.assert_allclose(mine.data.evs, wanted.data.evs, atol=1e-12)
+    assert counting.runs == [7, 1]
+    circuit.measure_all()
+    exact = kg.qiskit.Sampler(default_shots=None).run([(circuit, values)]).result()[0].data.meas
+    theirs = QMLSampler().run([(circuit, values)]).result()[0].data.meas
+    for k in range(7):
+        compare_chances(exact[k].get_probabilities(), theirs[k].get_probabilities())
+    with pytest.raises(ValueError, match="polynomial of degree 2"):
+        kg.qiskit.SamplerGradient().run([circuit], values[:1])
+
+
+def needs_values():
+    """Circuits that cannot be read before their parameters have values."""
+    vector = QuantumCircuit(2)
+    vector.append(lib.RVGate(A, B, 0.3), [1])
+    vector.cx(1, 0)
+    yield vector
+    power = QuantumCircuit(2)
+    power.append(AnnotatedOperation(lib.RXGate(A * 3), [PowerModifier(0.5), ControlModifier(1, 0)]), [0, 1])
+    power.ry(B, 0)
+    yield power
+
+
+@pytest.mark.parametrize("circuit", list(needs_values()), ids=["matrix of a parameter", "fractional power"])
+def test_what_cannot_be_read_before_its_parameters_have_values_is_read_after(circuit):
+    values = RNG(2).uniform(0.2, 2, (5, 2))
+    pub = (circuit, [["XZ"], ["YI"]], values)
+    ours, theirs = (
+        one.run([pub]).result()[0].data for one in (kg.qiskit.Estimator(), StatevectorEstimator())
+    )
+    np.testing.assert_allclose(ours.evs, theirs.evs, atol=1e-12)
+    noisy = kg.qiskit.Estimator(seed=1).run([pub], precision=0.01).result()[0].data
+    np.testing.assert_allclose(noisy.evs, theirs.evs, atol=0.06)
+    assert noisy.stds.shape == ours.evs.shape and noisy.stds.any()
+    measured = circuit.measure_all(inplace=False)
+    for shots in (None, 4000):
+        bits = kg.qiskit.Sampler(default_shots=shots, seed=1).run([(measured, values)]).result()[0].data.meas
+        for k in range(5):
+            wanted = QMLSampler().run([(measured, values[k])]).result()[0].data.meas.get_probabilities()
+            counts = bits.get_counts(k)
+            for key, chance in wanted.items():
+                found = counts.get(key, 0) / sum(counts.values())
+                assert found == pytest.approx(chance, abs=0.05 if shots else 1e-12)
+    with pytest.raises(ValueError, match=r"'rv' has no definition|'rx' is raised"):
+        kg.qiskit.EstimatorGradient().run([circuit], [SparsePauliOp("ZZ")], values[:1])
+    with pytest.raises(ValueError, match="measures qubit 0"):
+        kg.qiskit.Estimator().run([(measured, "ZZ", values)])
+
+
+@pytest.mark.filterwarnings("ignore:splu converted|spsolve is more")
+def test_an_evolution_is_the_exponential_in_the_estimator_and_its_gradient():
+    operator = SparsePauliOp(["XXI", "ZIY", "IZZ", "YII"], [0.3, 0.5, -0.4, 0.7])
+    circuit = asymmetric(3, 1)
+    circuit.append(lib.PauliEvolutionGate(operator, A * B), [2, 0, 1])
+    values = RNG(3).uniform(-1, 1, (4, 2))
+    pub = (circuit, ["XIZ", "YYI", "ZII", "IXX"], values)
+    ours, theirs = (
+        one.run([pub]).result()[0].data.evs for one in (kg.qiskit.Estimator(), StatevectorEstimator())
+    )
+    np.testing.assert_allclose(ours, theirs, atol=1e-9)
+    gradient = kg.qiskit.EstimatorGradient().run([circuit], [SparsePauliOp("XIZ")], values[:1]).result()
+    step = 1e-6 * np.eye(2)
+    shifted = [
+        StatevectorEstimator().run([(circuit, "XIZ", values[0] + s * step)]).result()[0].data.evs
+        for s in (1, -1)
+    ]
+    np.testing.assert_allclose(gradient.gradients[0], (shifted[0] - shifted[1]) / 2e-6, atol=1e-7)
+
+
+def test_an_expression_without_a_real_value_is_refused_with_its_parameters():
+    circuit = QuantumCircuit(1)
+    circuit.rx(A.log(), 0)
+    for value in (0.0, -1.0):
+        with pytest.raises(ValueError, match=r"The expression log\(a\) is an angle.*but is none at a ="):
+            kg.qiskit.Estimator().run([(circuit, "Z", [[value]])]).result()
+
+
 # -- gradients
+
+
+def test_gradients_take_as_many_values_as_the_circuit_has_parameters_and_observables_of_its_size():
+    measured = ansatz()
+    measured.measure_all()
+    h = SparsePauliOp("ZII")
+    runs = {
+        "estimator": lambda rows, op=h: kg.qiskit.EstimatorGradient().run(
+            [ansatz()] * len(rows), [op] * len(rows), rows
+        ),
+        "sampler": lambda rows: kg.qiskit.SamplerGradient().run([measured] * len(rows), rows),
+    }
+    for run in runs.values():
+        for rows in (
+            [[0.1] * 7],
+            [[0.1] * 5],
+            [[]],
+            [0.1],
+            [[0.1] * 6, [0.1] * 7],
+            [[[0.1] * 6]],
+            np.zeros((2, 9)),
+        ):
+            with pytest.raises(ValueError, match=r"Each entry of `parameter_values` must have shape \(6,\)"):
+                run(rows)
+        with pytest.raises(TypeError, match="must hold real numbers"):
+            run([["a"] * 6])
+        with pytest.raises(ValueError, match="finite"):
+            run([[0.1] * 5 + [np.nan]]).result()
+    for operator in (SparsePauliOp("ZZ"), Pauli("ZIII"), "ZIII", SparseObservable("Z")):
+        with pytest.raises(ValueError, match="`observables` must act on the 3 qubits of the circuit"):
+            runs["estimator"]([[0.1] * 6], operator)
 
 
 def test_the_gradient_is_the_derivative_by_each_parameter():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from qiskit.circuit import Parameter, ParameterExpression
 
-from ketgrad.angles import ZERO, Angle, Variable, arccos, as_angle
+from ketgrad.angles import ZERO, Angle, Variable, arccos, as_angle, w
 from ketgrad.errors import KetgradValueError
 
 Names = Mapping[Parameter, Angle]
@@ -17,11 +18,28 @@ Names = Mapping[Parameter, Angle]
 _PROBES = (0.37, -0.82, 1.13, -1.71, 0.59, -0.24, 2.03)
 
 
-def angle_of(value: Any, names: Names, where: str) -> Angle:
+@dataclass
+class Computed:
+    """Expressions that no angle holds, for callers that know all values: each is one more weight.
+
+    first: the number of weights before. expressions: number k is w[first + k].
+    """
+
+    first: int
+    expressions: list[ParameterExpression] = field(default_factory=list)
+
+    def angle(self, expression: ParameterExpression) -> Angle:
+        """The angle whose value is that of the expression."""
+        if expression not in self.expressions:
+            self.expressions.append(expression)
+        return w[self.first + self.expressions.index(expression)]
+
+
+def angle_of(value: Any, names: Names, where: str, computed: Computed | None = None) -> Angle:
     """The angle that equals a number, a parameter or an expression; `names` holds the angle of each parameter.
 
     Polynomials of degree 2 at most, and a * arccos(x) + b of an input x. `where` names the gate in messages.
-    Raises `KetgradValueError` with the expression for anything else.
+    Anything else is added to `computed`, and without one raises `KetgradValueError` with the expression.
     """
     if not isinstance(value, ParameterExpression):
         return as_angle(value, where)
@@ -33,6 +51,8 @@ def angle_of(value: Any, names: Names, where: str) -> Angle:
     angle = _polynomial(value, parameters, names)
     if angle is None and len(parameters) == 1:
         angle = _of_arccos(value, parameters[0], names)
+    if angle is None and computed is not None:
+        return computed.angle(value)
     if angle is None:
         raise KetgradValueError(
             f"{where} must be a polynomial of degree 2 at most in the parameters - that is what an angle of ketgrad "
@@ -54,6 +74,12 @@ def expression_of(angle: Angle, symbols: Mapping[Variable, Any]) -> Any:
 def _symbol(variable: Variable, symbols: Mapping[Variable, Any]) -> Any:
     kind, index = variable
     return symbols["x", index].arccos() if kind == "arccos" else symbols[variable]
+
+
+def value_of(expression: ParameterExpression, values: Mapping[Parameter, float]) -> float:
+    """The number that an expression takes where all parameters have values; NaN where that is no real number."""
+    parameters = list(expression.parameters)
+    return _at(expression, parameters, [values[parameter] for parameter in parameters])
 
 
 def _number(expression: Any) -> float:

@@ -3,44 +3,49 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from threading import Lock
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from qiskit.circuit import Barrier, Clbit, Gate, Instruction, Measure, QuantumCircuit, Qubit
 
-from ketgrad.bridges.qiskit_reader import DEEPEST, Imported, from_qiskit, size
+from ketgrad.bridges.qiskit_reader import DEEPEST, size
 
 KEPT = 128  # circuits
 LONGEST = 10**5  # gates of a definition that is compared; longer ones are converted anew
 _STANDARD = "qiskit.circuit.library.standard_gates"  # their classes and angles say all about them
 
 
-class Conversions:
-    """`from_qiskit` that remembers its last results; safe to use from many threads.
+_Made = TypeVar("_Made")
 
-    The circuits returned are the same objects for equal circuits, so what is compiled for them is found again too.
+
+class Conversions(Generic[_Made]):
+    """A conversion of circuits that remembers its last results; safe to use from many threads.
+
+    convert: what makes the result, a function of a module. The results are the same objects for equal circuits, so
+    what is compiled for them is found again too.
     """
 
-    def __init__(self) -> None:
-        self._found: OrderedDict[Hashable, Imported] = OrderedDict()
+    def __init__(self, convert: Callable[[QuantumCircuit], _Made]) -> None:
+        self.convert = convert
+        self._found: OrderedDict[Hashable, _Made] = OrderedDict()
         self._lock = Lock()
 
-    def __reduce__(self) -> tuple[type[Conversions], tuple[()]]:
+    def __reduce__(self) -> Any:
         """Copies start empty."""
-        return Conversions, ()
+        return Conversions, (self.convert,)
 
-    def __call__(self, circuit: QuantumCircuit) -> Imported:
-        """The conversion of a circuit with all of its parameters as weights."""
+    def __call__(self, circuit: QuantumCircuit) -> _Made:
+        """The conversion of a circuit."""
         key = fingerprint(circuit)
         if key is None:
-            return from_qiskit(circuit)
+            return self.convert(circuit)
         with self._lock:
             found = self._found.get(key)
             if found is not None:
                 self._found.move_to_end(key)
                 return found
-        found = from_qiskit(circuit)
+        found = self.convert(circuit)
         with self._lock:
             found = self._found.setdefault(key, found)
             while len(self._found) > KEPT:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,15 @@ from qiskit.circuit import QuantumCircuit
 from qiskit.primitives import PrimitiveJob
 
 from ketgrad import executors
+from ketgrad.arguments import real_array
 from ketgrad.bridges.qiskit_cache import Conversions
+from ketgrad.bridges.qiskit_exact import probabilities_function
 from ketgrad.bridges.qiskit_paulis import from_sparse_pauli_op
 from ketgrad.bridges.qiskit_primitives import expectation_function, unmeasured
-from ketgrad.bridges.qiskit_reader import Imported
+from ketgrad.bridges.qiskit_reader import Imported, from_qiskit
 from ketgrad.circuit import Circuit
 from ketgrad.errors import KetgradValueError
-from ketgrad.function import Function, probabilities
+from ketgrad.paulis import PauliSum
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class EstimatorGradient:
         self.executor = _adjoint(executor)
         self.dtype = dtype
         self.threads = threads
-        self._conversions = Conversions()
+        self._conversions = Conversions(from_qiskit)
 
     def run(
         self,
@@ -83,9 +84,11 @@ class EstimatorGradient:
         for circuit, observable, values, wanted in zip(several, sums, parameter_values, chosen, strict=True):
             if id(observable) not in found:
                 found[id(observable)] = from_sparse_pauli_op(observable)
+                _refuse_other_size(observable, circuit)
             entry = known[id(circuit)]
+            row = entry.row(values)
             tasks.append(
-                _Task(unmeasured(entry.found).circuit, found[id(observable)], values, entry.columns(wanted))
+                _Task(unmeasured(entry.found).circuit, found[id(observable)], row, entry.columns(wanted))
             )
         job = PrimitiveJob(self._run, tasks, options)
         job._submit()
@@ -141,7 +144,7 @@ class SamplerGradient:
         self.executor = _adjoint(executor)
         self.dtype = dtype
         self.threads = threads
-        self._conversions = Conversions()
+        self._conversions = Conversions(from_qiskit)
 
     def run(
         self,
@@ -158,7 +161,8 @@ class SamplerGradient:
         tasks = []
         for circuit, values, wanted in zip(several, parameter_values, chosen, strict=True):
             entry = known[id(circuit)]
-            tasks.append(_Task(entry.found.circuit, _bits(entry.found), values, entry.columns(wanted)))
+            row = entry.row(values)
+            tasks.append(_Task(entry.found.circuit, _bits(entry.found), row, entry.columns(wanted)))
         job = PrimitiveJob(self._run, tasks, options)
         job._submit()
         return job
@@ -170,7 +174,9 @@ class SamplerGradient:
         gradients: list[Any] = [None] * len(tasks)
         for (circuit, bits), places in together.items():
             qubits = tuple(dict.fromkeys(qubit for _, qubit in bits))
-            function = _probabilities(circuit, qubits, self.executor, np.dtype(self.dtype).name, self.threads)
+            function = probabilities_function(
+                circuit, qubits, self.executor, np.dtype(self.dtype).name, self.threads
+            )
             by_parameters = function.jacobian(_rows([tasks[k].values for k in places], circuit))[0]
             outcomes = _outcomes(bits, qubits)
             for row, k in enumerate(places):
@@ -178,13 +184,6 @@ class SamplerGradient:
                 gradients[k] = [dict(zip(outcomes, column.tolist(), strict=True)) for column in columns]
         rule = [{"derivative_type": "adjoint", "parameters": len(task.columns)} for task in tasks]
         return SamplerGradients(gradients, rule, options)
-
-
-@lru_cache(maxsize=128)
-def _probabilities(
-    circuit: Circuit, qubits: tuple[int, ...], executor: Any, dtype: str, threads: int | None
-) -> Function:
-    return probabilities(circuit, qubits, executor=executor, dtype=dtype, threads=threads)
 
 
 def _bits(found: Imported) -> tuple[tuple[int, int], ...]:
@@ -221,6 +220,14 @@ def _check_lengths(**arguments: Any) -> None:
         )
 
 
+def _refuse_other_size(observable: Any, circuit: QuantumCircuit) -> None:
+    size = len(observable) if isinstance(observable, str) else getattr(observable, "num_qubits", None)
+    if not isinstance(observable, PauliSum) and size not in (None, circuit.num_qubits):
+        raise KetgradValueError(
+            f"`observables` must act on the {circuit.num_qubits} qubits of the circuit, but one acts on {size}."
+        )
+
+
 def _rows(values: Sequence[Any], circuit: Circuit) -> np.ndarray:
     """The parameter sets as rows; the last parameters may have dropped out of the circuit."""
     return np.ascontiguousarray(np.array(values, dtype=np.float64)[:, : circuit.num_weights])
@@ -238,11 +245,11 @@ def _picked(by_weights: np.ndarray, columns: np.ndarray) -> np.ndarray:
 class _Task:
     circuit: Circuit
     observable: Any  # a Pauli sum, or the measured bits
-    values: Any
+    values: np.ndarray
     columns: np.ndarray
 
 
-def _known(circuits: Sequence[QuantumCircuit], convert: Conversions) -> dict[int, _Known]:
+def _known(circuits: Sequence[QuantumCircuit], convert: Conversions[Imported]) -> dict[int, _Known]:
     """Each circuit once, by its identity: they are compared and converted one time."""
     result: dict[int, _Known] = {}
     for circuit in circuits:
@@ -259,6 +266,16 @@ class _Known:
     found: Imported
     positions: dict[str, int]
     chosen: dict[Any, np.ndarray] = field(default_factory=dict)
+
+    def row(self, values: Any) -> np.ndarray:
+        """One parameter set, which must have a value for each parameter and no more."""
+        row = real_array(values, "parameter_values")
+        if row.shape != (len(self.positions),):
+            raise KetgradValueError(
+                f"Each entry of `parameter_values` must have shape ({len(self.positions)},) - the circuit has so many "
+                f"parameters - but one has shape {row.shape}."
+            )
+        return row
 
     def columns(self, wanted: Sequence[Any] | None) -> np.ndarray:
         """The positions of the wanted parameters."""

@@ -26,6 +26,8 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from ketgrad import executors
 from ketgrad.arguments import check_finite
 from ketgrad.bridges.qiskit_cache import Conversions
+from ketgrad.bridges.qiskit_evaluable import Evaluable, evaluable
+from ketgrad.bridges.qiskit_exact import ExactBits, ExactResult, probabilities_function
 from ketgrad.bridges.qiskit_paulis import sum_of_labels
 from ketgrad.bridges.qiskit_reader import Imported
 from ketgrad.circuit import Circuit
@@ -47,10 +49,13 @@ class Estimator(BaseEstimatorV2):
 
     default_precision: of values when `run` names none. 0 gives exact values; p > 0 measures ceil(1 / p**2) shots for
     each group of Pauli words that can be read together, and `stds` are the standard errors of those estimates.
-    seed: None for fresh shots in every run, an integer for the same ones, or a NumPy generator.
+    seed: None for fresh shots in every run, an integer for the same ones in every run, as with Qiskit's own estimator,
+    or a NumPy generator.
     executor, dtype, threads: those of `kg.expectation`; the executor must be exact.
     Values and `stds` have the shape to which the parameter values and observables of a PUB broadcast. PUBs of a run
     with the same circuit, observables and precision are one call; circuits seen before are not compiled again.
+    Angles may be any expressions, since all parameters have values. Only circuits that cannot be read before they
+    have, such as a gate that makes its matrix from a parameter, are converted for each parameter set.
     Raises `KetgradValueError` for circuits with measurements, whose state after them is no vector.
 
     >>> from qiskit.circuit import Parameter, QuantumCircuit
@@ -75,17 +80,17 @@ class Estimator(BaseEstimatorV2):
         self.executor = _exact(executor)
         self.dtype = dtype
         self.threads = threads
-        self._conversions = Conversions()
+        self._conversions = Conversions(evaluable)
 
     def run(self, pubs: Iterable[Any], *, precision: float | None = None) -> PrimitiveJob:
         """Start a job for PUBs (circuit, observables[, parameter values[, precision]]); `result()` waits for it."""
         chosen = self.default_precision if precision is None else _precision(precision)
         coerced = [EstimatorPub.coerce(pub, chosen) for pub in pubs]
-        found: dict[int, Imported] = {}
+        found: dict[int, Evaluable] = {}
         for pub in coerced:  # converted now: the caller may change a circuit while the job runs
             if id(pub.circuit) not in found:
-                found[id(pub.circuit)] = unmeasured(self._conversions(pub.circuit))
-        tasks = [_task(pub, found[id(pub.circuit)].circuit) for pub in coerced]
+                found[id(pub.circuit)] = self._conversions(pub.circuit)
+        tasks = [_task(pub, found[id(pub.circuit)]) for pub in coerced]
         job = PrimitiveJob(self._run, tasks, check_seed(self.seed))
         job._submit()
         return job
@@ -93,7 +98,7 @@ class Estimator(BaseEstimatorV2):
     def _run(self, tasks: Sequence[_Task], root: np.random.SeedSequence) -> PrimitiveResult:
         together: dict[Any, list[int]] = {}
         for k, task in enumerate(tasks):
-            together.setdefault((task.circuit, task.sums, task.precision), []).append(k)
+            together.setdefault((task.program.key, task.sums, task.precision), []).append(k)
         results: list[Any] = [None] * len(tasks)
         for places in together.values():
             rows = np.concatenate([tasks[k].rows for k in places])
@@ -144,13 +149,27 @@ class Estimator(BaseEstimatorV2):
         self, task: _Task, sums: tuple[PauliSum, ...], rows: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """Values and standard errors (rows, observables)."""
-        function = expectation_function(
-            task.circuit, sums, self.executor, np.dtype(self.dtype).name, self.threads
+        found = [self._part(task, sums, *part, rng) for part in task.program.parts(rows)]
+        empty = np.zeros((0, len(sums)))
+        return (
+            np.concatenate([empty, *(values for values, _ in found)]),
+            np.concatenate([empty, *(errors for _, errors in found)]),
         )
-        if task.shots is None or not len(rows):
-            values = function(rows[:, : function.num_weights])  # the last parameters may have dropped out
-            return values.astype(np.float64), np.zeros(values.shape)
-        return _measured(function, rows, task.shots, rng)
+
+    def _part(
+        self,
+        task: _Task,
+        sums: tuple[PauliSum, ...],
+        found: Imported,
+        weights: np.ndarray,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        circuit, dtype = unmeasured(found).circuit, np.dtype(self.dtype).name
+        function = expectation_function(circuit, sums, self.executor, dtype, self.threads)
+        if task.shots is None or not len(weights):
+            values = function(weights).astype(np.float64)
+            return values, np.zeros(values.shape)
+        return _measured(function, weights, task.shots, rng)
 
 
 def _occurrence(pairs: np.ndarray) -> np.ndarray:
@@ -178,7 +197,7 @@ def unmeasured(found: Imported) -> Imported:
 class _Task(NamedTuple):
     """A PUB in arrays: values[i] belongs to parameters rows[row_of[i]] and observable sums[sum_of[i]]."""
 
-    circuit: Circuit
+    program: Evaluable
     sums: tuple[PauliSum, ...]
     rows: np.ndarray
     row_of: np.ndarray
@@ -192,8 +211,11 @@ class _Task(NamedTuple):
         return None if self.precision == 0 else math.ceil(1 / self.precision**2)
 
 
-def _task(pub: EstimatorPub, circuit: Circuit) -> _Task:
+def _task(pub: EstimatorPub, program: Evaluable) -> _Task:
     rows, precision = parameter_rows(pub), _precision(pub.precision)
+    first = program.check(rows)
+    if first is not None:
+        unmeasured(first)
     numbers: dict[PauliSum, int] = {}
     sum_of = np.zeros(pub.observables.shape, dtype=np.intp)
     for index, terms in np.ndenumerate(np.asarray(pub.observables)):
@@ -201,7 +223,7 @@ def _task(pub: EstimatorPub, circuit: Circuit) -> _Task:
         sum_of[index] = numbers.setdefault(observable, len(numbers))
     row_of = np.arange(len(rows)).reshape(pub.parameter_values.shape)
     row_of, sum_of = np.broadcast_arrays(row_of, sum_of)
-    return _Task(circuit, tuple(numbers), rows, row_of, sum_of, precision, pub.circuit.metadata)
+    return _Task(program, tuple(numbers), rows, row_of, sum_of, precision, pub.circuit.metadata)
 
 
 def parameter_rows(pub: Any) -> np.ndarray:
@@ -273,10 +295,13 @@ def _signs(num_bits: int, parities: np.ndarray) -> np.ndarray:
 class Sampler(BaseSamplerV2):
     """Qiskit's V2 sampler: measured bits by ketgrad, for all code that takes a `BaseSamplerV2`.
 
-    default_shots: of each parameter set when `run` names none. seed: None for fresh shots in every run, an integer for
-    the same ones, or a NumPy generator. executor, dtype, threads: those of `kg.samples`; the executor must be exact.
+    default_shots: of each parameter set when `run` names none; None for exact probabilities, as the default sampler
+    of qiskit-machine-learning gives them. seed: None for fresh shots in every run, an integer for the same ones in
+    every run, as Qiskit's own sampler does, or a NumPy generator. executor, dtype, threads: those of `kg.samples`; the
+    executor must be exact.
     A result holds one `BitArray` for each classical register, of the shape of the parameter values; bits that no
-    measurement writes are 0. Circuits seen before are not compiled again.
+    measurement writes are 0. Without shots it holds `ExactBits`: `get_probabilities`, and `get_counts` out of 2**53.
+    Circuits seen before are not compiled again. Angles may be any expressions, since all parameters have values.
     Raises `KetgradValueError` naming the instruction for measurements that are not final.
 
     >>> from qiskit.circuit import QuantumCircuit
@@ -284,24 +309,26 @@ class Sampler(BaseSamplerV2):
     >>> _ = qc.x(0), qc.measure_all()
     >>> kg.qiskit.Sampler().run([qc], shots=100).result()[0].data.meas.get_counts()
     {'01': 100}
+    >>> kg.qiskit.Sampler(default_shots=None).run([qc]).result()[0].data.meas.get_probabilities()
+    {'01': 1.0}
     """
 
     def __init__(
         self,
         *,
-        default_shots: int = 1024,
+        default_shots: int | None = 1024,
         seed: Seed = None,
         executor: Any = "native",
         dtype: Any = np.complex128,
         threads: int | None = None,
     ) -> None:
         check_seed(seed if not isinstance(seed, np.random.Generator) else None)
-        self.default_shots = shot_count(default_shots)
+        self.default_shots = None if default_shots is None else shot_count(default_shots)
         self.seed = seed
         self.executor = _exact(executor)
         self.dtype = dtype
         self.threads = threads
-        self._conversions = Conversions()
+        self._conversions = Conversions(evaluable)
 
     def run(self, pubs: Iterable[Any], *, shots: int | None = None) -> PrimitiveJob:
         """Start a job for PUBs (circuit[, parameter values[, shots]]); `result()` waits for it."""
@@ -312,38 +339,85 @@ class Sampler(BaseSamplerV2):
                 "A circuit has no classical register, so its result holds no bits. Measure it, as with measure_all().",
                 stacklevel=2,
             )
-        work = [
-            (pub, parameter_rows(pub), self._conversions(pub.circuit), _layout(pub.circuit))
-            for pub in coerced
-        ]
+        work = []
+        for pub in coerced:
+            program, rows = self._conversions(pub.circuit), parameter_rows(pub)
+            program.check(rows)
+            work.append(_Work(pub, program, rows, _layout(pub.circuit)))
         job = PrimitiveJob(self._run, work, check_seed(self.seed))
         job._submit()
         return job
 
-    def _run(self, work: Sequence[Any], root: np.random.SeedSequence) -> PrimitiveResult:
-        results = [self._result(entry, _child(root, k)) for k, entry in enumerate(work)]
+    def _run(self, work: Sequence[_Work], root: np.random.SeedSequence) -> PrimitiveResult:
+        results = [
+            self._exact_result(entry) if entry.pub.shots is None else self._result(entry, _child(root, k))
+            for k, entry in enumerate(work)
+        ]
         return PrimitiveResult(results, metadata={"version": 2})
 
-    def _result(self, work: Any, seed: np.random.SeedSequence) -> SamplerPubResult:
-        pub, rows, found, layout = work
-        function = samples_function(
-            found.circuit, pub.shots, self.executor, np.dtype(self.dtype).name, self.threads
-        )
-        real = np.float32 if function.dtype == np.complex64 else np.float64
-        weights = np.ascontiguousarray(rows[:, : function.num_weights], real)
-        none, rng = np.zeros((1, 0), real), np.random.Generator(np.random.Philox(seed))
-        outcomes = np.zeros((0, pub.shots), dtype=np.uint64)
-        if len(rows):
-            outcomes = function.executor.run(
-                function.program, weights, none, dtype=function.dtype, threads=self.threads, rng=rng
-            )
-        num_qubits, read = found.circuit.num_qubits, {(name, k): qubit for name, k, qubit in found.measured}
+    def _result(self, work: _Work, seed: np.random.SeedSequence) -> SamplerPubResult:
+        pub, rng = work.pub, np.random.Generator(np.random.Philox(seed))
+        outcomes, measured = [np.zeros((0, pub.shots), dtype=np.uint64)], ()
+        for found, weights in work.program.parts(work.rows):
+            measured = found.measured
+            if len(weights):
+                outcomes.append(self._outcomes(found.circuit, weights, pub.shots, rng))
+        read = {(name, k): qubit for name, k, qubit in measured}
+        drawn, count = np.concatenate(outcomes), pub.circuit.num_qubits
         bits = {
-            name: _bit_array(outcomes, [read.get((name, k)) for k in range(size)], num_qubits, pub)
-            for name, size in layout
+            name: _bit_array(drawn, [read.get((name, k)) for k in range(size)], count, pub)
+            for name, size in work.layout
         }
-        metadata = {"shots": pub.shots, "circuit_metadata": pub.circuit.metadata}
-        return SamplerPubResult(DataBin(**bits, shape=pub.shape), metadata=metadata)
+        return SamplerPubResult(DataBin(**bits, shape=pub.shape), metadata=_metadata(pub))
+
+    def _outcomes(
+        self, circuit: Circuit, rows: np.ndarray, shots: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        function = samples_function(circuit, shots, self.executor, np.dtype(self.dtype).name, self.threads)
+        real = np.float32 if function.dtype == np.complex64 else np.float64
+        return function.executor.run(
+            function.program,
+            np.ascontiguousarray(rows, real),
+            np.zeros((1, 0), real),
+            dtype=function.dtype,
+            threads=self.threads,
+            rng=rng,
+        )
+
+    def _exact_result(self, work: _Work) -> SamplerPubResult:
+        """The probabilities of all outcomes of the measured qubits, read by each register."""
+        first = work.program.check(work.rows)
+        measured = () if first is None else first.measured
+        qubits = tuple(dict.fromkeys(qubit for _, _, qubit in measured))
+        tables = [np.zeros((0, 2 ** len(qubits)))]
+        for found, weights in work.program.parts(work.rows):
+            if not qubits:
+                tables.append(np.ones((len(weights), 1)))
+                continue
+            dtype = np.dtype(self.dtype).name
+            function = probabilities_function(found.circuit, qubits, self.executor, dtype, self.threads)
+            tables.append(np.maximum(function(weights).astype(np.float64), 0.0))
+        outcomes = np.concatenate(tables).reshape(*work.pub.shape, 2 ** len(qubits))
+        outcomes = outcomes / outcomes.sum(axis=-1, keepdims=True)
+        place = {(name, k): qubits.index(qubit) for name, k, qubit in measured}
+        bits = {
+            name: ExactBits(outcomes, tuple(place.get((name, k)) for k in range(size)))
+            for name, size in work.layout
+        }
+        return ExactResult(DataBin(**bits, shape=work.pub.shape), metadata=_metadata(work.pub))
+
+
+class _Work(NamedTuple):
+    """A PUB of a sampler: its circuit, its parameter sets, and (name, size) of its classical registers."""
+
+    pub: SamplerPub
+    program: Evaluable
+    rows: np.ndarray
+    layout: list[tuple[str, int]]
+
+
+def _metadata(pub: SamplerPub) -> dict[str, Any]:
+    return {"shots": pub.shots, "circuit_metadata": pub.circuit.metadata}
 
 
 def _layout(circuit: QuantumCircuit) -> list[tuple[str, int]]:

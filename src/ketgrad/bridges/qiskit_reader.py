@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from qiskit.circuit import (
     InverseModifier,
     Measure,
     Parameter,
+    ParameterExpression,
     ParameterVector,
     PowerModifier,
     QuantumCircuit,
@@ -28,15 +30,17 @@ from qiskit.circuit import (
 )
 from qiskit.circuit import library as lib
 from qiskit.circuit.parametervector import ParameterVectorElement
-from qiskit.quantum_info import Clifford, SparsePauliOp
+from qiskit.quantum_info import Clifford, Operator
 
 from ketgrad import ops as build
 from ketgrad.angles import Angle, w, x
-from ketgrad.bridges.qiskit_angles import angle_of
+from ketgrad.bridges.qiskit_angles import Computed, angle_of
+from ketgrad.bridges.qiskit_evolution import WIDEST, evolution
 from ketgrad.bridges.qiskit_paulis import from_sparse_pauli_op
 from ketgrad.circuit import Circuit, Op
 from ketgrad.errors import KetgradTypeError, KetgradValueError, near_matches
-from ketgrad.paulis import PauliSum, letters
+from ketgrad.gates import embed
+from ketgrad.paulis import PauliSum
 
 MAX_OPERATIONS = 10**7
 DEEPEST = 100  # definitions inside definitions
@@ -69,7 +73,8 @@ def from_qiskit(circuit: QuantumCircuit, *, inputs: Any = ()) -> Imported:
     qubit k is the k-th of `circuit.qubits`, whatever its register. The global phase is kept. Read are all standard
     gates, controls in any state, matrices, state preparations of fresh qubits, Pauli gates and evolutions, annotated
     and composite instructions; barriers and delays are dropped. Final measurements are left out and listed.
-    A Pauli evolution is exact where its terms commute and the product formula of its synthesis where they do not.
+    A Pauli evolution is the exponential, its time a number or an angle. Only where words that do not commute act on
+    more than 8 qubits together, it is the product formula of its synthesis, and a warning says so.
     Raises `KetgradValueError` naming the instruction for measurements that are not final, resets of used qubits,
     control flow, and angles that are not polynomials of degree 2.
 
@@ -80,6 +85,19 @@ def from_qiskit(circuit: QuantumCircuit, *, inputs: Any = ()) -> Imported:
     >>> kg.qiskit.from_qiskit(qc, inputs=["b"])[:3]
     (Circuit([rx(2 w[0] x[0], 0), x(1).control(0)], num_qubits=2), ('a',), ('b',))
     """
+    return _read(circuit, inputs, None)
+
+
+def computable(circuit: QuantumCircuit) -> tuple[Imported, tuple[ParameterExpression, ...]]:
+    """As `from_qiskit`, for callers that know all values: expressions that no angle holds are weights of their own.
+
+    They come after those of the parameters, in the order returned.
+    """
+    computed = Computed(circuit.num_parameters)
+    return _read(circuit, (), computed), tuple(computed.expressions)
+
+
+def _read(circuit: QuantumCircuit, inputs: Any, computed: Computed | None) -> Imported:
     if not isinstance(circuit, QuantumCircuit):
         raise KetgradTypeError(f"`circuit` must be a QuantumCircuit, but is {type(circuit).__name__}.")
     parameters = tuple(circuit.parameters)
@@ -88,7 +106,7 @@ def from_qiskit(circuit: QuantumCircuit, *, inputs: Any = ()) -> Imported:
     names = {parameter: x[j] for j, parameter in enumerate(data)}
     names |= {parameter: w[i] for i, parameter in enumerate(weights)}
     refuse_too_many(size(circuit, {}), "circuit")
-    reader = _Reader(names, tuple(circuit.clbits))
+    reader = _Reader(names, tuple(circuit.clbits), computed)
     qubits = tuple(range(circuit.num_qubits))
     found = reader.sequence(circuit, qubits, tuple(range(circuit.num_clbits)), 0)
     return Imported(
@@ -210,10 +228,14 @@ _RULES: Mapping[type, _Rule] = {
 
 @dataclass
 class _Reader:
-    """One reading: the angle of each parameter, the qubits touched so far, the bits written so far."""
+    """One reading: the angle of each parameter, the qubits touched so far, the bits written so far.
+
+    computed: where expressions go that no angle holds; None to refuse them.
+    """
 
     names: Mapping[Parameter, Angle]
     clbits: tuple[Clbit, ...]
+    computed: Computed | None = None
     used: set[int] = field(default_factory=set)
     measured: dict[int, int] = field(default_factory=dict)  # classical bit -> qubit
     gone: set[int] = field(default_factory=set)  # qubits measured, also those whose bit was written again
@@ -243,7 +265,7 @@ class _Reader:
                 )
             found += self.ops(operation, places, tuple(bit[c] for c in instruction.clbits), depth, alone)
             self.used.update(places if not isinstance(operation, Barrier | Delay) else ())
-        phase = angle_of(circuit.global_phase, self.names, "The global phase")
+        phase = self._angle(circuit.global_phase, "The global phase")
         return [*found, build.gphase(phase)] if phase.terms else found
 
     def ops(
@@ -292,7 +314,10 @@ class _Reader:
         if not operation.params:
             return []
         where = f"The angle of '{operation.name}'"
-        return [angle_of(parameter, self.names, where) for parameter in operation.params]
+        return [self._angle(parameter, where) for parameter in operation.params]
+
+    def _angle(self, value: Any, where: str) -> Angle:
+        return angle_of(value, self.names, where, self.computed)
 
     def _measure(self, qubit: int, bit: int, alone: bool) -> None:
         if not alone:
@@ -325,31 +350,36 @@ class _Reader:
     def _annotated(self, operation: AnnotatedOperation, qubits: tuple[int, ...], depth: int) -> list[Op]:
         """Modifiers in the order in which they were put on; the last one's controls are the first qubits."""
         count = sum(m.num_ctrl_qubits for m in operation.modifiers if isinstance(m, ControlModifier))
-        free = qubits[:count]
+        free, below = qubits[:count], ()
         found = self.ops(operation.base_op, qubits[count:], (), depth + 1, False)
         for modifier in operation.modifiers:
             if isinstance(modifier, InverseModifier):
                 found = [op.inverse() for op in reversed(found)]
             elif isinstance(modifier, PowerModifier):
-                found = _power(found, modifier.power, operation)
+                found = _power(found, modifier.power, operation, [*below, *qubits[count:]])
             elif isinstance(modifier, ControlModifier):
                 split = len(free) - modifier.num_ctrl_qubits
                 free, controls = free[:split], free[split:]
+                below = (*controls, *below)
                 state = modifier.ctrl_state
                 flips = [build.x(q) for k, q in enumerate(controls) if not state >> k & 1]
                 found = [*flips, *(op.control(*controls) for op in found), *flips]
         return found
 
     def _evolution(self, gate: Any, qubits: tuple[int, ...]) -> list[Op] | None:
-        """exp(-i t H) as one rotation for each term, if all terms commute; else None."""
+        """exp(-i t H), exact; None, with a warning, where that would be a matrix of too many qubits."""
         operators = gate.operator if isinstance(gate.operator, list) else [gate.operator]
-        if not all(isinstance(operator, SparsePauliOp) for operator in operators):
-            return None
         total = sum(map(from_sparse_pauli_op, operators), start=PauliSum(()))
-        if not _all_commute([(x_mask, z_mask) for x_mask, z_mask, _ in total.terms]):
-            return None
-        time = angle_of(gate.time, self.names, f"The time of '{gate.name}'")
-        return [_evolved(time, *term, qubits) for term in total.terms]
+        time = self._angle(gate.time, f"The time of '{gate.name}'")
+        found = evolution(total, time, qubits)
+        if found is None:
+            warnings.warn(
+                f"The instruction '{gate.name}' evolves by words that do not commute on more than {WIDEST} qubits "
+                "together, so it is read as the product formula of its synthesis, which is not the exponential. "
+                "Decompose it to say so yourself, or split the operator.",
+                stacklevel=2,
+            )
+        return found
 
     def _by_definition(
         self, operation: Any, qubits: tuple[int, ...], clbits: tuple[int, ...], depth: int, alone: bool
@@ -358,11 +388,18 @@ class _Reader:
             raise KetgradValueError(f"The instruction '{operation.name}' is nested more than {DEEPEST} deep.")
         if isinstance(operation, Clifford):
             operation = operation.to_instruction()
-        definition = getattr(operation, "definition", None)
+        definition = _asked(operation, "definition", lambda: getattr(operation, "definition", None))
         if definition is not None:
-            return self.sequence(definition, qubits, clbits, depth + 1, alone)
+            if definition.num_qubits > len(qubits) or definition.num_clbits > len(clbits):
+                raise KetgradValueError(
+                    f"The instruction '{operation.name}' acts on {len(qubits)} qubits and {len(clbits)} bits, but its "
+                    f"definition on {definition.num_qubits} and {definition.num_clbits}."
+                )
+            places = qubits[: definition.num_qubits]  # qiskit lets a definition leave out the last ones
+            return self.sequence(definition, places, clbits[: definition.num_clbits], depth + 1, alone)
         if hasattr(operation, "to_matrix"):
-            return [build.unitary(np.asarray(operation.to_matrix()), *reversed(qubits))]
+            matrix = _asked(operation, "matrix", operation.to_matrix)
+            return [build.unitary(np.asarray(matrix), *reversed(qubits))]
         raise KetgradValueError(
             f"The instruction '{operation.name}' has neither a definition nor a matrix, so it cannot be read. "
             "Decompose it into gates first."
@@ -373,23 +410,39 @@ def _controls(operation: Any) -> int:
     return getattr(operation, "num_ctrl_qubits", 0)
 
 
-def _all_commute(words: Sequence[tuple[int, int]]) -> bool:
-    """Whether each pair of words differs on an even number of qubits that both act on."""
-    return all(
-        ((a[0] & b[1]).bit_count() + (a[1] & b[0]).bit_count()) % 2 == 0
-        for k, a in enumerate(words)
-        for b in words[:k]
-    )
-
-
-def _power(ops: list[Op], power: float, operation: AnnotatedOperation) -> list[Op]:
-    if power != int(power):
+def _asked(operation: Any, what: str, ask: Callable[[], Any]) -> Any:
+    """What an instruction says of itself; any exception of its own code becomes ours, with its name."""
+    try:
+        return ask()
+    except Exception as error:
         raise KetgradValueError(
-            f"The instruction '{operation.base_op.name}' is raised to the power {power}, but only whole powers are "
-            "sequences of gates. Use its `power` method, which gives a matrix."
+            f"The instruction '{operation.name}' has no {what}: {str(error).rstrip('.')}. Decompose it into gates "
+            "first, or bind its parameters."
+        ) from error
+
+
+def _power(ops: list[Op], power: float, operation: AnnotatedOperation, qubits: Sequence[int]) -> list[Op]:
+    """A whole power as a sequence, any other as the principal power of the matrix, as qiskit takes it."""
+    if math.isfinite(power) and power == int(power):
+        once = ops if power >= 0 else [op.inverse() for op in reversed(ops)]
+        return once * abs(int(power))
+    reason = None
+    if not math.isfinite(power):
+        reason = "which is no number"
+    elif any(not angle.is_constant for op in ops for angle in op.angles):
+        reason = "but such a power of a gate with free parameters is no sequence of gates. Bind them first"
+    elif len(qubits) > WIDEST:
+        reason = f"but such powers are matrices, of {WIDEST} qubits at most. Use its `power` method"
+    if reason is not None:
+        raise KetgradValueError(
+            f"The instruction '{operation.base_op.name}' is raised to the power {power}, {reason}."
         )
-    once = ops if power >= 0 else [op.inverse() for op in reversed(ops)]
-    return once * abs(int(power))
+    place = {qubit: k for k, qubit in enumerate(qubits)}
+    matrix = np.eye(2 ** len(qubits), dtype=np.complex128)
+    for op in ops:
+        places = [place[qubit] for qubit in op.qubits]
+        matrix = embed(op.matrix(), places, len(qubits), [place[qubit] for qubit in op.controls]) @ matrix
+    return [build.unitary(Operator(matrix).power(power).data, *qubits)]
 
 
 def size(circuit: QuantumCircuit, known: dict[int, int]) -> int:
@@ -405,7 +458,8 @@ def size(circuit: QuantumCircuit, known: dict[int, int]) -> int:
 def _size(operation: Any, known: dict[int, int]) -> int:
     if isinstance(operation, AnnotatedOperation):
         powers = [abs(m.power) for m in operation.modifiers if isinstance(m, PowerModifier)]
-        return int(_size(operation.base_op, known) * math.prod(max(1, power) for power in powers))
+        whole = [int(power) for power in powers if math.isfinite(power) and power == int(power)]
+        return _size(operation.base_op, known) * math.prod(max(1, power) for power in whole)
     if isinstance(operation, ControlledGate) and type(operation) is ControlledGate:
         return _size(operation.base_gate, known)
     if type(operation) not in (Gate, Instruction) or operation.definition is None:
@@ -427,14 +481,3 @@ def _amplitudes(preparation: Any) -> np.ndarray | None:
     if any(isinstance(value, str) for value in values) or len(values) != 2**preparation.num_qubits:
         return None
     return np.array(values, dtype=np.complex128)
-
-
-def _evolved(time: Angle, x_mask: int, z_mask: int, coefficient: complex, qubits: Iterable[int]) -> Op:
-    """exp(-i time coefficient P)."""
-    places, scale = list(qubits), complex(coefficient).real
-    word = letters(x_mask, z_mask)
-    if not word:
-        return build.gphase(time * -scale)
-    return build.pauli_rotation(
-        time * (2 * scale), "".join(letter for _, letter in word), *(places[k] for k, _ in word)
-    )
