@@ -52,11 +52,11 @@ def calibration_error(truth: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def test_certainty_belongs_to_the_last_bin_and_a_class_held_impossible_costs_a_finite_number():
-    probabilities = np.array([[1.0, 0.0], [1.0, 0.0], [0.95, 0.05], [0.4, 0.6]])
-    truth = np.array([0, 1, 0, 1])
+    probabilities = np.array([[1.0, 0.0], [1.0, 0.0], [0.95, 0.05], [0.4, 0.6], [0.9, 0.1]])
+    truth = np.array([0, 1, 0, 1, 0])
     found = score("classification", truth, Prediction(truth, None, probabilities), 2)
-    assert found["ece"] == pytest.approx((abs(2 - 2.95) + 0.4) / 4)
-    assert found["log_loss"] == pytest.approx(-np.mean(np.log([1, 1e-15, 0.95, 0.6])))
+    assert found["ece"] == pytest.approx((abs(2 - 2.95) + 0.4 + 0.1) / 5)
+    assert found["log_loss"] == pytest.approx(-np.mean(np.log([1, 1e-15, 0.95, 0.6, 0.9])))
 
 
 def test_scores_decide_the_area_before_probabilities_do():

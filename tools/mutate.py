@@ -42,7 +42,7 @@ TESTS = {
     "referee/verdict": "verdict stats",
     "referee/conclusion": "conclusion",
     "referee/metrics": "metrics",
-    "referee/schedule": "conclusion referee",
+    "referee/schedule": "schedule",
     "referee/preparation": "preparation tables",
     "referee/tasks": "preparation tables robust_tables",
     "gradients": "gradients exact",
