@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine, make_moons
+from sklearn.ensemble import BaggingClassifier
 from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -288,10 +289,33 @@ def test_ctrl_c_keeps_the_best_weights():
         if step.number == 4:
             raise KeyboardInterrupt
 
+    for kind in (kg.VariationalClassifier, kg.VariationalRegressor):
+        model = kind(verbose=interrupt, random_state=0, threads=1)
+        with pytest.raises(KeyboardInterrupt, match=r"after 4 .* keeps the best weights") as caught:
+            model.fit(X_SMALL, Y_SMALL)
+        fit = getattr(caught.value, "fit")  # noqa: B009 - an attribute that the type does not have
+        assert fit is model.fit_ and fit.interrupted and model.score(X_SMALL, Y_SMALL) > 0
+
+
+def test_ctrl_c_passes_through_searches():
+    """What a fit of scikit-learn's would do: a search that went on would take the remaining candidates."""
+    begun = []
+
+    def interrupt(step):
+        begun.append(step.number == 0)
+        if step.number == 2:
+            raise KeyboardInterrupt
+
     model = kg.VariationalClassifier(verbose=interrupt, random_state=0, threads=1)
-    with pytest.warns(UserWarning, match=r"interrupted after 4 step\(s\); the model keeps the best weights"):
-        model.fit(X_SMALL, Y_SMALL)
-    assert model.fit_.interrupted and model.score(X_SMALL, Y_SMALL) > 0.5
+    for search in (
+        lambda: GridSearchCV(model, {"num_layers": [1, 2]}, cv=2).fit(X_SMALL, Y_SMALL),
+        lambda: cross_val_score(model, X_SMALL, Y_SMALL, cv=3),
+        lambda: BaggingClassifier(model, n_estimators=3).fit(X_SMALL, Y_SMALL),
+    ):
+        begun.clear()
+        with pytest.raises(KeyboardInterrupt):
+            search()
+        assert sum(begun) == 1
 
 
 @pytest.mark.parametrize("seed", [0, 2**40, np.int64(7), np.random.SeedSequence(5)])
@@ -401,7 +425,9 @@ def test_eight_threads_fit_at_once_without_mixing():
         ),
         (kg.VariationalClassifier, dict(regularisation=-1), "`regularisation` must be a number >= 0"),
         (kg.VariationalClassifier, dict(batch_size=8, optimizer=kg.LBFGSB()), "same loss at every step"),
-        (kg.VariationalClassifier, dict(optimizer="adam"), "must be an optimiser such as kg.Adam"),
+        (kg.VariationalClassifier, dict(optimizer="sgd"), "The names are 'adam', 'lbfgsb', 'spsa', 'cobyla'"),
+        (kg.VariationalClassifier, dict(optimizer=kg.Adam), "must be an optimiser such as kg.Adam"),
+        (kg.VariationalClassifier, dict(executor="sampled", optimizer=kg.LBFGSB()), "finite shots"),
         (kg.VariationalClassifier, dict(num_layers=0), "`num_layers` must be at least 1"),
         (kg.VariationalClassifier, dict(max_steps=0), "`max_steps` must be at least 1"),
         (kg.VariationalClassifier, dict(entangle="no"), "`entangle` must be True or False"),
@@ -417,7 +443,7 @@ def test_eight_threads_fit_at_once_without_mixing():
             "`gamma` must be 'scale' or a positive number",
         ),
         (kg.KernelClassifier, dict(C=-1), "'C' parameter of SVC"),
-        (kg.KernelClassifier, dict(encoding="reuploading"), r"circuit\.bind"),
+        (kg.KernelClassifier, dict(encoding="reuploading"), "`encoding` 'reuploading' has .* trains none"),
     ],
 )
 def test_parameters_out_of_range_are_refused_when_fitting(model, options, message):

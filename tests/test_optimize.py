@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ketgrad.errors import KetgradTypeError, KetgradValueError
-from ketgrad.optimize import COBYLA, LBFGSB, OPTIMIZERS, SPSA, Adam, minimise
+from ketgrad.optimize import COBYLA, LBFGSB, OPTIMIZERS, SPSA, Adam, minimise, optimizer_named
 from ketgrad.search import NonFiniteLoss, ProgressLine
 
 GRADIENT_BASED = ["Adam", "LBFGSB"]
@@ -107,15 +107,18 @@ def stop_after(count, exception):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_an_interrupt_returns_the_best_point_so_far(name):
-    fit = minimise(stop_after(4, KeyboardInterrupt()), np.full(3, 2.0), OPTIMIZERS[name](), seed=0)
-    assert (fit.interrupted, fit.converged, fit.evaluations) == (True, False, 4)
+def test_an_interrupt_after_the_first_step_returns_the_best_point_so_far(name):
+    optimizer = SPSA(learning_rate=0.1) if name == "SPSA" else OPTIMIZERS[name]()
+    fit = minimise(stop_after(4, KeyboardInterrupt()), np.full(3, 2.0), optimizer, seed=0)
+    assert (fit.interrupted, fit.converged, fit.evaluations) == (True, False, 4) and fit.steps >= 1
     assert landscape(fit.weights)[0] == fit.value <= fit.history.min()
 
 
-def test_an_interrupt_before_the_first_value_passes_through():
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("after", [0, 1])
+def test_an_interrupt_before_the_first_step_passes_through(name, after):
     with pytest.raises(KeyboardInterrupt):
-        minimise(stop_after(0, KeyboardInterrupt()), [1.0])
+        minimise(stop_after(after, KeyboardInterrupt()), [1.0], OPTIMIZERS[name](), seed=0)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -203,6 +206,22 @@ def test_progress_may_be_a_function():
     assert [step.number for step in seen] == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_function_of_the_progress_may_stop_as_a_callback_may(name):
+    fit = minimise(
+        landscape, np.full(2, 2.0), OPTIMIZERS[name](), progress=lambda step: step.number == 2, seed=0
+    )
+    assert (fit.steps, fit.converged, fit.reason) == (2, False, "the callback asked to stop")
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimisers_are_named_in_either_case(name):
+    for text in (name, name.lower()):
+        assert optimizer_named(text) == OPTIMIZERS[name]()
+    fit, same = (minimise(landscape, np.full(2, 2.0), o, seed=1) for o in (name.lower(), OPTIMIZERS[name]()))
+    assert fit.weights.tobytes() == same.weights.tobytes()
+
+
 def test_progress_draws_on_stderr_only(capsys):
     minimise(bowl, [0.0], max_steps=4, progress=True)
     out, err = capsys.readouterr()
@@ -236,6 +255,12 @@ REFUSED = [
     (lambda: minimise(lambda w: (1j, np.zeros(1)), [1.0]), "`loss` must return one real number"),
     (lambda: minimise(lambda w: np.ones(2), [1.0], SPSA()), "`loss` must return one real number"),
     (lambda: minimise(bowl, [1.0, 2.0], LBFGSB(bounds=((0, 1),))), "`bounds` must hold one"),
+    (
+        lambda: minimise(bowl, [1.0], "sgd"),
+        "There is no optimiser 'sgd'. The names are 'adam', 'lbfgsb', 'spsa', 'cobyla'",
+    ),
+    (lambda: minimise(bowl, [1.0], Adam), "`optimizer` must be an optimiser such as kg.Adam"),
+    (lambda: minimise(bowl, [1.0], 3), "`optimizer` must be an optimiser such as kg.Adam"),
     (lambda: Adam(-1), "`learning_rate` must be a positive number"),
     (lambda: Adam(beta1=1.0), r"`beta1` must lie in \[0, 1\)"),
     (lambda: SPSA(perturbation=0), "`perturbation`"),

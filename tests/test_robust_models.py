@@ -329,7 +329,53 @@ def test_a_refused_fit_leaves_the_fitted_model_as_it_was(model):
 
 
 @every_estimator
-def test_answers_are_finite_far_outside_the_training_data(model):
-    model.fit(X, Y)
-    far = np.asarray(model.predict(X * 1e4), dtype=float)
-    assert np.isfinite(far).all()
+def test_answers_far_outside_the_training_data_are_finite_and_come_with_one_warning(model):
+    model.fit(table(), Y)
+    far = X.copy()
+    far[7, 1] = 1e6
+    message = r"1 of 12 row\(s\) of X lie far outside of the training data, the first in row 7, column 1 \('weight'\)"
+    with pytest.warns(UserWarning, match=message) as caught:
+        answers = np.asarray(model.predict(table(far)), dtype=float)
+    assert np.isfinite(answers).all() and len(caught) == 1 and caught[0].filename == __file__
+
+
+@every_estimator
+@pytest.mark.parametrize("scaling", ["range", "none"])
+def test_nothing_is_far_outside_where_rows_are_clipped_or_angles_as_given(model, scaling):
+    fitted = clone(model).set_params(scaling=scaling).fit(X, Y)
+    fitted.predict(X + 50.0)  # warnings are errors here
+
+
+@every_estimator
+def test_rows_within_two_turns_of_the_training_rows_are_no_strangers(model):
+    fitted = clone(model).fit(X, Y)
+    bandwidth = fitted.get_params().get("bandwidth")
+    turns = 4 * np.pi * X.std(axis=0) * (1.0 if bandwidth is None else np.sqrt(3) / bandwidth)
+    for edge, way in ((X.min(axis=0), -turns), (X.max(axis=0), turns)):
+        fitted.predict((edge + 0.99 * way)[None])
+        with pytest.warns(UserWarning, match="far outside"):
+            fitted.predict((edge + 1.01 * way)[None])
+
+
+@every_estimator
+def test_a_row_of_zeros_cannot_be_amplitudes_and_is_named_as_the_user_counts(model):
+    amplitudes = clone(model).set_params(encoding="amplitude")
+    spoiled = X.copy()
+    spoiled[[9, 5]] = 0.0
+    message = r"Row 5 of X is zero in every column that is encoded as amplitudes"
+    with pytest.raises(errors.KetgradValueError, match=message):
+        clone(amplitudes).fit(spoiled, Y)
+    clone(amplitudes).fit(spoiled, Y, sample_weight=spoiled.any(axis=1))  # rows of weight zero do not count
+    with pytest.raises(errors.KetgradValueError, match=message):
+        amplitudes.fit(X, Y).predict(spoiled)
+
+
+@every_classifier
+def test_columns_of_zeros_and_ones_are_refused_with_the_way_to_labels(model):
+    one_hot = np.eye(3, dtype=int)[np.arange(12) % 3]
+    several = (RNG.random((12, 3)) < 0.5).astype(int)
+    for y in (one_hot, several, one_hot.tolist(), pd.DataFrame(one_hot)):
+        with pytest.raises(
+            errors.KetgradValueError, match=r"shape \(12, 3\).*y\.argmax\(axis=1\).*MultiOutput"
+        ):
+            model.fit(X, y)

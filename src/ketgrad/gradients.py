@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -374,6 +374,15 @@ class SPSA:
             )
             slope = (ahead - behind) / (2 * self.step)
             yield (slope if cotangent is None else contract(slope[None], cotangent)[0]), signs
+
+
+def begun_anew(rule: Any, seed: Any) -> Any:
+    """A rule that draws random numbers at the beginning of its stream, of `seed` where it has none; others unchanged.
+
+    >>> begun_anew(SPSA(), 5).seed, begun_anew(SPSA(seed=1), 5).seed, begun_anew(Adjoint(), 5)
+    (5, 1, Adjoint())
+    """
+    return replace(rule, seed=seed if rule.seed is None else rule.seed) if isinstance(rule, SPSA) else rule
 
 
 def choose(executor: Any, program: Program) -> GradientRule:

@@ -61,6 +61,8 @@ class FidelityKernel:
     circuit: reads inputs. weights: numbers for its weights, (num_weights,); None for a circuit without any. Called
     with X: (n, num_inputs) radians, and Y: (m, num_inputs) or None for Y = X. Returns (n, m) in [0, 1], exactly
     symmetric with unit diagonal when Y is None or X itself. An entry depends on its own two rows and on nothing else.
+    Called with two single rows (num_inputs,), as KernelRidge and KernelPCA do, it returns one number, at the cost of
+    two executions per pair: give those machines kernel="precomputed" and the whole matrix.
     memory: bytes of states that a call may hold beside its result; None for what the machine has left. When they do
     not suffice for all states, the matrix is made in blocks, with the same bits: b blocks of rows take about b / 2
     times as many circuit executions. dtype: complex128, or complex64 for results in float32.
@@ -94,7 +96,9 @@ class FidelityKernel:
             raise KetgradValueError(f"`memory` must be None or a positive number of bytes, but is {limit!r}.")
 
     def __call__(self, X: Any, Y: Any = None) -> np.ndarray:
-        """The Gram matrix of the rows of X against those of Y."""
+        """The Gram matrix of the rows of X against those of Y; one number for two single rows (num_inputs,)."""
+        if _are_single_rows(X, Y):
+            return self(np.asarray(X)[None], None if Y is X else np.asarray(Y)[None])[0, 0]
         rows, columns = _pair(X, Y, self.circuit)
         return kernels_overlaps.gram(self._states, self._weights, rows, columns, self.memory)
 
@@ -206,7 +210,8 @@ class ProjectedKernel:
 
     circuit: as in `FidelityKernel`. observables: Pauli sums; None for X, Y and Z of each qubit, where the sum is
     twice the squared Frobenius distance of the one-qubit density matrices. gamma: a positive number; it belongs to
-    the kernel and never depends on the rows of a call. `scaled_to(X)` sets it from training data.
+    the kernel and never depends on the rows of a call. `scaled_to(X)` sets it from training data. seed: of the
+    measurements, if the executor has shots; as in `kg.expectation`.
     Shapes, cost and errors: as in `FidelityKernel`, with expectation values in place of amplitudes.
 
     Huang et al. 2021, arXiv:2011.01938.
@@ -220,6 +225,7 @@ class ProjectedKernel:
     observables: tuple[PauliSum, ...] | None = None
     executor: Any = "native"
     threads: int | None = None
+    seed: Any = None
 
     def __post_init__(self) -> None:
         check_kernel_circuit(self.circuit)
@@ -235,7 +241,9 @@ class ProjectedKernel:
             object.__setattr__(self, "observables", (given,) if isinstance(given, PauliSum) else tuple(given))
 
     def __call__(self, X: Any, Y: Any = None) -> np.ndarray:
-        """The Gram matrix of the rows of X against those of Y."""
+        """The Gram matrix of the rows of X against those of Y; one number for two single rows (num_inputs,)."""
+        if _are_single_rows(X, Y):
+            return self(np.asarray(X)[None], None if Y is X else np.asarray(Y)[None])[0, 0]
         rows, columns = _pair(X, Y, self.circuit)
         self.reserve(len(rows), len(rows if columns is None else columns))
         features = self.features(rows)
@@ -280,7 +288,9 @@ class ProjectedKernel:
                 "`X` must hold rows that differ - gamma is scaled by their spread - but all rows give the same "
                 "expectation values."
             )
-        return ProjectedKernel(self.circuit, 0.5 / spread, self.observables, self.executor, self.threads)
+        kernel = replace(self, gamma=0.5 / spread)
+        kernel.__dict__["_expectations"] = self._expectations  # where cached_property looks
+        return kernel
 
     @cached_property
     def _expectations(self) -> Function:
@@ -289,7 +299,9 @@ class ProjectedKernel:
             observables = tuple(
                 Pauli(f"{letter}{q}") for q in range(self.circuit.num_qubits) for letter in "XYZ"
             )
-        return function.expectation(self.circuit, observables, executor=self.executor, threads=self.threads)
+        return function.expectation(
+            self.circuit, observables, executor=self.executor, threads=self.threads, seed=self.seed
+        )
 
 
 def target_alignment(gram: Any, labels: Any) -> tuple[float, np.ndarray]:
@@ -391,6 +403,11 @@ def _pair(X: Any, Y: Any, circuit: Circuit) -> tuple[np.ndarray, np.ndarray | No
     """The rows of both arguments; None for the second where it is the first."""
     rows = _rows(X, "X", circuit)
     return rows, None if Y is None or Y is X else _rows(Y, "Y", circuit)
+
+
+def _are_single_rows(X: Any, Y: Any) -> bool:
+    """Whether both are one row, which is how scikit-learn's `pairwise_kernels` calls a kernel."""
+    return Y is not None and np.ndim(X) == np.ndim(Y) == 1
 
 
 def _rows(values: Any, name: str, circuit: Circuit) -> np.ndarray:

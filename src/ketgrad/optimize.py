@@ -8,16 +8,19 @@ stop.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ketgrad import gradients
 from ketgrad.errors import KetgradTypeError, KetgradValueError
-from ketgrad.search import Fit, NonFiniteLoss, ProgressLine, Search, Step, Stop
+from ketgrad.function import Function
+from ketgrad.search import ALL_STEPS, STATIONARY, Fit, NonFiniteLoss, ProgressLine, Search, Step, Stop
 from ketgrad.streams import stream
 
 Bounds = tuple[tuple[float | None, float | None], ...]
@@ -210,6 +213,7 @@ class COBYLA:
     """A simplex of linear models: no gradients, few evaluations, up to a few dozen weights.
 
     first_step: the size of the first simplex in radians; `minimise(tolerance=...)` is that of the last one.
+    A stochastic loss is taken, and the last point returned, but the simplex shrinks whether noise let it or not.
     Cost: one value per step; memory and time per step grow with the square of the number of weights.
 
     Powell 1994, doi:10.1007/978-94-015-8330-5_4; the implementation is scipy.optimize's.
@@ -246,7 +250,7 @@ class COBYLA:
 def minimise(
     loss: Callable[[np.ndarray], Any],
     start: Any,
-    optimizer: Optimizer | None = None,
+    optimizer: Optimizer | str | None = None,
     *,
     max_steps: int = 1000,
     tolerance: float = 1e-8,
@@ -260,16 +264,19 @@ def minimise(
 
     loss: takes weights in the shape of `start`; returns (value, gradient in that shape). SPSA and COBYLA also
         take a loss that returns the value alone.
-    start: finite real numbers, any shape. optimizer: `Adam()` (default), `LBFGSB()`, `SPSA()`, `COBYLA()`.
+    start: finite real numbers, any shape. optimizer: `Adam()` (default), `LBFGSB()`, `SPSA()`, `COBYLA()`, or a name
+        for one with its defaults: "adam", "lbfgsb", "spsa", "cobyla".
     tolerance: stop when all values of the last `window` steps (20) lie within tolerance * max(1, |value|).
         L-BFGS-B applies it to a single step, COBYLA to the size of its simplex.
-    stochastic: the loss differs from call to call (minibatches, shots). Stops when the means of the last two
-        windows (200) differ by less than the standard error, s / (2 sqrt(window)); returns the last weights.
-    progress: True draws one line on stderr; a function is called with each `Step` instead.
+    stochastic: must be True for a loss that differs from call to call (minibatches, shots): the lowest of many noisy
+        values is a lucky one, below what its weights are worth. Stops when the means of the last two windows (200)
+        differ by less than the standard error, s / (2 sqrt(window)); returns the last weights.
+    progress: True draws one line on stderr; a function is called with each `Step` instead; returning True stops.
     callback: called with each `Step`; returning True stops.
     seed: None, an integer or a SeedSequence; only SPSA draws random numbers.
 
-    Ctrl-C returns the best point so far with `interrupted=True`. An exception of `loss` passes unchanged.
+    Ctrl-C after the first step returns the best point so far with `interrupted=True`; before it, it passes through,
+    as an exception of `loss` does.
     A loss whose gradient is zero at the start is reported by a warning and in `Fit.reason`.
     Raises `NonFiniteLoss`, naming the step, for a loss or gradient that is NaN or infinite; the best point
     before is in its `fit`.
@@ -280,29 +287,54 @@ def minimise(
     >>> minimise(lambda w: (np.cos(w[0]), -np.sin(w)), [1.0], LBFGSB()).weights.round(6)
     array([3.141593])
     """
+    fit = minimised(
+        loss,
+        start,
+        Adam() if optimizer is None else optimizer_named(optimizer),
+        max_steps=max_steps,
+        tolerance=tolerance,
+        window=window,
+        stochastic=stochastic,
+        listeners=[*([progress if callable(progress) else ProgressLine()] if progress else []), callback],
+        seed=seed,
+    )
+    warn_if_flat([fit])
+    return fit
+
+
+def minimised(
+    loss: Callable[[np.ndarray], Any],
+    start: Any,
+    method: Optimizer,
+    *,
+    max_steps: int,
+    tolerance: float,
+    window: int | None = None,
+    stochastic: bool = False,
+    listeners: Iterable[Callable[[Step], Any] | None] = (),
+    seed: Any = None,
+) -> Fit:
+    """`minimise` without the warning of a flat loss, for callers that minimise several times.
+
+    >>> minimised(lambda w: (1.0, 0 * w), [1.0], Adam(), max_steps=5, tolerance=1e-8).steps
+    0
+    """
     point = _start_point(start)
     if isinstance(max_steps, bool) or not isinstance(max_steps, int | np.integer) or max_steps < 1:
         raise KetgradValueError(f"`max_steps` must be an integer of at least 1, but is {max_steps!r}.")
     _check_positive(tolerance=tolerance)
-    rng = stream(seed)
-    search = Search(
-        loss, point.shape, int(max_steps), float(tolerance), window or (200 if stochastic else 20), stochastic
-    )
-    if progress:
-        search.listeners.append(progress if callable(progress) else ProgressLine())
-    if callback is not None:
-        search.listeners.append(callback)
-    search.deciding = callback
-    stop = Stop(f"all {max_steps} steps were made before the loss settled", converged=False)
+    rng, width = stream(seed), window or (200 if stochastic else 20)
+    search = Search(loss, point.shape, int(max_steps), float(tolerance), width, stochastic)
+    search.listeners += [listener for listener in listeners if listener is not None]
+    stop = Stop(ALL_STEPS.format(max_steps), converged=False)
     try:
-        (Adam() if optimizer is None else optimizer).run(search, point.ravel(), rng)
+        method.run(search, point.ravel(), rng)
     except Stop as reached:
         stop = reached
     except KeyboardInterrupt:
-        if not search.history:  # nothing to keep yet
+        if not search.steps:  # nothing to keep yet
             raise
-        stop = Stop("interrupted", converged=False)
-        return search.fit(stop, interrupted=True)
+        return search.fit(Stop("interrupted", converged=False), interrupted=True)
     except NonFiniteLoss as error:
         if search.history:
             error.fit = search.fit(Stop(str(error), converged=False))
@@ -310,6 +342,12 @@ def minimise(
     finally:
         search.close()
     return search.fit(stop)
+
+
+def warn_if_flat(fits: Sequence[Fit]) -> None:
+    """One warning if no start of several reacted to the weights; to be called by what the user called."""
+    if fits and all(STATIONARY in fit.reason for fit in fits):
+        warnings.warn(f"Nothing was minimised: {fits[0].reason}.", UserWarning, stacklevel=3)
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:
@@ -352,6 +390,82 @@ def _check_decay(**values: float) -> None:
     for name, value in values.items():
         if not 0 <= value < 1:
             raise KetgradValueError(f"`{name}` must lie in [0, 1), but is {value!r}.")
+
+
+def optimizer_named(optimizer: Any) -> Optimizer:
+    """The optimiser of that name, with its defaults; one that is given passes unchanged.
+
+    Names are those of `OPTIMIZERS`, also in lower case. Raises `KetgradValueError` with all names for another one,
+    and `KetgradTypeError` for what is neither a name nor has a method `run(search, start, rng)`.
+
+    >>> optimizer_named("adam"), optimizer_named(SPSA(perturbation=0.2)).perturbation
+    (Adam(learning_rate=0.05, beta1=0.9, beta2=0.999, epsilon=1e-08), 0.2)
+    """
+    if isinstance(optimizer, str):
+        names = {name.lower(): make for name, make in OPTIMIZERS.items()}
+        make = OPTIMIZERS.get(optimizer) or names.get(optimizer)
+        if make is None:
+            raise KetgradValueError(
+                f"There is no optimiser {optimizer!r}. The names are {', '.join(map(repr, names))}."
+            )
+        return make()
+    if isinstance(optimizer, type) or not callable(getattr(optimizer, "run", None)):
+        raise KetgradTypeError(
+            "`optimizer` must be an optimiser such as kg.Adam(0.05), a name such as 'adam', or None, but is "
+            f"{optimizer!r}."
+        )
+    return optimizer
+
+
+class Noise(NamedTuple):
+    """What makes a loss differ from call to call, as a clause for messages, and whether its values do, too."""
+
+    reason: str
+    in_values: bool = True
+
+
+def noise_of(function: Function) -> Noise | None:
+    """The noise of a function's values and derivatives; None if they are exact.
+
+    >>> noise_of(kg.expectation(kg.Circuit([kg.ry(kg.w[0], 0)]), kg.Pauli("Z0"), shots=10)).in_values
+    True
+    """
+    if "shots" in function.executor.abilities:
+        return Noise("its values are measured with finite shots, anew at every call")
+    if isinstance(function.gradient, gradients.SPSA):
+        return Noise("its gradient is estimated along random directions, anew at every call", in_values=False)
+    return None
+
+
+def optimizer_for(optimizer: Any, noise: Noise | None) -> Optimizer:
+    """The optimiser of a loss, where None chooses `LBFGSB()` for an exact one and `Adam()` for one with noise.
+
+    Raises `KetgradValueError` for L-BFGS-B on noise; warns of COBYLA.
+
+    >>> optimizer_for(None, None), optimizer_for(None, Noise("it is measured")).learning_rate
+    (LBFGSB(memory=20, gradient_tolerance=1e-09, bounds=None), 0.05)
+    """
+    if optimizer is None:
+        return LBFGSB() if noise is None else Adam()
+    method = optimizer_named(optimizer)
+    if noise is not None and isinstance(method, LBFGSB):
+        raise KetgradValueError(
+            "`optimizer` LBFGSB needs the same loss at every step - its line search compares values - but "
+            f"{noise.reason}. Use kg.Adam() or kg.SPSA()."
+        )
+    if noise is not None and noise.in_values and isinstance(method, COBYLA):
+        warnings.warn(
+            f"COBYLA takes differences between values for structure, but {noise.reason}: its simplex may shrink early. "
+            "kg.SPSA() and kg.Adam() average the noise.",
+            UserWarning,
+            stacklevel=4,
+        )
+    return method
+
+
+def by_adam(fit: Fit, noise: Noise) -> Fit:
+    """The fit with a reason that says why the default was not L-BFGS-B."""
+    return replace(fit, reason=f"{fit.reason} (by Adam, not L-BFGS-B: {noise.reason})")
 
 
 OPTIMIZERS: Mapping[str, type] = MappingProxyType(

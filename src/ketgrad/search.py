@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,10 @@ from typing import Any
 import numpy as np
 
 from ketgrad.errors import KetgradTypeError, KetgradValueError
+
+ALL_STEPS = "all {} steps were made before the loss settled"
+STATIONARY = "either no weight acts on what is measured, or the start is a stationary point"
+ASKED = "the callback asked to stop"
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,6 @@ class Search:
         self.best_value, self.best = math.inf, np.empty(0)
         self.last = np.empty(0)
         self.listeners: list[Callable[[Step], Any]] = []
-        self.deciding: Callable[[Step], Any] | None = None
         self.began = time.perf_counter()
 
     @property
@@ -137,7 +139,7 @@ class Search:
             )
             raise Stop(kind, converged=True)
         if self.steps >= self.max_steps:
-            raise Stop(f"all {self.max_steps} steps were made before the loss settled", converged=False)
+            raise Stop(ALL_STEPS.format(self.max_steps), converged=False)
 
     def check_slope(self, gradient: np.ndarray) -> None:
         """End the search if an exact gradient vanishes at the start: no gradient method would move."""
@@ -145,13 +147,8 @@ class Search:
             self.stop_flat("the gradient is zero at the start, in every weight")
 
     def stop_flat(self, finding: str) -> None:
-        """End the search of a loss that does not react to the weights, with a warning."""
-        reason = (
-            f"{finding}: either no weight acts on what is measured, or the start is a stationary point "
-            "(then start from random weights)"
-        )
-        warnings.warn(f"Nothing was minimised: {reason}.", UserWarning, stacklevel=5)
-        raise Stop(reason, converged=False)
+        """End the search of a loss that does not react to the weights."""
+        raise Stop(f"{finding}: {STATIONARY} (then start from random weights)", converged=False)
 
     def close(self) -> None:
         """End the line of a progress display."""
@@ -226,8 +223,8 @@ class Search:
         )
         for listener in self.listeners:
             wish = listener(step)
-            if listener is self.deciding and isinstance(wish, bool | np.bool_) and wish:
-                raise Stop("the callback asked to stop", converged=False)
+            if isinstance(wish, bool | np.bool_) and wish:
+                raise Stop(ASKED, converged=False)
 
 
 class ProgressLine:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from ketgrad.circuit import Circuit
 from ketgrad.errors import KetgradValueError
-from ketgrad.models.designs import weighted_moments
+from ketgrad.models.designs import Scaling, weighted_moments
 from ketgrad.models.tables import (
     check_classes,
     check_numbers,
     check_sample_weight,
     check_table,
+    column_text,
     merge_rows,
     warn_of_constant_columns,
 )
@@ -40,7 +42,10 @@ class Estimator(BaseEstimator, ABC):
     def _angles(self, X: Any) -> np.ndarray:
         """The rows of X as the inputs of the fitted circuit."""
         check_is_fitted(self)
-        angles = self.scaling_(check_table(self, X, fitting=False))  # type: ignore[attr-defined]
+        table, scaling = check_table(self, X, fitting=False), self.scaling_  # type: ignore[attr-defined]
+        warn_of_strangers(table, scaling, getattr(self, "feature_names_in_", None))
+        angles = scaling(table)
+        refuse_zero_vectors(self.circuit_, angles, np.arange(len(table)))  # type: ignore[attr-defined]
         return np.ascontiguousarray(angles[:, : self.circuit_.num_inputs])  # type: ignore[attr-defined]
 
 
@@ -51,11 +56,11 @@ class Rows:
     table: np.ndarray
     targets: np.ndarray
     weights: np.ndarray
+    places: np.ndarray  # where each first stood in the user's table
 
-    @property
-    def total(self) -> float:
-        """The number of rows that they stand for."""
-        return float(self.weights.sum())
+    def part(self, chosen: np.ndarray) -> Rows:
+        """Some of the rows."""
+        return Rows(self.table[chosen], self.targets[chosen], self.weights[chosen], self.places[chosen])
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ def class_rows(
         except (TypeError, ValueError) as error:
             raise KetgradValueError(f"`class_weight` cannot be used: {error}") from error
     rows = _rows(estimator, table, all_codes, weights)
-    return Rows(rows.table, rows.targets.astype(np.int64), rows.weights), classes
+    return replace(rows, targets=rows.targets.astype(np.int64)), classes
 
 
 def number_rows(
@@ -151,7 +156,46 @@ def number_rows(
         )
     width = np.where(spread > 0, spread, 1.0)
     scaled = ((flat - center) / width).reshape(rows.targets.shape)
-    return Rows(rows.table, scaled, rows.weights), center, width
+    return replace(rows, targets=scaled), center, width
+
+
+def warn_of_strangers(table: np.ndarray, scaling: Scaling, names: Any) -> None:
+    """Warn of rows so far outside of the training rows that their angles have wrapped, twice."""
+    places = scaling.strangers(table)
+    if len(places):
+        row, column = (int(k) for k in places[0])
+        assert scaling.low is not None and scaling.high is not None
+        count = len(np.unique(places[:, 0]))
+        warnings.warn(
+            f"{count} of {len(table)} row(s) of X lie far outside of the training data, the first in row {row}, "
+            f"column {column_text(column, names)}: {table[row, column]:g}, where the training rows lie in "
+            f"{scaling.low[column]:g} to {scaling.high[column]:g}. Angles count modulo 2 pi, so what is predicted "
+            "there means little; scaling='range' clips such rows.",
+            UserWarning,
+            stacklevel=5,  # the caller of predict
+        )
+
+
+def refuse_zero_vectors(circuit: Circuit, inputs: np.ndarray, places: np.ndarray) -> None:
+    """Raise, with the user's row, if a row is all zero where a prepared state takes its amplitudes from.
+
+    places: the number of each row in the table that the user passed.
+
+    >>> refuse_zero_vectors(kg.encodings.amplitude(2), np.ones((1, 2)), np.array([0]))
+    """
+    for op in circuit.ops:
+        if op.gate.amplitudes is None:
+            continue
+        products = [[j for kind, j in term if kind == "x"] for angle in op.angles for term, _ in angle.terms]
+        if not products or not all(products):  # an entry that no input can make zero
+            continue
+        columns = sorted({j for product in products for j in product})
+        zero = np.flatnonzero(~inputs[:, columns].any(axis=1))
+        if zero.size:
+            raise KetgradValueError(
+                f"Row {places[zero].min()} of X is zero in every column that is encoded as amplitudes, and a vector of "
+                "zeros has no direction. Drop such rows, or add a constant column."
+            )
 
 
 def fingerprint(*arrays: np.ndarray) -> str:

@@ -164,6 +164,7 @@ class Design:
     def _composed(self, num_features: int, layers: int, trainable: bool) -> Circuit:
         first = self._encoding("angle" if self.encoding is None else self.encoding, num_features, layers)
         if not trainable:
+            _refuse_weights(first, self.encoding)
             return first
         if isinstance(self.ansatz, Circuit):
             return first + self.ansatz
@@ -195,17 +196,31 @@ class Design:
         return builder(num_features, **options)
 
 
+def _refuse_weights(circuit: Circuit, encoding: Any) -> None:
+    """Raise if an encoding has weights, which a machine that trains no circuit cannot set."""
+    if circuit.num_weights:
+        name = repr(encoding) if isinstance(encoding, str) else "given"
+        raise KetgradValueError(
+            f"`encoding` {name} has {circuit.num_weights} weights, but a kernel machine trains none. Use an encoding "
+            "without weights, give them values with circuit.bind(weights), pass kernel=kg.FidelityKernel(circuit, "
+            "weights=...), or train them in kg.VariationalClassifier(encoding=...)."
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Scaling:
     """Data into angles: (X - center) / width per column, then clipped to [-limit, limit]. Learned from training rows.
 
-    A column that is constant over the training rows becomes 0.
+    A column that is constant over the training rows becomes 0. low, high: what the training rows span, where rows
+    beyond are neither clipped nor angles as given; else None.
     """
 
     center: np.ndarray
     width: np.ndarray
     limit: float
     factor: float
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
 
     def __call__(self, table: np.ndarray) -> np.ndarray:
         """The angles of a table (n, num_features)."""
@@ -213,6 +228,14 @@ class Scaling:
         if np.isfinite(self.limit):
             angles = np.clip(angles, -self.limit, self.limit)
         return angles * self.factor
+
+    def strangers(self, table: np.ndarray) -> np.ndarray:
+        """Entries (k, 2) of a table whose angles lie two turns beyond those of the training rows, and a whole span."""
+        if self.low is None or self.high is None:
+            return np.empty((0, 2), np.int64)
+        with np.errstate(over="ignore"):  # then nothing is beyond
+            reach = np.maximum(self.high - self.low, 4 * np.pi / self.factor * self.width)
+            return np.argwhere((table < self.low - reach) | (table > self.high + reach))
 
 
 def learn_scaling(
@@ -233,19 +256,20 @@ def learn_scaling(
     columns = table.shape[1]
     if name == "none":
         return Scaling(np.zeros(columns), np.ones(columns), np.inf, 1.0)
+    low, high = table.min(axis=0), table.max(axis=0)
+    span: tuple[np.ndarray, ...] = ()
     if name == "range":
-        low, high = table.min(axis=0), table.max(axis=0)
         center, width, limit, factor = low / 2 + high / 2, high / 2 - low / 2, 1.0, INTERIOR
     else:
         center, width = weighted_moments(table, weights)
-        limit = np.inf
+        limit, span = np.inf, (low, high)
     wild = np.flatnonzero(~(np.isfinite(center) & np.isfinite(width)))
     if wild.size:
         raise KetgradValueError(
             f"Column {wild[0]} of X cannot be scaled: its spread overflows float64 (values up to "
             f"{np.abs(table[:, wild[0]]).max():.3g}). Rescale or take logarithms first."
         )
-    return Scaling(center, np.where(width > 0, width, 1.0), limit, factor)
+    return Scaling(center, np.where(width > 0, width, 1.0), limit, factor, *span)
 
 
 def weighted_moments(columns: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,11 +10,22 @@ import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.svm import SVC, SVR
 
+from ketgrad import executors
 from ketgrad.circuit import Circuit
 from ketgrad.errors import KetgradTypeError, KetgradValueError
 from ketgrad.kernels import FidelityKernel, Kernel, ProjectedKernel, reserve_gram
-from ketgrad.models.base import Estimator, Rows, Summary, class_rows, count_gates, number_rows
+from ketgrad.models.base import (
+    Estimator,
+    Rows,
+    Summary,
+    class_rows,
+    count_gates,
+    number_rows,
+    refuse_zero_vectors,
+)
 from ketgrad.models.designs import Design, learn_scaling
+from ketgrad.models.training import PREDICTION, TRAINING, child
+from ketgrad.streams import check_seed
 
 KERNELS = ("fidelity", "projected")
 LEAST_QUBITS = 2
@@ -35,7 +46,9 @@ class KernelClassifier(ClassifierMixin, Estimator):
     num_qubits, max_qubits, num_layers, entangle, scaling: as in `VariationalClassifier`.
     bandwidth: scales the angles ("standard" scaling only): small is smooth, large makes all rows strangers.
     gamma: of the projected kernel: "scale" (see `ProjectedKernel.scaled_to`, from training rows) or a number.
-    C, tolerance, class_weight: of scikit-learn's SVC. executor, threads: as in `kg.expectation`.
+    C, tolerance, class_weight: of scikit-learn's SVC, where sample weights multiply C. executor, threads: as in
+        `kg.expectation`. random_state: of the measurements of a projected kernel, if the executor has shots; an
+        integer for the same bits each time that the model is fitted and asked.
 
     Learned: classes_, circuit_, kernel_, scaling_, features_ (of the distinct training rows), machine_ (the fitted
     SVC), summary_, n_features_in_, feature_names_in_, data_fingerprint_ (SHA-256 of the rows that count).
@@ -68,6 +81,7 @@ class KernelClassifier(ClassifierMixin, Estimator):
         class_weight=None,
         executor="native",
         threads=None,
+        random_state=None,
     ):
         self.circuit = circuit
         self.kernel = kernel
@@ -84,6 +98,7 @@ class KernelClassifier(ClassifierMixin, Estimator):
         self.class_weight = class_weight
         self.executor = executor
         self.threads = threads
+        self.random_state = random_state
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> KernelClassifier:
         """Fit to rows X (n, num_features) and labels y (n,) of any kind; returns self."""
@@ -135,6 +150,7 @@ class KernelRegressor(RegressorMixin, Estimator):
         tolerance=1e-3,
         executor="native",
         threads=None,
+        random_state=None,
     ):
         self.circuit = circuit
         self.kernel = kernel
@@ -151,6 +167,7 @@ class KernelRegressor(RegressorMixin, Estimator):
         self.tolerance = tolerance
         self.executor = executor
         self.threads = threads
+        self.random_state = random_state
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> KernelRegressor:
         """Fit to rows X (n, num_features) and targets y (n,); returns self."""
@@ -175,11 +192,14 @@ def _fit_machine(model: Any, machine: Any, rows: Rows) -> None:
     """Prepare one state per row, compare them, and hand the matrix to scikit-learn."""
     began = time.perf_counter()
     num_features, count = rows.table.shape[1], len(rows.weights)
-    kernel = _kernel(model, num_features)
+    seed = check_seed(model.random_state)
+    kernel = _kernel(model, num_features, child(seed, TRAINING))
     kernel.reserve(count, count)
     factor = _positive(model.bandwidth, "bandwidth") / np.sqrt(num_features)
     scaling = learn_scaling(model.scaling, model.encoding, rows.table, rows.weights, factor)
-    features = kernel.features(np.ascontiguousarray(scaling(rows.table)[:, : kernel.circuit.num_inputs]))
+    angles = np.ascontiguousarray(scaling(rows.table)[:, : kernel.circuit.num_inputs])
+    refuse_zero_vectors(kernel.circuit, angles, rows.places)
+    features = kernel.features(angles)
     if isinstance(kernel, ProjectedKernel) and isinstance(model.kernel, str) and model.gamma == "scale":
         kernel = kernel.scaled_to_features(features)
     machine.random_state = 0  # else scikit-learn would draw from NumPy's global generator
@@ -187,6 +207,8 @@ def _fit_machine(model: Any, machine: Any, rows: Rows) -> None:
         machine.fit(kernel.compare(features), rows.targets, sample_weight=rows.weights)
     except ValueError as error:  # scikit-learn words what is wrong with C, epsilon or tol
         raise KetgradValueError(str(error)) from error
+    if isinstance(kernel, ProjectedKernel) and _measures(kernel.executor):  # predictions measure anew
+        kernel = replace(kernel, seed=child(check_seed(kernel.seed), PREDICTION))
     model.circuit_, model.kernel_, model.scaling_, model.features_ = kernel.circuit, kernel, scaling, features
     model.machine_ = machine
     support = len(machine.support_)
@@ -210,7 +232,7 @@ def _ask_machine(model: Any, X: Any, question: str) -> np.ndarray:
     return getattr(model.machine_, question)(gram)
 
 
-def _kernel(model: Any, num_features: int) -> Kernel:
+def _kernel(model: Any, num_features: int, seed: np.random.SeedSequence) -> Kernel:
     given = model.kernel
     if isinstance(given, FidelityKernel | ProjectedKernel):
         if model.circuit is not None or model.encoding is not None:
@@ -223,7 +245,7 @@ def _kernel(model: Any, num_features: int) -> Kernel:
         circuit = _design(model, circuit).build(num_features, LEAST_QUBITS, trainable=False)
         if isinstance(given, FidelityKernel):
             return replace(given, circuit=circuit, weights=None)
-        return replace(given, circuit=circuit)
+        return replace(given, circuit=circuit, seed=_needed(given.executor, seed, given.seed))
     if given not in KERNELS:
         raise KetgradValueError(
             f"`kernel` must be 'fidelity', 'projected' or a kernel of ketgrad, but is {given!r}."
@@ -234,7 +256,17 @@ def _kernel(model: Any, num_features: int) -> Kernel:
     if isinstance(model.gamma, str) and model.gamma != "scale":
         raise KetgradValueError(f"`gamma` must be 'scale' or a positive number, but is {model.gamma!r}.")
     gamma = 1.0 if model.gamma == "scale" else model.gamma
-    return ProjectedKernel(circuit, gamma, None, model.executor, model.threads)
+    needed = _needed(model.executor, seed, None)
+    return ProjectedKernel(circuit, gamma, None, model.executor, model.threads, needed)
+
+
+def _needed(executor: Any, seed: Any, given: Any) -> Any:
+    """The seed of a kernel: its own, else that of the model if the executor measures anything."""
+    return seed if given is None and _measures(executor) else given
+
+
+def _measures(executor: Any) -> bool:
+    return "shots" in executors.get(executor).abilities
 
 
 def _design(model: Any, circuit: Circuit | None) -> Design:

@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ketgrad import gradients
 from ketgrad.ansatz import ansatz_named, qaoa_ansatz, two_local
 from ketgrad.arguments import real_array
 from ketgrad.circuit import Circuit
 from ketgrad.errors import KetgradTypeError, KetgradValueError
 from ketgrad.function import Function, expectation, samples
-from ketgrad.hamiltonians import (
-    diagonal_energies,
-    exact_ground_state,
-    graph_edges,
-    maxcut,
-    num_qubits_of,
-    qubo,
-)
+from ketgrad.hamiltonians import diagonal_energies, exact_ground_state, num_qubits_of
 from ketgrad.memory import reserve, state_bytes
-from ketgrad.optimize import LBFGSB, Optimizer, minimise
+from ketgrad.models.solvers_problems import read_problem
+from ketgrad.optimize import Optimizer, by_adam, minimised, noise_of, optimizer_for, warn_if_flat
 from ketgrad.patterns import check_count
 from ketgrad.paulis import PauliSum
-from ketgrad.search import Fit, Step
+from ketgrad.search import ASKED, Fit, ProgressLine, Step
 from ketgrad.streams import check_seed, stream
 
 DIAGONALISED = 12  # qubits up to which vqe computes the exact energy: well under a second
 ENUMERATED = 20  # qubits up to which qaoa looks at every bit string
+REPEATS = 100  # fresh evaluations behind an energy from finite shots: a tenth of the noise of one
 
 Progress = bool | Callable[[Step], Any]
 
@@ -39,9 +35,13 @@ Progress = bool | Callable[[Step], Any]
 class VQEResult:
     """What `vqe` found. Energies in the unit of the Hamiltonian.
 
-    energy: the lowest expectation value. exact: the ground state energy by diagonalisation, None if there are more
-    than 12 qubits. error: energy - exact, not below 0 except by rounding. weights: of `circuit`, at `energy`.
-    history: the energy after each step of the best start. fit: that start's `Fit`. energies: of all starts.
+    energy: the expectation value at `weights`. exact: the ground state energy by diagonalisation, None if there are
+    more than 12 qubits. error: energy - exact. weights: of `circuit`, those of the best start. history: the energy
+    after each step of that start. fit: its `Fit`. energies: of all starts at their ends.
+    uncertainty: the standard error of `energy`, 0 for exact values, where `error` is not below 0 except by rounding.
+    With finite shots energies are measured anew at the weights that are returned, 100 times (those of all starts to
+    choose one, then that one again), never taken from the search, whose lowest value would be a lucky one; `error`
+    then carries the uncertainty and may be below 0.
     """
 
     energy: float
@@ -53,6 +53,7 @@ class VQEResult:
     fit: Fit = field(repr=False)
     energies: tuple[float, ...]
     interrupted: bool = False
+    uncertainty: float = 0.0
 
     def __str__(self) -> str:
         if self.exact is None:
@@ -64,7 +65,7 @@ class VQEResult:
         return "\n".join(
             [
                 f"Ground state energy of {self.circuit.num_qubits} qubits by VQE, {len(self.weights)} weights",
-                f"energy   {self.energy:.10f}",
+                f"energy   {self.energy:.10f}{_noise_text(self.uncertainty)}",
                 beside,
                 _starts_text(self.energies, self.fit, self.interrupted),
             ]
@@ -79,7 +80,8 @@ class QAOAResult:
     circuit. best_bits: the best of the measured bit strings, qubit 0 first; best_value: what it is worth.
     optimum, optimum_bits: over all bit strings, None beyond 20 qubits. approximation_ratio: (worst - expected) /
     (worst - optimum), 1 at the optimum; for cuts of positive weights the usual expected / optimum. None beyond 20.
-    weights: gamma_1, beta_1, gamma_2, ... of `circuit`. history, fit, values: as in `VQEResult`.
+    weights: gamma_1, beta_1, gamma_2, ... of `circuit`. history, fit, values, uncertainty (of `expected`): as in
+    `VQEResult`. nodes: the names of the bits in the order of the bit strings: dict(zip(nodes, best_bits)).
     """
 
     sense: str
@@ -95,6 +97,8 @@ class QAOAResult:
     fit: Fit = field(repr=False)
     values: tuple[float, ...]
     interrupted: bool = False
+    uncertainty: float = 0.0
+    nodes: tuple[Hashable, ...] = ()
 
     def __str__(self) -> str:
         name, size = self.sense, self.circuit.num_qubits
@@ -106,7 +110,7 @@ class QAOAResult:
         return "\n".join(
             [
                 f"{first} {name} of {size} bits by QAOA, depth {len(self.weights) // 2}",
-                f"expected {self.expected:.10g}",
+                f"expected {self.expected:.10g}{_noise_text(self.uncertainty)}",
                 f"best     {self.best_value:.10g} at {self.best_bits}, measured",
                 optimum,
                 _starts_text(self.values, self.fit, self.interrupted),
@@ -117,7 +121,7 @@ class QAOAResult:
 def vqe(
     hamiltonian: PauliSum,
     ansatz: Circuit | str | None = None,
-    optimizer: Optimizer | None = None,
+    optimizer: Optimizer | str | None = None,
     *,
     start: Any = None,
     num_starts: int = 6,
@@ -133,9 +137,11 @@ def vqe(
 
     hamiltonian: a Hermitian `PauliSum`. ansatz: a circuit without inputs, the name of one in `ansatz.ANSATZE`, or
     None for RY (and RZ if the Hamiltonian is complex) with a chain of CX, max(3, n) layers.
-    optimizer: None for `LBFGSB()`. start: weights (W,) or (starts, W); None draws `num_starts` of them, half close
-    to zero and half anywhere, from `seed`. max_steps, tolerance, progress: as in `minimise`.
-    The best of all starts is returned; Ctrl-C returns the best so far.
+    optimizer: None for `LBFGSB()`, or `Adam()` where the executor has shots, whose noise a line search cannot use;
+    a name or a value as in `minimise`. start: weights (W,) or (starts, W); None draws `num_starts` of them, half
+    close to zero and half anywhere, from `seed`. max_steps, tolerance, progress: as in `minimise`. seed: of the
+    starts, of the optimiser and of the measurements, which are fresh at every step.
+    The best of all starts is returned; Ctrl-C after the first step returns the best so far.
     Cost: one energy and gradient per step and start; up to 12 qubits also a diagonalisation.
     Raises `KetgradValueError` for an ansatz with inputs, without weights or too small, and for a Hamiltonian that
     is not Hermitian; `KetgradMemoryError` if the state does not fit.
@@ -146,38 +152,42 @@ def vqe(
     >>> round(result.energy, 6), result.error < 1e-6
     (-1.137306, True)
     """
-    circuit = _trial_circuit(hamiltonian, ansatz)
-    function = expectation(circuit, hamiltonian, executor=executor, gradient=gradient, threads=threads)
+    circuit, root = _trial_circuit(hamiltonian, ansatz), check_seed(seed)
+    rule = gradients.begun_anew(gradient, _child(root, 4))
+    options: dict[str, Any] = {"executor": executor, "gradient": rule, "threads": threads}
+    function = expectation(circuit, hamiltonian, seed=_child(root, 3), **options)
     fits, interrupted = _minimise_all(
-        _loss(function),
-        _starts(start, circuit.num_weights, num_starts, seed),
+        function,
+        _starts(start, circuit.num_weights, num_starts, root),
         optimizer,
         max_steps=max_steps,
         tolerance=tolerance,
-        seed=seed,
+        seed=root,
         progress=progress,
     )
-    best = _best(fits)
+    warn_if_flat(fits)
+    best, energy, energies, uncertainty = _best(function, fits)
     exact = None
     if circuit.num_qubits <= DIAGONALISED:
         exact = exact_ground_state(hamiltonian, circuit.num_qubits).energy
     return VQEResult(
-        energy=best.value,
+        energy=energy,
         exact=exact,
-        error=None if exact is None else best.value - exact,
+        error=None if exact is None else energy - exact,
         weights=best.weights,
         circuit=circuit,
         history=best.history,
         fit=best,
-        energies=tuple(fit.value for fit in fits),
+        energies=energies,
         interrupted=interrupted,
+        uncertainty=uncertainty,
     )
 
 
 def qaoa(
     problem: Any,
     depth: int = 1,
-    optimizer: Optimizer | None = None,
+    optimizer: Optimizer | str | None = None,
     *,
     start: Any = None,
     num_starts: int = 6,
@@ -192,13 +202,14 @@ def qaoa(
 ) -> QAOAResult:
     """The quantum approximate optimisation algorithm, beside the optimum over all bit strings.
 
-    problem: a networkx graph or a list of edges (i, j) or (i, j, weight): the largest cut is sought; an array
-    (n, n) or a dictionary {(i, j): Q_ij}: the bits b with the smallest b Q b are sought; a `PauliSum` of Z words:
-    the smallest energy is sought. (An adjacency matrix goes through `kg.hamiltonians.maxcut`.)
-    depth: the number p of layers of `qaoa_ansatz`, with 2 p weights. optimizer: None for `LBFGSB()`.
+    problem: a networkx graph or a list of edges (i, j) or (i, j, weight): the largest cut is sought; an array or a
+    data frame (n, n) or a dictionary {(i, j): Q_ij}: the bits b with the smallest b Q b are sought; a `PauliSum` of
+    Z words: the smallest energy is sought. Bits may be numbered or named; names keep the order of the nodes or
+    columns, else that of first mention. (An adjacency matrix goes through `kg.hamiltonians.maxcut`.)
+    depth: the number p of layers of `qaoa_ansatz`, with 2 p weights. optimizer, seed: as in `vqe`.
     start: weights (2p,) or (starts, 2p); None for a linear ramp and num_starts - 1 random points from `seed`.
     shots: measurements of the final state, of which the best bit string is reported.
-    The best of all starts is returned; Ctrl-C returns the best so far.
+    The best of all starts is returned; Ctrl-C after the first step returns the best so far.
     Cost: one gradient of depth * (words + n) gates per step and start; up to 20 qubits also all 2**n values.
     Raises `KetgradValueError` for problems that are not diagonal or not well formed, `KetgradMemoryError` if the
     state does not fit.
@@ -210,21 +221,24 @@ def qaoa(
     >>> round(result.expected, 6), result.optimum, result.best_value
     (4.0, 4.0, 4.0)
     """
-    cost, size, sense = _problem(problem)
+    cost, size, sense, nodes = read_problem(problem)
     _check_memory(size)
-    circuit = qaoa_ansatz(cost, depth, size)
-    function = expectation(circuit, cost, executor=executor, gradient=gradient, threads=threads)
+    circuit, root = qaoa_ansatz(cost, depth, size), check_seed(seed)
+    rule = gradients.begun_anew(gradient, _child(root, 4))
+    options: dict[str, Any] = {"executor": executor, "gradient": rule, "threads": threads}
+    function = expectation(circuit, cost, seed=_child(root, 3), **options)
     fits, interrupted = _minimise_all(
-        _loss(function),
-        _qaoa_starts(cost, depth, num_starts, seed) if start is None else _given_starts(start, 2 * depth),
+        function,
+        _qaoa_starts(cost, depth, num_starts, root) if start is None else _given_starts(start, 2 * depth),
         optimizer,
         max_steps=max_steps,
         tolerance=tolerance,
-        seed=seed,
+        seed=root,
         progress=progress,
     )
-    best = _best(fits)
-    sampler = samples(circuit, shots=shots, executor=executor, threads=threads, seed=_child(seed, 2))
+    warn_if_flat(fits)
+    best, expected, values, uncertainty = _best(function, fits)
+    sampler = samples(circuit, shots=shots, executor=executor, threads=threads, seed=_child(root, 2))
     bits, energy = _best_measured(cost, sampler(best.weights))
     sign = -1.0 if sense == "cut" else 1.0
     optimum, optimum_bits, ratio = None, None, None
@@ -232,10 +246,10 @@ def qaoa(
         energies = diagonal_energies(cost, size)
         least, most = float(energies.min()), float(energies.max())
         optimum, optimum_bits = sign * least, f"{int(energies.argmin()):0{size}b}"
-        ratio = 1.0 if most == least else (most - best.value) / (most - least)
+        ratio = 1.0 if most == least else (most - expected) / (most - least)
     return QAOAResult(
         sense=sense,
-        expected=sign * best.value,
+        expected=sign * expected,
         best_bits=bits,
         best_value=sign * energy,
         optimum=optimum,
@@ -245,8 +259,10 @@ def qaoa(
         circuit=circuit,
         history=sign * best.history,
         fit=best,
-        values=tuple(sign * fit.value for fit in fits),
+        values=tuple(sign * value for value in values),
         interrupted=interrupted,
+        uncertainty=uncertainty,
+        nodes=nodes,
     )
 
 
@@ -287,19 +303,6 @@ def _check_memory(num_qubits: int) -> None:
     )
 
 
-def _problem(problem: Any) -> tuple[PauliSum, int, str]:
-    """The energy to minimise, the number of bits, and what it is called."""
-    if isinstance(problem, PauliSum):
-        return problem, num_qubits_of(problem), "energy"
-    if isinstance(problem, np.ndarray):
-        return qubo(problem), len(problem), "cost"
-    if isinstance(problem, Mapping):
-        cost = qubo(problem)
-        return cost, 1 + max((k for pair in problem for k in pair), default=0), "cost"
-    size, _ = graph_edges(problem)
-    return maxcut(problem), size, "cut"
-
-
 def _loss(function: Function) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
     def energy(weights: np.ndarray) -> tuple[float, np.ndarray]:
         values, gradient, _ = function.vjp(weights, None, np.ones(1))
@@ -309,9 +312,9 @@ def _loss(function: Function) -> Callable[[np.ndarray], tuple[float, np.ndarray]
 
 
 def _minimise_all(
-    loss: Callable[[np.ndarray], tuple[float, np.ndarray]],
+    function: Function,
     starts: np.ndarray,
-    optimizer: Optimizer | None,
+    optimizer: Optimizer | str | None,
     *,
     max_steps: int,
     tolerance: float,
@@ -319,32 +322,62 @@ def _minimise_all(
     progress: Progress,
 ) -> tuple[list[Fit], bool]:
     """The fits from all starts, and whether Ctrl-C ended them early."""
+    noise = noise_of(function)
+    method = optimizer_for(optimizer, noise)
     fits: list[Fit] = []
     for k, start in enumerate(starts):
         try:
-            fit = minimise(
-                loss,
+            fit = minimised(
+                _loss(function),
                 start,
-                LBFGSB() if optimizer is None else optimizer,
+                method,
                 max_steps=max_steps,
                 tolerance=tolerance,
-                progress=progress,
+                stochastic=noise is not None and noise.in_values,
+                listeners=[progress if callable(progress) else ProgressLine()] if progress else (),
                 seed=_child(seed, 1, k),
             )
         except KeyboardInterrupt:
             if not fits:  # nothing to keep yet
                 raise
             return fits, True
-        fits.append(fit)
-        if fit.interrupted:
-            return fits, True
+        fits.append(fit if optimizer is not None or noise is None else by_adam(fit, noise))
+        if fit.interrupted or fit.reason == ASKED:
+            return fits, fit.interrupted
     return fits, False
 
 
-def _best(fits: list[Fit]) -> Fit:
-    """The lowest; among equals up to rounding the first, so that the answer does not hang on the last digit."""
-    least = min(fit.value for fit in fits)
-    return next(fit for fit in fits if fit.value <= least + 1e-12 * max(1.0, abs(least)))
+class Best(NamedTuple):
+    """The best start, its value, the values of all starts, and the standard error of that value."""
+
+    fit: Fit
+    value: float
+    values: tuple[float, ...]
+    uncertainty: float
+
+
+def _best(function: Function, fits: list[Fit]) -> Best:
+    """The lowest start; among equals up to rounding the first, so that the answer does not hang on the last digit.
+
+    With finite shots the values are measured anew: once to choose, and again to report, for the lowest of several
+    noisy values is too low on average.
+    """
+    noise = noise_of(function)
+    if noise is None or not noise.in_values:
+        values = tuple(fit.value for fit in fits)
+        least = min(values)
+        first = next(k for k, value in enumerate(values) if value <= least + 1e-12 * max(1.0, abs(least)))
+        return Best(fits[first], values[first], values, 0.0)
+    measured = [_measured(function, fit.weights)[0] for fit in fits]
+    chosen = int(np.argmin(measured))
+    value, uncertainty = _measured(function, fits[chosen].weights)
+    return Best(fits[chosen], value, tuple(measured), uncertainty)
+
+
+def _measured(function: Function, weights: np.ndarray) -> tuple[float, float]:
+    """The mean of fresh evaluations and its standard error."""
+    values = function(np.tile(weights, (REPEATS, 1)))[:, 0]
+    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(REPEATS))
 
 
 def _starts(start: Any, num_weights: int, num_starts: int, seed: Any) -> np.ndarray:
@@ -393,6 +426,10 @@ def _best_measured(cost: PauliSum, bits: np.ndarray) -> tuple[str, float]:
         energies += complex(coefficient).real * signs[:, word].prod(axis=1)
     best = int(energies.argmin())
     return "".join(map(str, strings[best])), float(energies[best])
+
+
+def _noise_text(uncertainty: float) -> str:
+    return f" +- {uncertainty:.2g} by finite shots" if uncertainty else ""
 
 
 def _starts_text(values: tuple[float, ...], fit: Fit, interrupted: bool) -> str:

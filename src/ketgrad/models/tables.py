@@ -43,6 +43,7 @@ def check_table(estimator: Any, X: Any, *, fitting: bool) -> np.ndarray:
 def check_classes(estimator: Any, y: Any, num_rows: int) -> np.ndarray:
     """Class labels of any kind that sorts, one per row; gaps and real numbers that are no labels are refused."""
     _refuse_no_target(estimator, y)
+    _refuse_indicators(y)
     try:
         labels = column_or_1d(y, warn=True)
         _refuse_target_gaps(labels)
@@ -51,6 +52,16 @@ def check_classes(estimator: Any, y: Any, num_rows: int) -> np.ndarray:
     except (TypeError, ValueError) as error:
         raise _ours(error) from error
     return labels
+
+
+def _refuse_indicators(y: Any) -> None:
+    """Say how columns of zeros and ones, one per class, become labels."""
+    shape = getattr(y, "shape", None) or np.shape(y if isinstance(y, list | tuple) else ())
+    if len(shape) == 2 and shape[1] > 1:
+        raise KetgradValueError(
+            f"y should be a 1d array of labels, got an array of shape {tuple(shape)} instead. From one column per "
+            "class take y.argmax(axis=1); for several labels per row use sklearn.multioutput.MultiOutputClassifier."
+        )
 
 
 def check_numbers(estimator: Any, y: Any, num_rows: int, *, columns: bool) -> np.ndarray:
@@ -97,8 +108,10 @@ def check_sample_weight(sample_weight: Any, num_rows: int) -> np.ndarray:
 
 def merge_rows(
     table: np.ndarray, targets: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The distinct rows (with their targets) in sorted order, and the weight of each; weight zero drops a row.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The distinct rows (with their targets) in sorted order, the weight of each, and where each stood in the table.
+
+    Weight zero drops a row.
 
     A row that occurs twice is simulated once. It also makes a fit independent of the order of the rows, to the
     last bit, and makes a weight of 2 the same as a row given twice. Cost: O(n log n).
@@ -111,7 +124,8 @@ def merge_rows(
     starts = np.append(True, (ordered[1:] != ordered[:-1]).any(axis=1))
     totals = np.bincount(np.cumsum(starts) - 1, weights=weights[kept][order])
     distinct, width = ordered[starts], table.shape[1]
-    return distinct[:, :width].copy(), distinct[:, width:].reshape(-1, *targets.shape[1:]), totals
+    places = np.flatnonzero(kept)[order][starts]
+    return distinct[:, :width].copy(), distinct[:, width:].reshape(-1, *targets.shape[1:]), totals, places
 
 
 def warn_of_constant_columns(table: np.ndarray, names: Any) -> None:
@@ -123,7 +137,7 @@ def warn_of_constant_columns(table: np.ndarray, names: Any) -> None:
             "that count. A model needs at least one column that varies."
         )
     if constant.size:
-        listed = ", ".join(_column(j, list(() if names is None else names)) for j in constant[:10])
+        listed = ", ".join(column_text(j, names) for j in constant[:10])
         warnings.warn(
             f"{constant.size} column(s) of X are constant and tell nothing, so they are encoded as the angle 0: "
             f"{listed}{', ...' if constant.size > 10 else ''}.",
@@ -183,8 +197,8 @@ def _explain_cell(X: Any, error: Exception) -> None:
             kind = KetgradTypeError if isinstance(reason, TypeError) else KetgradValueError
             shown = repr(cell) if len(repr(cell)) <= 40 else repr(cell)[:37] + "..."
             raise kind(
-                f"X must hold numbers, but row {row}, column {_column(column, names)} holds {shown}: {reason}. Encode "
-                "categories first, for example with sklearn.preprocessing.OneHotEncoder."
+                f"X must hold numbers, but row {row}, column {column_text(column, names)} holds {shown}: {reason}. "
+                "Encode categories first, for example with sklearn.preprocessing.OneHotEncoder."
             ) from error
 
 
@@ -201,11 +215,11 @@ def _refuse_gaps(table: np.ndarray, names: list[str]) -> None:
             continue
         row, column = (int(k) for k in np.unravel_index(int(np.argmax(wrong)), table.shape))
         empty = np.flatnonzero(missing.all(axis=0)) if what.endswith("NaN.") else ()
-        columns = "".join(f" Column {_column(j, names)} holds nothing else." for j in empty[:5])
+        columns = "".join(f" Column {column_text(j, names)} holds nothing else." for j in empty[:5])
         count = int(np.count_nonzero(wrong))
         raise KetgradValueError(
             f"{what} {count} such {'entry' if count == 1 else 'entries'} in {int(wrong.any(axis=1).sum())} of "
-            f"{len(table)} rows, the first at row {row}, column {_column(column, names)}.{columns} {FILL} "
+            f"{len(table)} rows, the first at row {row}, column {column_text(column, names)}.{columns} {FILL} "
             "(`ketgrad compare` offers --missing=drop and --missing=median)."
         )
 
@@ -252,7 +266,13 @@ def _check_length(y: np.ndarray, num_rows: int) -> None:
         )
 
 
-def _column(index: Any, names: list[str]) -> str:
+def column_text(index: Any, names: Any) -> str:
+    """A column as messages name it: its number, and its name where it has one.
+
+    >>> column_text(1, ["age", "size"])
+    "1 ('size')"
+    """
+    names = () if names is None else names
     label = f" ({str(names[index])[:60]!r})" if index < len(names) else ""
     return f"{int(index)}{label}"
 

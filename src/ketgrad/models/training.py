@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ketgrad import gradients
 from ketgrad.circuit import Circuit
-from ketgrad.errors import KetgradTypeError, KetgradValueError
+from ketgrad.errors import KetgradValueError
 from ketgrad.function import Function, expectation
 from ketgrad.losses import Loss, loss_named
 from ketgrad.models.base import Rows, Summary, count_gates
-from ketgrad.optimize import COBYLA, LBFGSB, SPSA, Adam, Fit, minimise
+from ketgrad.optimize import (
+    COBYLA,
+    SPSA,
+    Fit,
+    Noise,
+    by_adam,
+    minimise,
+    noise_of,
+    optimizer_for,
+    optimizer_named,
+)
 from ketgrad.patterns import check_count
 from ketgrad.paulis import Pauli, PauliSum
-from ketgrad.streams import check_seed, stream
+from ketgrad.streams import stream
 
+# what is drawn under a random_state, each from a stream of its own
+BEGINNING, BATCHES, SEARCH, TRAINING, PREDICTION, DIRECTIONS = range(6)
 START = 0.1  # standard deviation of the first weights: near the identity, where gradients are not flat
 
 
@@ -55,16 +66,17 @@ class Head:
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """Weighted mean loss + regularisation / n * |parameters|^2, where n is the number of rows.
+    """Weighted mean loss + regularisation / n * |parameters|^2, where n is the number of distinct rows.
 
-    Biases are not penalised. A weight of zero is a gate that does nothing, so the penalty pulls towards the model
-    that does not react to the data; its share vanishes as the data grow.
+    So neither a factor in all sample weights nor a copy of the whole table changes the fit. Biases are not penalised. A
+    weight of zero is a gate that does nothing, so the penalty pulls towards the model that does not react to the data;
+    its share vanishes as the data grow.
     """
 
     head: Head
     loss: Loss
     regularisation: float
-    total: float
+    num_rows: int
 
     def value(self, parameters: np.ndarray, angles: np.ndarray, rows: Rows) -> float:
         """The objective alone, for optimisers without gradients."""
@@ -86,7 +98,7 @@ class Objective:
     def _penalty(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
         pulled = parameters.copy()
         pulled[len(pulled) - self.head.num_outputs :] = 0.0
-        strength = self.regularisation / self.total
+        strength = self.regularisation / self.num_rows
         return strength * float(pulled @ pulled), 2 * strength * pulled
 
 
@@ -107,24 +119,30 @@ class Recipe:
     random_state: Any
     verbose: Any
 
-    def head(self, circuit: Circuit, num_outputs: int) -> Head:
-        """The model before training."""
+    def head(self, circuit: Circuit, num_outputs: int, seed: np.random.SeedSequence) -> Head:
+        """The model before training. seed: of its measurements, if it takes any."""
         observables = (
             default_observables(circuit.num_qubits) if self.observables is None else self.observables
         )
         f = expectation(
-            circuit, observables, executor=self.executor, gradient=self.gradient, threads=self.threads
+            circuit,
+            observables,
+            executor=self.executor,
+            gradient=gradients.begun_anew(self.gradient, child(seed, DIRECTIONS)),
+            threads=self.threads,
         )
-        return Head(f, num_outputs)
+        return Head(with_seed(f, seed, TRAINING), num_outputs)
 
-    def train(self, head: Head, angles: np.ndarray, rows: Rows) -> Fit:
+    def train(self, head: Head, angles: np.ndarray, rows: Rows, seed: np.random.SeedSequence) -> Fit:
         """Fit all parameters; Ctrl-C keeps the best so far."""
-        objective = Objective(head, loss_named(self.loss), self._strength(), rows.total)
-        seed = check_seed(self.random_state)
-        start = stream(seed, 0).normal(0.0, START, head.num_parameters)
+        objective = Objective(head, loss_named(self.loss), self._strength(), len(rows.weights))
+        start = stream(seed, BEGINNING).normal(0.0, START, head.num_parameters)
         start[head.num_parameters - head.num_outputs :] = 0.0
         batches = self._batches(angles, rows, seed)
-        optimizer = self._optimizer(stochastic=batches is not None)
+        noise = noise_of(head.function)
+        if batches is not None:
+            noise = Noise(f"batch_size={self.batch_size} gives another one each time")
+        optimizer = optimizer_for(self.optimizer, noise)
         measure: Callable[..., Any] = objective.value_and_gradient
         if isinstance(optimizer, SPSA | COBYLA):
             measure = objective.value
@@ -132,23 +150,25 @@ class Recipe:
         def loss(parameters: np.ndarray) -> Any:
             return measure(parameters, *((angles, rows) if batches is None else next(batches)))
 
-        return minimise(
+        fit = minimise(
             loss,
             start,
             optimizer,
             max_steps=check_count(self.max_steps, "max_steps"),
             tolerance=self.tolerance,
-            stochastic=batches is not None,
+            stochastic=noise is not None and noise.in_values,
             progress=self.verbose,
-            seed=np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, 2)),
+            seed=child(seed, SEARCH),
         )
+        return fit if self.optimizer is not None or noise is None else by_adam(fit, noise)
 
     def summary(self, model: str, head: Head, rows: Rows, fit: Fit) -> Summary:
         """The account of a finished fit."""
         f = head.function
         size = len(rows.weights) if self.batch_size is None else min(self.batch_size, len(rows.weights))
         runs = fit.evaluations * size
-        gradient_free = isinstance(self.optimizer, SPSA | COBYLA)
+        named = None if self.optimizer is None else optimizer_named(self.optimizer)
+        gradient_free = isinstance(named, SPSA | COBYLA)
         shift = gradients.ParameterShift()
         if gradient_free:
             per_step, on_device = 1, 1
@@ -176,21 +196,6 @@ class Recipe:
             raise KetgradValueError(f"`regularisation` must be a number >= 0, but is {strength!r}.")
         return float(strength)
 
-    def _optimizer(self, *, stochastic: bool) -> Any:
-        if self.optimizer is None:
-            return Adam() if stochastic else LBFGSB()
-        if not hasattr(self.optimizer, "run"):
-            raise KetgradTypeError(
-                f"`optimizer` must be an optimiser such as kg.Adam(0.05) or None, but is {self.optimizer!r}."
-            )
-        if stochastic and isinstance(self.optimizer, LBFGSB | COBYLA):
-            name = type(self.optimizer).__name__
-            raise KetgradValueError(
-                f"`optimizer` {name} needs the same loss at every step, but batch_size={self.batch_size} gives another "
-                "one each time. Leave batch_size out, or use kg.Adam()."
-            )
-        return self.optimizer
-
     def _batches(self, angles: np.ndarray, rows: Rows, seed: np.random.SeedSequence) -> Any:
         """Endless batches of rows, each row once per epoch in an order of its own; None for all rows at once."""
         if self.batch_size is None:
@@ -202,10 +207,10 @@ class Recipe:
         def endless():
             epoch = 0
             while True:
-                order = stream(seed, 1, epoch).permutation(count)
+                order = stream(seed, BATCHES, epoch).permutation(count)
                 for first in range(0, count - size + 1, size):
                     chosen = order[first : first + size]
-                    yield angles[chosen], Rows(rows.table[chosen], rows.targets[chosen], rows.weights[chosen])
+                    yield angles[chosen], rows.part(chosen)
                 epoch += 1
 
         return endless()
@@ -220,14 +225,30 @@ def default_observables(num_qubits: int) -> tuple[PauliSum, ...]:
     return tuple(Pauli(f"{letter}{q}") for q in range(num_qubits) for letter in "ZX")
 
 
-def warn_if_interrupted(fit: Fit) -> None:
-    """Say that Ctrl-C ended the training and that the model holds its best weights."""
+def child(seed: np.random.SeedSequence, counter: int) -> np.random.SeedSequence:
+    """One of the seeds under a seed.
+
+    >>> child(np.random.SeedSequence(7), PREDICTION).spawn_key
+    (4,)
+    """
+    return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, counter))
+
+
+def with_seed(function: Function, seed: np.random.SeedSequence, counter: int) -> Function:
+    """The function with measurements of its own stream; one that measures nothing passes unchanged."""
+    return (
+        replace(function, seed=child(seed, counter)) if "shots" in function.executor.abilities else function
+    )
+
+
+def raise_if_interrupted(fit: Fit) -> None:
+    """Pass Ctrl-C on, once the estimator holds its best weights: a search around it has to stop as well."""
     if fit.interrupted:
-        warnings.warn(
-            f"Training was interrupted after {fit.steps} step(s); the model keeps the best weights so far.",
-            UserWarning,
-            stacklevel=3,
+        interrupt = KeyboardInterrupt(
+            f"Training was interrupted after {fit.steps} step(s); the model keeps the best weights so far."
         )
+        interrupt.fit = fit  # type: ignore[attr-defined]
+        raise interrupt
 
 
 def check_known(name: str, value: Any, known: Iterable[str]) -> None:

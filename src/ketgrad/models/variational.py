@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ketgrad.errors import KetgradValueError
-from ketgrad.models.base import Estimator, Rows, class_rows, number_rows
+from ketgrad.models.base import Estimator, Rows, class_rows, number_rows, refuse_zero_vectors
 from ketgrad.models.designs import Design, learn_scaling
-from ketgrad.models.training import Recipe, check_known, warn_if_interrupted
+from ketgrad.models.training import PREDICTION, Recipe, check_known, raise_if_interrupted, with_seed
+from ketgrad.search import Fit
+from ketgrad.streams import check_seed
 
 LEAST_QUBITS = 2  # one qubit could not be entangled
 
@@ -38,18 +41,23 @@ class VariationalClassifier(ClassifierMixin, Estimator):
         encodings that ask for something else (Chebyshev: "range"; amplitude and basis: "none").
     observables: Pauli sums; None for Z and X of each qubit.
     loss: "cross_entropy", "hinge" (then without probabilities), or a function as in `kg.losses`.
-    optimizer: None for L-BFGS-B, or Adam if `batch_size` is given; any of `kg.optimize`, learning rate included.
+    optimizer: None for L-BFGS-B, or Adam if the loss has noise, by `batch_size` or by an executor with shots (then
+        `fit_.reason` says so); any of `kg.optimize`, learning rate included, or a name as in `kg.minimise`.
     max_steps, tolerance: of `kg.minimise`. batch_size: rows per step; None for all.
-    regularisation: regularisation / n * |circuit weights and A|^2 is added to the mean loss; n is the number of rows.
-        The defaults of this and of max_qubits were chosen on scikit-learn's bundled sets; elsewhere, tune them.
-    class_weight: None, "balanced" or a dict. executor, gradient, threads: as in `kg.expectation`.
-    random_state: None for another start each time, an integer for the same bits each time.
-    verbose: True draws one line on stderr; a function is called with each `kg.optimize.Step`.
+    regularisation: regularisation / n * |circuit weights and A|^2 is added to the mean loss; n is the number of
+        distinct rows, so that a factor in all sample weights changes nothing. The defaults of this and of max_qubits
+        were chosen on scikit-learn's bundled sets; elsewhere, tune them.
+    class_weight: None, "balanced" or a dict. executor, gradient, threads: as in `kg.expectation`; "sampled" measures
+        1000 shots, `kg.executors.sampled.Sampled(shots=...)` another number.
+    random_state: None for another start each time, an integer for the same bits each time that it is fitted and
+        asked, shots included, which are fresh at every step and prediction.
+    verbose: True draws one line on stderr; a function is called with each `kg.optimize.Step`; returning True stops.
 
     Learned: classes_, circuit_, weights_, readout_ (num_observables, num_classes), bias_, scaling_, function_ (the
     Function), fit_ (history, reason, ...), n_iter_, summary_ (qubits, gates, circuit executions), n_features_in_,
     feature_names_in_, data_fingerprint_ (SHA-256 of the rows that count). Rows that occur twice are simulated
-    once; a fit does not depend on the order of the rows. Ctrl-C keeps the best weights so far, with a warning.
+    once; a fit does not depend on the order of the rows. Ctrl-C raises KeyboardInterrupt, with the `Fit` so far as its
+    attribute `fit`; after the first step the estimator is fitted to the best weights so far.
     Cost: max_steps * n forward and adjoint passes. Raises `KetgradValueError` or `KetgradTypeError` for data that
     cannot be used, naming row and column.
 
@@ -111,8 +119,10 @@ class VariationalClassifier(ClassifierMixin, Estimator):
         """Train on rows X (n, num_features) and labels y (n,) of any kind; returns self."""
         check_known("loss", self.loss, ("cross_entropy", "hinge"))
         rows, classes = class_rows(self, X, y, sample_weight)
-        _train(self, rows, len(classes), least_qubits=max(LEAST_QUBITS, (len(classes) - 1).bit_length()))
+        least = max(LEAST_QUBITS, (len(classes) - 1).bit_length())
+        fit = _train(self, rows, len(classes), least_qubits=least)
         self.classes_ = classes
+        raise_if_interrupted(fit)
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -212,9 +222,10 @@ class VariationalRegressor(RegressorMixin, Estimator):
         check_known("loss", self.loss, ("squared",))
         rows, mean, scale = number_rows(self, X, y, sample_weight, columns=True)
         shape = rows.targets.shape[1:]
-        flat = Rows(rows.table, rows.targets.reshape(len(rows.targets), -1), rows.weights)
-        _train(self, flat, len(mean), least_qubits=LEAST_QUBITS)
+        flat = replace(rows, targets=rows.targets.reshape(len(rows.targets), -1))
+        fit = _train(self, flat, len(mean), least_qubits=LEAST_QUBITS)
         self.target_mean_, self.target_scale_ = mean.reshape(shape), scale.reshape(shape)
+        raise_if_interrupted(fit)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -225,7 +236,7 @@ class VariationalRegressor(RegressorMixin, Estimator):
         )
 
 
-def _train(model: Any, rows: Rows, num_outputs: int, least_qubits: int) -> None:
+def _train(model: Any, rows: Rows, num_outputs: int, least_qubits: int) -> Fit:
     """Build the circuit, scale the rows and fit; nothing of the model changes before the fit is done."""
     design = Design(
         model.circuit,
@@ -258,14 +269,17 @@ def _train(model: Any, rows: Rows, num_outputs: int, least_qubits: int) -> None:
         )
     scaling = learn_scaling(model.scaling, model.encoding, rows.table, rows.weights)
     angles = np.ascontiguousarray(scaling(rows.table)[:, : circuit.num_inputs])
-    head = recipe.head(circuit, num_outputs)
-    fit = recipe.train(head, angles, rows)
+    seed = check_seed(model.random_state)
+    refuse_zero_vectors(circuit, angles, rows.places)
+    head = recipe.head(circuit, num_outputs, seed)
+    fit = recipe.train(head, angles, rows, seed)
     weights, readout, bias = (part.copy() for part in head.split(fit.weights))
-    model.circuit_, model.scaling_, model.function_ = circuit, scaling, head.function
+    model.circuit_, model.scaling_ = circuit, scaling
+    model.function_ = with_seed(head.function, seed, PREDICTION)
     model.weights_, model.readout_, model.bias_ = weights, readout, bias
     model.fit_, model.n_iter_ = fit, fit.steps
     model.summary_ = recipe.summary(type(model).__name__, head, rows, fit)
-    warn_if_interrupted(fit)
+    return fit
 
 
 def _outputs(model: Any, X: Any) -> np.ndarray:
