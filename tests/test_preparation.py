@@ -204,14 +204,48 @@ def test_numbers_are_filled_with_the_median_marked_and_scaled_by_the_training_ro
     assert found.outer.X_train.flags.c_contiguous and found.outer.X_test.flags.c_contiguous
 
 
+def seen_by_the_models(column) -> np.ndarray:
+    """The matrix of all rows of a table with this one column."""
+    n = len(column)
+    frame = pandas.DataFrame({"a": column, "y": np.arange(n) % 2})
+    return prepared(frame, range(n), range(2)).outer.X_train
+
+
+def scaled(*columns) -> np.ndarray:
+    values = np.column_stack([np.asarray(column, dtype=float) for column in columns])
+    return (values - values.mean(axis=0)) / values.std(axis=0)
+
+
+def test_dates_become_the_numbers_that_are_promised():
+    assert "dates become year, month, day, hour, weekday and seconds" in preparation.SENTENCE
+    times = pandas.Series(pandas.date_range("2022-01-03 05:30", periods=40, freq="311h"))
+    seconds = (times - pandas.Timestamp(0)).dt.total_seconds()
+    at = times.dt
+    expected = scaled(at.year, at.month, at.day, at.hour, seconds, at.weekday)
+    assert seen_by_the_models(times) == pytest.approx(expected, abs=1e-3)  # made in single precision
+    days = times.dt.normalize()
+    seconds = (days - pandas.Timestamp(0)).dt.total_seconds()
+    expected = scaled(at.year, at.month, at.day, seconds, at.weekday)
+    assert seen_by_the_models(days) == pytest.approx(expected, abs=1e-3)
+
+
+def test_forty_words_are_columns_of_their_own_and_more_become_ten_numbers():
+    assert "text becomes ten numbers" in preparation.SENTENCE
+    words = np.array([f"word {place % 40}" for place in range(90)])
+    found = seen_by_the_models(words)
+    assert found == pytest.approx(scaled(*(words == word for word in sorted(set(words)))))
+    assert seen_by_the_models([f"word {place % 41}" for place in range(90)]).shape == (90, 10)
+
+
 def test_columns_that_do_not_vary_in_the_training_rows_are_left_out_of_the_matrix():
     frame = table()
     frame["late"] = np.where(np.arange(30) < 20, 1.5, np.arange(30))
     frame["word"] = np.where(np.arange(30) < 20, "same", "other")
     frame["gone"] = np.where(np.arange(30) < 20, np.nan, np.arange(30))
+    frame["when"] = pandas.Series([pandas.NaT] * 20 + list(pandas.date_range("2024-01-01", periods=10)))
     assert "columns that do not vary are left out" in preparation.SENTENCE
     without = prepared(numbers(), range(20), range(20, 30), 2)
-    for column in ("late", "word", "gone"):
+    for column in ("late", "word", "gone", "when"):
         found = prepared(numbers().assign(**{column: frame[column]}), range(20), range(20, 30), 2)
         for part, plain in zip((found.outer, *found.inner), (without.outer, *without.inner), strict=True):
             assert np.ptp(part.X_train, axis=0).min() > 0

@@ -45,7 +45,7 @@ HANDLING = {
     "category": "one column of 0 and 1 per value seen in training; a value not seen there gives zeros",
     "boolean": "one column of 0 and 1; a value not seen in training gives zero",
     "text": "ten numbers from the groups of letters that occur in it (tf-idf and a singular value decomposition)",
-    "date": "year, month, day, weekday and total seconds as numbers",
+    "date": "year, month, day, hour (where times are given), weekday and total seconds as numbers",
 }
 
 

@@ -22,8 +22,8 @@ from ketgrad.streams import stream
 
 SENTENCE = (
     "Inside each fold, on its training rows only: missing numbers become the median (with a column that says so),"
-    " categories become columns of 0 and 1, dates become year, month, day, weekday and seconds, text becomes ten"
-    " numbers, every column is scaled to mean 0 and deviation 1, and columns that do not vary are left out. All"
+    " categories become columns of 0 and 1, dates become year, month, day, hour, weekday and seconds, text becomes"
+    " ten numbers, every column is scaled to mean 0 and deviation 1, and columns that do not vary are left out. All"
     " models see the same columns."
 )
 
