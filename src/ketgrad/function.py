@@ -40,7 +40,6 @@ from ketgrad.rows import (
     Rows,
     align,
     angle_columns,
-    chain_inputs,
     check_amplitudes,
     check_angles,
     check_observables,
@@ -52,6 +51,7 @@ from ketgrad.rows import (
     reader,
     unbroadcast,
 )
+from ketgrad.rows_edges import Near, chain_inputs, near_edges
 from ketgrad.streams import numbered_stream
 
 FLOAT64 = np.dtype(np.float64)
@@ -204,17 +204,26 @@ class Function:
             values, dweights, dinputs = gradients.vjp_with_slope(rule, point, direction, tilt)
             direction = direction + tilt * values
         if self.program.input_map is not None:
+            wide = np.complex128 if isinstance(self.question, State) else np.float64
             dinputs = chain_inputs(
                 self.program,
+                self._near_edges(point),
                 rows.inputs,
                 dinputs,
-                lambda columns: rule.vjp(point._replace(inputs=columns), direction)[2],
+                point.size(direction),
+                lambda some, columns: rule.vjp(point.at(some, columns), direction[some].astype(wide))[2],
             )
         return (
             values.reshape(*rows.lead, self.num_outputs),
             unbroadcast(dweights, rows.lead, rows.weights_shape).astype(real, copy=False),
             unbroadcast(dinputs, rows.lead, rows.inputs_shape).astype(real, copy=False),
         )
+
+    def _near_edges(self, point: gradients.Point) -> Near | None:
+        """The rows whose exact derivatives need care; what shots give has no digits to lose."""
+        if "exact" not in self.executor.abilities:
+            return None
+        return near_edges(self.program, point.weights, point.inputs, point.batch)
 
     def _slope(self, slope: Any, rows: Rows) -> np.ndarray:
         if isinstance(self.question, State):
@@ -252,9 +261,11 @@ class Function:
         if self.program.input_map is not None:
             by_inputs = chain_inputs(
                 self.program,
+                self._near_edges(point),
                 np.broadcast_to(rows.inputs, (batch, rows.inputs.shape[1])),
                 by_inputs,
-                lambda columns: rule.jacobian(point._replace(inputs=columns))[1],
+                point.size(),
+                lambda some, columns: rule.jacobian(point.at(some, columns))[1],
             )
         return (
             by_weights.reshape(*shape, self.num_weights).astype(kind, copy=False),
@@ -297,7 +308,7 @@ class Function:
         times the direction, and what the change of the cotangent adds. A direction has the shape of what it
         changes; None is zero. Exact: forward mode over the adjoint method. Cost: about twice `vjp`, five states.
         Raises `KetgradValueError` on an executor with shots, with a gradient rule other than `Adjoint`, and along
-        an input at the edge of arccos.
+        an input at the edge of arccos, +-1, where the circuit is not flat there.
 
         Griewank and Walther 2008, Evaluating Derivatives, chapter 5, doi:10.1137/1.9780898717761; Jones and
         Gacon 2020, arXiv:2009.02823.

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ketgrad.angles import INPUT_FUNCTIONS, InputFunction
+from ketgrad.angles import INPUT_FUNCTIONS
 from ketgrad.circuit import Circuit
 from ketgrad.errors import KetgradValueError
 from ketgrad.memory import reserve
@@ -155,99 +154,12 @@ def expand(program: Program, inputs: np.ndarray) -> np.ndarray:
     return columns
 
 
-def chain_inputs(
-    program: Program, columns: np.ndarray, derivative: np.ndarray, again: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
-    """From derivatives by the program's columns to derivatives by the inputs that they were made of.
-
-    columns: (rows, C), as `expand` made them. derivative: (rows, C) or (rows, K, C). At an edge arccos is
-    infinitely steep: where the circuit is flat there, as for Chebyshev polynomials, the derivative is finite and
-    taken a little inside, by `again(other columns)`; elsewhere it is infinite, with a warning.
-    """
-    edge, inner = _edges(program, columns)
-    spread = (slice(None), None) if derivative.ndim == 3 else slice(None)
-    infinite = edge[spread] & (np.abs(derivative) > 1e-9)
-    if edge.any():
-        derivative = np.where(edge[spread] & ~infinite, again(inner), derivative)
-    if infinite.any():
-        _warn_of_infinity(program, columns, np.argwhere(infinite)[0])
-    pairs = program.input_map or ()
-    total = np.zeros((*derivative.shape[:-1], sum(name == "identity" for name, _ in pairs)), derivative.dtype)
-    for k, (name, j) in enumerate(pairs):
-        slope = derivative[..., k]
-        if name != "identity":
-            function, margin = INPUT_FUNCTIONS[name], INWARDS[columns.dtype]
-            inputs = np.where(edge[:, k], _clipped(columns[:, j], function, margin), columns[:, j])
-            slope = slope * function.derivative(inputs)[spread]
-            with np.errstate(invalid="ignore"):
-                slope = np.where(infinite[..., k], slope * np.inf, slope)
-        total[..., j] += slope
-    return total
-
-
-def push_inputs(program: Program, columns: np.ndarray, direction: np.ndarray | None) -> np.ndarray | None:
-    """From a direction of the inputs (rows, X) to one of the program's columns (rows, C); None for zero.
-
-    At an edge arccos is infinitely steep: a direction along that input is refused.
-    """
-    if direction is None or program.input_map is None:
-        return direction
-    result = np.empty(columns.shape, columns.dtype)
-    for k, (name, j) in enumerate(program.input_map):
-        result[:, k] = direction[:, j]
-        if name == "identity":
-            continue
-        function = INPUT_FUNCTIONS[name]
-        blocked = (np.abs(columns[:, j]) == function.high) & (direction[:, j] != 0)
-        if blocked.any():
-            row = int(np.argmax(blocked))
-            raise KetgradValueError(
-                f"inputs[{row}, {j}] is {columns[row, j]:g}, where {name} is vertical, so there is no derivative along "
-                f"a direction that moves it. Scale the inputs into the interior, or leave that entry of "
-                "`inputs_direction` zero."
-            )
-        result[:, k] *= function.derivative(_clipped(columns[:, j], function, INWARDS[columns.dtype]))
-    return result
-
-
-def bend_inputs(
-    program: Program, columns: np.ndarray, direction: np.ndarray | None, derivative: np.ndarray
-) -> np.ndarray:
-    """What the curvature of the input functions adds to the tangent of the derivative by the inputs: f'' dx g."""
-    pairs = program.input_map or ()
-    total = np.zeros((len(columns), sum(name == "identity" for name, _ in pairs)), derivative.dtype)
-    for k, (name, j) in enumerate(pairs):
-        if name != "identity" and direction is not None:
-            function = INPUT_FUNCTIONS[name]
-            inside = _clipped(columns[:, j], function, INWARDS[columns.dtype])
-            total[:, j] += function.second(inside) * direction[:, j] * derivative[:, k]
-    return total
-
-
-def _edges(program: Program, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which entries stand at the edge of a function's interval, and the columns with those moved inwards."""
-    edge, inner = np.zeros(columns.shape, dtype=bool), columns.copy()
-    for k, (name, j) in enumerate(program.input_map or ()):
-        if name != "identity":
-            function = INPUT_FUNCTIONS[name]
-            edge[:, k] = (columns[:, j] == function.low) | (columns[:, j] == function.high)
-            moved = function.value(_clipped(columns[:, j], function, INWARDS[columns.dtype]))
-            inner[:, k] = np.where(edge[:, k], moved, columns[:, k])
-    return edge, inner
-
-
-def _clipped(inputs: np.ndarray, function: InputFunction, margin: float) -> np.ndarray:
-    return np.clip(inputs, function.low + margin, function.high - margin)
-
-
-def _warn_of_infinity(program: Program, columns: np.ndarray, index: np.ndarray) -> None:
-    assert program.input_map is not None
-    name, j = program.input_map[index[-1]]
-    row = int(index[0])
+def warn_of_infinity(row: int, column: int, value: float) -> None:
+    """Warn that the derivative by one input is infinite."""
     warnings.warn(
-        f"the derivative by inputs[{row}, {j}] = {columns[row, j]:g} is infinite - {name} is vertical there. "
-        "Scale the inputs into the interior if it is needed.",
-        stacklevel=4,
+        f"the derivative by inputs[{row}, {column}] = {value:g} is infinite - arccos is vertical there. Scale the "
+        "inputs into the interior if it is needed.",
+        stacklevel=5,
     )
 
 

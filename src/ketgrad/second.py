@@ -14,9 +14,12 @@ from ketgrad.arguments import check_finite, real_array
 from ketgrad.errors import KetgradValueError
 from ketgrad.gradients import Adjoint
 from ketgrad.memory import reserve
-from ketgrad.program import Program, Samples, State
-from ketgrad.rows import Rows, bend_inputs, chain_inputs, in_rows, push_inputs, unbroadcast
+from ketgrad.program import Expect, Program, Samples, State
+from ketgrad.rows import Rows, in_rows, unbroadcast, warn_of_infinity
+from ketgrad.rows_edges import Near, Place, by_input, continued, interior, near_edges, place
 from ketgrad.shifts import Point, blocks_at_once, repeat
+
+COMPLEX128 = np.dtype(np.complex128)
 
 
 class HessianProduct(NamedTuple):
@@ -74,10 +77,7 @@ def tangents(
     inputs_move = _direction(inputs_direction, "inputs", rows.inputs_shape, rows)
     if math.prod(rows.lead) == 0:
         return _nothing(point, shape), _nothing(point, shape)
-    moves = weights_move, push_inputs(point.program, point.inputs, inputs_move)
-    values, rates = point.executor.jvp(
-        point.program, point.weights, point.inputs, *moves, dtype=point.dtype, threads=point.threads
-    )
+    values, rates = _derivatives(_Task(point, weights_move, inputs_move))
     return values.reshape(shape), rates.reshape(shape)
 
 
@@ -97,7 +97,7 @@ def hessian_product(
     if math.prod(rows.lead) == 0:
         zeros = [np.zeros(s, point.weights.dtype) for s in (*shapes, *shapes)]
         return HessianProduct(_nothing(point, shape), _nothing(point, shape), *zeros)
-    found = _product(point, cotangent, weights_move, inputs_move, cotangent_direction)
+    found = _derivatives(_Task(point, weights_move, inputs_move, cotangent, cotangent_direction))
     values, rates = (array.reshape(shape) for array in found[:2])
     rest = (unbroadcast(g, rows.lead, s) for g, s in zip(found[2:], shapes * 2, strict=True))
     return HessianProduct(values, rates, *(g.astype(point.weights.dtype, copy=False) for g in rest))
@@ -121,7 +121,7 @@ def hessian(point: Point, rows: Rows, cotangent: np.ndarray) -> Hessian:
         move = np.repeat(np.eye(count, dtype=real)[part.start : part.stop], batch, axis=0)
         blocks = point._replace(weights=repeat(point.weights, *size), inputs=repeat(point.inputs, *size))
         by_weights, by_inputs = (np.ascontiguousarray(m) for m in np.split(move, [num_weights], axis=1))
-        found = _product(blocks, repeat(cotangent, *size), by_weights, by_inputs, None)
+        found = _derivatives(_Task(blocks, by_weights, by_inputs, repeat(cotangent, *size)))
         rates = np.concatenate(found[4:], axis=1).reshape(*size, count)
         full[:, part.start : part.stop] = rates.swapaxes(0, 1)
     full = full.reshape(*rows.lead, count, count)
@@ -129,39 +129,160 @@ def hessian(point: Point, rows: Rows, cotangent: np.ndarray) -> Hessian:
     return Hessian(full[..., mine, mine], full[..., mine, other], full[..., other, other])
 
 
-def _product(
-    point: Point,
-    cotangent: np.ndarray,
-    weights_move: np.ndarray | None,
-    inputs_move: np.ndarray | None,
-    cotangent_move: np.ndarray | None,
-) -> list[np.ndarray]:
-    """The six arrays in rows, by the user's inputs."""
-    program = point.program
+class _Task(NamedTuple):
+    """What is asked at which rows: with a cotangent that of `hvp`, else that of `jvp`."""
 
-    def run(columns: np.ndarray) -> list[np.ndarray]:
-        return list(
-            point.executor.hvp(
-                program,
-                point.weights,
-                columns,
-                cotangent,
-                weights_move,
-                column_moves,
-                cotangent_move,
-                dtype=point.dtype,
-                threads=point.threads,
-            )
+    point: Point
+    weights_move: np.ndarray | None
+    inputs_move: np.ndarray | None
+    cotangent: np.ndarray | None = None
+    cotangent_move: np.ndarray | None = None
+
+    def at(self, rows: np.ndarray, shared: bool) -> _Task:
+        """The task at some rows of the batch. shared: what all rows share stays so; else it is copied, in float64."""
+        batch = self.point.batch
+
+        def pick(array: np.ndarray | None) -> np.ndarray | None:
+            if array is None or (shared and len(array) == 1):
+                return array
+            wide = array if shared else array.astype(np.complex128 if np.iscomplexobj(array) else np.float64)
+            return np.ascontiguousarray(np.broadcast_to(wide, (batch, array.shape[1]))[rows])
+
+        weights, inputs = pick(self.point.weights), pick(self.point.inputs)
+        assert weights is not None and inputs is not None
+        point = self.point._replace(weights=weights, inputs=inputs)
+        return _Task(
+            point if shared else point._replace(dtype=COMPLEX128), *(pick(array) for array in self[1:])
         )
 
-    column_moves = push_inputs(program, point.inputs, inputs_move)
-    found = run(point.inputs)
-    if program.input_map is not None:
-        by_column = found[3]
-        for k in (3, 5):
-            found[k] = chain_inputs(program, point.inputs, found[k], lambda columns, k=k: run(columns)[k])
-        found[5] = found[5] + bend_inputs(program, point.inputs, inputs_move, by_column)
-    return found
+    def run(self, where: Place) -> list[np.ndarray]:
+        """values, tangents (and dweights, dinputs, hweights, hinputs) by the user's inputs."""
+        point, program = self.point, self.point.program
+        of = [j for _, j in program.input_map or ()]
+        move = self.inputs_move
+        moves = (
+            self.weights_move,
+            None if move is None else (move[:, of] * where.slopes).astype(move.dtype, copy=False),
+        )
+        options = {"dtype": point.dtype, "threads": point.threads}
+        columns = where.columns.astype(point.inputs.dtype, copy=False)
+        if self.cotangent is None:
+            return list(point.executor.jvp(program, point.weights, columns, *moves, **options))
+        found = list(
+            point.executor.hvp(
+                program, point.weights, columns, self.cotangent, *moves, self.cotangent_move, **options
+            )
+        )
+        bent = 0.0 if move is None else where.bends * move[:, of] * found[3]
+        found[5] = by_input(program, found[5] * where.slopes + bent)
+        found[3] = by_input(program, found[3] * where.slopes)
+        return found
+
+    def sizes(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Of what is added up in the tangents (and dinputs, hweights, hinputs) of these rows."""
+        expects = isinstance(self.point.program.question, Expect)
+        observables = self.point.program.observable_size if expects else 1.0
+
+        def largest(array: np.ndarray | None) -> np.ndarray:
+            rowwise = np.zeros(1) if array is None else np.abs(array).max(axis=1, initial=0.0)
+            return np.broadcast_to(rowwise, (self.point.batch,))[rows].astype(np.float64)
+
+        move = np.maximum(largest(self.weights_move), largest(self.inputs_move))
+        if self.cotangent is None:
+            return [observables * move]
+        first = observables * largest(self.cotangent)
+        return [observables * move, first, *[first * move + observables * largest(self.cotangent_move)] * 2]
+
+
+def _derivatives(task: _Task) -> list[np.ndarray]:
+    """The arrays of `jvp` or `hvp` in rows, by the user's inputs."""
+    point, program = task.point, task.point.program
+    if program.input_map is None:
+        return _without_functions(task)
+    near = near_edges(program, point.weights, point.inputs, point.batch)
+    if near is None:
+        return task.run(interior(program, point.inputs))
+    far = np.setdiff1d(np.arange(point.batch), near.rows)
+    inside = task.at(far, shared=True)
+    parts = [(far, inside.run(interior(program, inside.point.inputs)))] if len(far) else []
+    return _joined(task, [*parts, (near.rows, _near_an_edge(task, near))])
+
+
+def _without_functions(task: _Task) -> list[np.ndarray]:
+    point, options = task.point, {"dtype": task.point.dtype, "threads": task.point.threads}
+    start, moves = (point.program, point.weights, point.inputs), (task.weights_move, task.inputs_move)
+    if task.cotangent is None:
+        return list(point.executor.jvp(*start, *moves, **options))
+    return list(point.executor.hvp(*start, task.cotangent, *moves, task.cotangent_move, **options))
+
+
+def _near_an_edge(task: _Task, near: Near) -> list[np.ndarray]:
+    """The arrays at the rows near an edge, row by row: what is regular there from the rows themselves."""
+    program, regular = task.point.program, (0, 2)
+    derived = [1] if task.cotangent is None else [1, 3, 4, 5]
+
+    def run(rows: np.ndarray, where: Place) -> list[np.ndarray]:
+        found = task.at(rows, shared=False).run(where)
+        return [found[k] for k in derived]
+
+    with np.errstate(divide="ignore", invalid="ignore"):  # a slope at the edge, which no regular result holds
+        standing = place(program, near.inputs)
+        still = task._replace(weights_move=None, inputs_move=None, cotangent_move=None)
+        found = still.at(near.rows, shared=False).run(standing)
+    results, lost = continued(program, near, run, task.sizes(near.rows))
+    open_rows = lost & ~near.at_edge.any(axis=1)
+    if open_rows.any():  # of no use for interpolation, and so steep that rounding is small beside it
+        exact = run(near.rows[open_rows], Place(*(array[open_rows] for array in standing)))
+        for result, other in zip(results, exact, strict=True):
+            result[open_rows] = other
+    _refuse_infinite(task, near, results, lost & ~open_rows)
+    for k, result in zip(derived, results, strict=True):
+        found[k] = result
+    return [array for k, array in enumerate(found) if k in regular or k in derived]
+
+
+def _refuse_infinite(task: _Task, near: Near, results: list[np.ndarray], lost: np.ndarray) -> None:
+    """Refuse a direction along an input at an edge where there is no derivative; warn of an infinite gradient."""
+    finite = np.array([np.isfinite(result).all(axis=1) for result in results])
+    if finite.all() and not lost.any():
+        return
+    move = task.inputs_move
+    moves = np.zeros_like(near.at_edge)
+    if move is not None:
+        moves = near.at_edge & (np.broadcast_to(move, (task.point.batch, move.shape[1]))[near.rows] != 0)
+    refused = lost | (~finite.all(axis=0) & moves.any(axis=1)) | ~finite[0]
+    if refused.any():
+        k = int(np.argmax(refused))
+        j = int(np.argmax(moves[k] if moves[k].any() else near.at_edge[k]))
+        raise KetgradValueError(
+            f"inputs[{near.rows[k]}, {j}] is {near.inputs[k, j]:g}, where arccos is vertical and the circuit is not "
+            "flat, so there is no derivative along a direction that moves it. Scale the inputs into the interior, or "
+            "leave that entry of `inputs_direction` zero."
+        )
+    k = int(np.argmin(finite.all(axis=0)))
+    warn_of_infinity(
+        int(near.rows[k]), int(np.argmax(near.at_edge[k])), near.inputs[k, np.argmax(near.at_edge[k])]
+    )
+
+
+def _joined(task: _Task, parts: list[tuple[np.ndarray, list[np.ndarray]]]) -> list[np.ndarray]:
+    """The arrays of parts of the batch as those of the batch: sums over the rows for what all rows share."""
+    point, real = task.point, task.point.weights.dtype
+    owners = [None, None, point.weights, point.inputs, point.weights, point.inputs]
+    joined = []
+    for k, (owner, _) in enumerate(zip(owners, parts[0][1], strict=False)):
+        arrays = [(rows, found[k]) for rows, found in parts]
+        if owner is not None and len(owner) == 1:
+            joined.append(
+                np.concatenate([array for _, array in arrays]).sum(axis=0, keepdims=True).astype(real)
+            )
+            continue
+        kind = point.dtype if np.iscomplexobj(arrays[0][1]) else real
+        full = np.empty((point.batch, arrays[0][1].shape[1]), kind)
+        for rows, array in arrays:
+            full[rows] = array
+        joined.append(full)
+    return joined
 
 
 def _direction(direction: Any, name: str, shape: tuple[int, ...], rows: Rows) -> np.ndarray | None:

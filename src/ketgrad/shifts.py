@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ketgrad.memory import reserve
-from ketgrad.program import Program, State
+from ketgrad.program import Expect, Program, State
 
 CHUNK_BYTES = 32 * 2**20  # shifted rows are evaluated in portions of about this size,
 CHUNK_ROWS = 64  # but never fewer rows than keep every core and every vector register busy
@@ -32,6 +32,17 @@ class Point(NamedTuple):
     def batch(self) -> int:
         """Number of samples."""
         return max(len(self.weights), len(self.inputs))
+
+    def at(self, rows: np.ndarray, columns: np.ndarray) -> Point:
+        """Some rows of the batch at other inputs, in double precision, with weights of their own."""
+        weights = np.broadcast_to(self.weights, (self.batch, self.weights.shape[1]))[rows].astype(np.float64)
+        return self._replace(weights=weights, inputs=columns, dtype=np.dtype(np.complex128))
+
+    def size(self, cotangent: np.ndarray | None = None) -> np.ndarray:
+        """(batch,): a bound of the values, times the largest entry of a cotangent."""
+        largest = self.program.observable_size if isinstance(self.program.question, Expect) else 1.0
+        rows = np.ones(self.batch) if cotangent is None else np.abs(cotangent).max(axis=1, initial=0.0)
+        return largest * rows.astype(np.float64)
 
     def run(self, weights: np.ndarray, inputs: np.ndarray) -> np.ndarray:
         """The values at other weights and inputs."""
