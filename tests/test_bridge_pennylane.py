@@ -441,6 +441,131 @@ def test_a_trained_complex_state_or_matrix_is_decomposed_and_differentiated():
     np.testing.assert_allclose(*found, atol=1e-9)
 
 
+def hermitian(wires, complex_=True):
+    matrix = RNG.normal(size=(2**wires, 2**wires)) + 1j * complex_ * RNG.normal(size=(2**wires, 2**wires))
+    return matrix + matrix.conj().T if complex_ else np.real(matrix + matrix.T)
+
+
+# Observables with numbers in them, and these numbers.
+WITH_NUMBERS = {
+    "a real matrix": (lambda m: qml.Hermitian(m, 2), [hermitian(1, False)]),
+    "a matrix of two wires": (lambda m: qml.Hermitian(m, [2, 0]), [hermitian(2)]),
+    "a multiple": (lambda m: 2 * qml.Hermitian(m, [2, 0]), [hermitian(2)]),
+    "between others": (lambda m: qml.X(1) @ qml.Hermitian(m, [2, 0]) @ qml.Z(3), [hermitian(2)]),
+    "two matrices": (
+        lambda m, n: qml.Hermitian(n, 1) @ qml.Hermitian(m, [2, 0]),
+        [hermitian(2), hermitian(1)],
+    ),
+    "in a sum": (
+        lambda c, m: qml.Hamiltonian(c, [qml.Hermitian(m, [2, 0]), qml.X(1)]),
+        [np.array([0.3, -0.2]), hermitian(2)],
+    ),
+    "on one wire thrice": (
+        lambda m: qml.prod(qml.X(0), qml.Hermitian(m, 0), qml.X(0)),
+        [hermitian(1, False)],
+    ),
+    "five wires": (lambda m: qml.Hermitian(m, range(5)), [hermitian(5, False)]),
+}
+
+
+def by_every_entry(make, numbers, state):
+    """The derivatives of <make(numbers)> by their entries: a number is 1 in one place, and nothing else."""
+
+    def value(some):
+        return state.conj() @ qml.matrix(make(*some), wire_order=range(5)) @ state
+
+    found = []
+    for k, number in enumerate(numbers):
+        slope = np.zeros(number.shape, complex)
+        for entry in np.ndindex(number.shape):
+            unit = np.zeros(number.shape)
+            unit[entry] = 1.0
+            ends = [[*numbers[:k], end, *numbers[k + 1 :]] for end in (unit, np.zeros(number.shape))]
+            slope[entry] = value(ends[0]) - value(ends[1])
+        found.append(slope)
+    return found
+
+
+def test_derivatives_by_every_number_of_an_observable_in_autograd_and_torch():
+    import torch
+
+    device = kg.pennylane.QubitDevice(wires=5)
+    state = qml.qnode(device)(lambda: (start(range(5)), qml.state())[1])()
+    for name, (make, numbers) in WITH_NUMBERS.items():
+
+        @qml.qnode(device)
+        def circuit(*given, make=make):
+            start(range(5))
+            return qml.expval(make(*given))
+
+        wanted = (
+            by_every_entry(make, numbers, state)
+            if name != "five wires"
+            else [np.outer(state, state.conj()).T]
+        )
+        trained = [pnp.array(number, requires_grad=True) for number in numbers]
+        found = qml.grad(circuit, argnums=list(range(len(numbers))))(*trained)
+        tensors = [torch.tensor(number, requires_grad=True) for number in numbers]
+        circuit(*tensors).backward()
+        for number, slope, ours, tensor in zip(numbers, wanted, found, tensors, strict=True):
+            exact = slope if number.dtype.kind == "c" else slope.real
+            np.testing.assert_allclose(ours, exact, atol=1e-10, err_msg=name)
+            np.testing.assert_allclose(tensor.grad, exact.conj(), atol=1e-10, err_msg=name)
+
+
+def test_a_matrix_that_nobody_differentiates_by_is_written_in_words_once(monkeypatch):
+    from ketgrad.bridges import pennylane_observables, pennylane_readout
+
+    made = []
+    original = pennylane_observables.from_matrix
+    for module in (pennylane_observables, pennylane_readout):
+        monkeypatch.setattr(module, "from_matrix", lambda matrix: (made.append(1), original(matrix))[1])
+    for name, (make, numbers) in WITH_NUMBERS.items():
+        if name == "on one wire thrice":
+            continue  # whether a product on one wire is Hermitian, only the words tell
+        marked = [pnp.array(number, requires_grad=True) for number in numbers]  # as arrays of PennyLane are
+        device = kg.pennylane.QubitDevice(wires=5)
+
+        @qml.qnode(device)
+        def circuit(angle, make=make, marked=marked):
+            qml.RX(angle, wires=0)
+            start(range(5))
+            return qml.expval(make(*marked))
+
+        made.clear()
+        for angle in (0.3, 0.4, 0.5):
+            qml.grad(circuit)(pnp.array(angle, requires_grad=True))
+        assert len(made) <= len(numbers), name
+
+
+def test_what_is_not_linear_or_not_hermitian_is_refused_in_words():
+    import torch
+
+    device = kg.pennylane.QubitDevice(wires=2)
+
+    def average(make):
+        @qml.qnode(device)
+        def circuit(*given):
+            start(range(2))
+            return qml.expval(make(*given))
+
+        return circuit
+
+    matrix = torch.tensor(hermitian(1, False), requires_grad=True)
+    with pytest.raises(
+        qml.exceptions.DeviceError, match="does not differentiate by the parameters of Hermitian"
+    ):
+        average(lambda m: qml.pow(qml.Hermitian(m, 0), 2))(matrix).backward()
+    for make in (
+        lambda: qml.s_prod(1j, qml.Z(0)),
+        lambda: qml.X(0) @ qml.Y(0),
+        lambda: qml.Z(0) + 0.5j * qml.X(1),
+        lambda: qml.Hermitian(np.array([[0.0, 1.0], [0.0, 0.0]]), wires=0) @ qml.Z(1),
+    ):
+        with pytest.raises(qml.exceptions.DeviceError, match="must be Hermitian"):
+            average(make)()
+
+
 def tapes_of(count, trainable=(0, 2)):
     return [
         qml.tape.QuantumScript(
@@ -606,6 +731,59 @@ def test_shots_of_a_broadcast_have_an_axis_of_samples():
     means, bits = circuit()
     exact = model(device)(WEIGHTS, INPUTS)[0]
     assert bits.shape == (5, 2000, 2) and np.abs(means - exact).max() < 0.15
+
+
+SAMPLED = {
+    "samples": lambda: qml.sample(),
+    "samples of a wire": lambda: qml.sample(wires=[1]),
+    "eigenvalues": lambda: qml.sample(qml.Z(0) @ qml.X(1)),
+    "counts": lambda: qml.counts(),
+    "all counts": lambda: qml.counts(qml.Z(0), all_outcomes=True),
+    "probabilities": lambda: qml.probs(wires=[1, 0]),
+    "turned probabilities": lambda: qml.probs(op=qml.X(0)),
+    "variance": lambda: qml.var(qml.Z(0)),
+    "matrix": lambda: qml.expval(qml.Hermitian(HERMITIAN, wires=0)),
+    "projector": lambda: qml.expval(qml.Projector([0, 1], wires=[0, 1])),
+    "sum": lambda: qml.expval(qml.Hamiltonian([0.3, 0.5], [qml.Z(0), qml.X(1) @ qml.Z(0)])),
+    "shadow": lambda: qml.classical_shadow([0, 1]),
+    "shadow average": lambda: qml.shadow_expval([qml.Z(0), qml.X(1)]),
+    "shadow and average": lambda: (qml.classical_shadow([1]), qml.expval(qml.Z(0))),
+}
+
+
+def shape(result):
+    if isinstance(result, list | tuple):
+        return [shape(one) for one in result]
+    return "counts" if isinstance(result, dict) else np.shape(result)
+
+
+def test_every_measurement_of_a_broadcast_with_shots_has_the_shape_of_pennylanes_own():
+    for name, measure in SAMPLED.items():
+        for shots in (40, [20, 30]):
+            found = []
+            for device in devices(2, seed=5):
+
+                @qml.set_shots(shots)
+                @qml.qnode(device)
+                def circuit(angles, measure=measure):
+                    qml.RX(angles, wires=0)
+                    qml.CRY(0.5, wires=[0, 1])
+                    return measure()
+
+                found.append(shape(circuit(INPUTS[:3, 0])))
+            assert found[0] == found[1], (name, shots)
+
+
+def test_shadows_of_a_broadcast_are_those_of_each_sample():
+    @qml.set_shots(4000)
+    @qml.qnode(kg.pennylane.QubitDevice(wires=2, seed=6))
+    def circuit(angles):
+        qml.RX(angles, wires=0)
+        qml.CNOT(wires=[0, 1])
+        return qml.shadow_expval([qml.Z(0), qml.Z(0) @ qml.Z(1)])
+
+    angles = np.array([0.1, 3.0, 1.2])
+    np.testing.assert_allclose(circuit(angles), np.stack([np.cos(angles), np.ones(3)], axis=1), atol=0.3)
 
 
 def test_gradients_with_shots_are_shifted_and_need_no_other_argument():

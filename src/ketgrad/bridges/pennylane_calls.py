@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pennylane as qml
 from pennylane.exceptions import DeviceError
-from pennylane.measurements import ExpectationMP, MeasurementProcess
-from pennylane.ops.functions import bind_new_parameters
 from pennylane.tape import QuantumScript
 
-from ketgrad.bridges.pennylane_observables import pauli_sum
 from ketgrad.bridges.pennylane_readout import Amplitudes, Averages, Chances, Others, Part
-from ketgrad.bridges.pennylane_tapes import Plan, Reading, Rows, arguments, rows
-from ketgrad.function import Function, expectation
-from ketgrad.paulis import PauliSum
-
-
-def values_of(function: Function, given: Rows) -> np.ndarray:
-    """The values of one Function: (tapes, batch, outputs)."""
-    values = function(*arguments(function, given))
-    if values.size == given.tapes * given.batch * function.num_outputs:
-        return values.reshape(given.tapes, given.batch, -1)
-    return np.broadcast_to(values, (given.tapes, given.batch, function.num_outputs))
+from ketgrad.bridges.pennylane_slopes import coefficient_slopes
+from ketgrad.bridges.pennylane_tapes import Plan, Reading, Rows, arguments, rows, values_of
+from ketgrad.function import Function
 
 
 def results(plan: Plan, readings: Sequence[Reading]) -> list[Any]:
@@ -204,72 +192,6 @@ def _no_slope(tape: QuantumScript, parameter: int) -> np.ndarray:
         f"ketgrad.qubit has no derivative by the parameter of {op.name} - it is a fixed matrix or a complex state "
         "there. Let the device's preprocessing decompose it, or use diff_method='parameter-shift'."
     )
-
-
-def coefficient_slopes(plan: Plan, given: Rows, tape: QuantumScript, index: int) -> tuple[int, np.ndarray]:
-    """The measurement whose observable a number belongs to, and its derivative (tapes, batch, *shape) by the number.
-
-    Observables are linear in coefficients and matrices: the derivative by an entry is the observable with 1 in
-    its place and 0 in the others', minus the observable with 0 everywhere there.
-    """
-    for m, process in enumerate(tape.measurements):
-        data = [] if process.obs is None else process.obs.data
-        if index < len(data):
-            return m, _observable_slope(plan, given, process, index)
-        index -= len(data)
-    raise DeviceError(f"the tape has no parameter {index} behind those of its observables.")
-
-
-def _observable_slope(plan: Plan, given: Rows, process: MeasurementProcess, index: int) -> np.ndarray:
-    observable = process.obs
-    assert observable is not None
-    number = np.asarray(qml.math.unwrap([observable.data[index]])[0])
-    lead = (given.tapes, given.batch)
-    if any(isinstance(part, qml.Projector) for part in _leaves(observable)) or not isinstance(
-        process, ExpectationMP
-    ):
-        if number.dtype.kind == "f":
-            warnings.warn(
-                f"ketgrad.qubit does not differentiate by the parameters of {process} - it takes them as constants. "
-                "Mark them as not trainable to silence this warning.",
-                stacklevel=2,
-            )
-        return np.zeros((*lead, *number.shape))
-    blank = np.zeros(number.shape)
-    sums = []
-    for entry in range(number.size):
-        unit = blank.copy()
-        unit.flat[entry] = 1.0
-        sums.append(_with_data(plan, observable, index, unit) - _with_data(plan, observable, index, blank))
-    words = sorted({(x, z) for one in sums for x, z, _ in one.terms})
-    if not words:
-        return np.zeros((*lead, *number.shape))
-    asked = [PauliSum(((x, z, 1.0),)) for x, z in words]
-    circuit = given.functions[0].circuit
-    values = values_of(
-        expectation(circuit, asked, dtype=plan.options.dtype, threads=plan.options.threads), given
-    )
-    where = {word: k for k, word in enumerate(words)}
-    columns = [sum((c * values[..., where[x, z]] for x, z, c in one.terms), np.zeros(lead)) for one in sums]
-    slope = np.stack(columns, axis=-1).reshape(*lead, *number.shape)
-    return (
-        slope if number.dtype.kind == "c" else np.real(slope)
-    )  # the value is real: Re <A> for a real matrix A
-
-
-def _leaves(observable: Any) -> list[Any]:
-    parts = getattr(observable, "operands", None) or (
-        [observable.base] if hasattr(observable, "base") else []
-    )
-    return [leaf for part in parts for leaf in _leaves(part)] if parts else [observable]
-
-
-def _with_data(plan: Plan, observable: Any, index: int, value: np.ndarray) -> PauliSum:
-    data = [value if k == index else number for k, number in enumerate(qml.math.unwrap(observable.data))]
-    found = pauli_sum(bind_new_parameters(observable, data), plan.place)
-    if found is None:
-        raise DeviceError(f"ketgrad.qubit does not differentiate by the parameters of {observable.name}.")
-    return found
 
 
 # -- Jacobians ------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ WITHIN = "backprop"  # what PennyLane calls it when a device returns values that
 WITH_NODES = (qml.math.Interface.TORCH, qml.math.Interface.AUTOGRAD)
 GATE_SET = frozenset({*ROWS, *SEQUENCES, *(f"C({name})" for name in ROWS), *(f"Adjoint({name})" for name in ROWS),
                       "QubitUnitary", "GlobalPhase", "Identity"})  # fmt: skip
+SHADOWS = (qml.measurements.ClassicalShadowMP, qml.measurements.ShadowExpvalMP)
 
 Tapes = Sequence[QuantumScript]
 
@@ -79,11 +80,16 @@ def _prepares(op: Operator) -> bool:
 
 
 @transform
-def split_constants(tape: QuantumScript) -> tuple[Tapes, Callable[..., Any]]:
-    """One tape for each sample where a matrix or a complex state differs from sample to sample."""
-    if any(op.name not in ROWS and op.batch_size is not None and _is_constant(op) for op in tape.operations):
-        return broadcast_expand(tape)
-    return (tape,), _first
+def split_samples(tape: QuantumScript) -> tuple[Tapes, Callable[..., Any]]:
+    """One tape for each sample where a matrix or a complex state differs, or where shadows are measured.
+
+    PennyLane's measurement of shadows takes every axis of a state for a wire.
+    """
+    constants = any(
+        op.name not in ROWS and op.batch_size is not None and _is_constant(op) for op in tape.operations
+    )
+    shadows = tape.batch_size is not None and any(isinstance(one, SHADOWS) for one in tape.measurements)
+    return broadcast_expand(tape) if constants or shadows else ((tape,), _first)
 
 
 def _is_constant(op: Operator) -> bool:
@@ -117,8 +123,7 @@ def _analytic(process: Any) -> bool:
 
 
 def _sampled(process: Any) -> bool:
-    shadows = (qml.measurements.ClassicalShadowMP, qml.measurements.ShadowExpvalMP)
-    if not isinstance(process, (qml.measurements.SampleMeasurement, *shadows)):
+    if not isinstance(process, (qml.measurements.SampleMeasurement, *SHADOWS)):
         return False
     return process.obs is None or _can_be_sampled(process.obs)
 
@@ -271,7 +276,7 @@ class QubitDevice(Device):
         pipeline.add_transform(validate_device_wires, self.wires, name=NAME)
         if single:
             pipeline.add_transform(dynamic_one_shot, postselect_mode=config.mcm_config.postselect_mode)
-        pipeline.add_transform(split_constants)
+        pipeline.add_transform(split_samples)
         if _asks_us(config):
             pipeline.add_transform(no_sampling, name=f"the derivatives of {NAME}")
             pipeline.add_transform(state_for_others)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pennylane as qml
+from autograd.tracer import isbox
 from pennylane.tape import QuantumScript
 
 from ketgrad.bridges.pennylane_second import Change
@@ -60,12 +61,22 @@ class Batch(NamedTuple):
 
 def differentiable(device: Any, tapes: Sequence[QuantumScript], config: Any) -> tuple[Any, ...]:
     """The results of the tapes, in the library of their parameters."""
-    for tape in tapes:
-        numbers = tape.get_parameters(trainable_only=False)
-        tape.trainable_params = qml.math.get_trainable_indices(numbers)
-    batch = Batch(device, tuple(tapes), config)
+    batch = Batch(device, tuple(_with_traced(tape, config.interface) for tape in tapes), config)
     if config.interface == qml.math.Interface.TORCH:
         from ketgrad.bridges.pennylane_torch import results
     else:
         from ketgrad.bridges.pennylane_autograd import results
     return batch.nested(results(batch))
+
+
+def _with_traced(tape: QuantumScript, interface: Any) -> QuantumScript:
+    """The tape with those parameters as trainable that are differentiated now.
+
+    To autograd an array counts as trainable wherever it comes from, a matrix that nobody differentiates by too.
+    """
+    numbers = tape.get_parameters(trainable_only=False)
+    if interface == qml.math.Interface.TORCH:
+        traced = sorted(qml.math.get_trainable_indices(numbers))
+    else:
+        traced = [k for k, number in enumerate(numbers) if isbox(number)]
+    return tape if tape.trainable_params == traced else tape.copy(trainable_params=traced)

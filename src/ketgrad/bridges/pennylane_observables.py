@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from pennylane.ops import LinearCombination, Prod, SProd, Sum
 from ketgrad.errors import KetgradIndexError, KetgradTypeError
 from ketgrad.paulis import LETTERS, PauliSum, letters
 
+EXACT = 1e-10  # an antihermitian part up to this is rounding
 WIDEST = 5  # wires of a matrix that is written as a Pauli sum, of up to 4**5 words
 
 
@@ -23,7 +25,7 @@ def pauli_sum(observable: Operator, place: Mapping[Any, int]) -> PauliSum | None
         return PauliSum.collect(_term(word, number, place) for word, number in sentence.items())
     if isinstance(observable, SProd):
         inner = pauli_sum(observable.base, place)
-        return None if inner is None else inner * _number(observable.scalar)
+        return None if inner is None else inner * number_of(observable.scalar)
     if isinstance(observable, LinearCombination):
         return _combine(zip(*observable.terms(), strict=True), place)
     if isinstance(observable, Sum):
@@ -36,16 +38,52 @@ def pauli_sum(observable: Operator, place: Mapping[Any, int]) -> PauliSum | None
     return from_matrix(matrix).relabel(place[wire] for wire in observable.wires)
 
 
+def most_words(observable: Operator) -> float:
+    """A bound on the words of its Pauli sum, found without it; infinite where there is none."""
+    if observable.pauli_rep is not None:
+        return len(observable.pauli_rep)
+    if isinstance(observable, SProd):
+        return most_words(observable.base)
+    if isinstance(observable, Sum):
+        return sum(map(most_words, observable.operands))
+    if isinstance(observable, Prod):
+        return math.prod(map(most_words, observable.operands))
+    return (
+        4 ** len(observable.wires) if len(observable.wires) <= WIDEST and observable.has_matrix else math.inf
+    )
+
+
+def is_hermitian(observable: Operator) -> bool:
+    """Whether an observable is certainly Hermitian, by its parts; False where only the whole can tell."""
+    if observable.pauli_rep is not None:
+        return all(abs(number_of(number).imag) <= EXACT for number in observable.pauli_rep.values())
+    if isinstance(observable, SProd):
+        return abs(number_of(observable.scalar).imag) <= EXACT and is_hermitian(observable.base)
+    if isinstance(observable, Sum):
+        return all(map(is_hermitian, observable.operands))
+    if isinstance(observable, Prod):
+        parts = observable.operands
+        apart = len(observable.wires) == sum(len(part.wires) for part in parts)
+        return apart and all(map(is_hermitian, parts))
+    if isinstance(observable, qml.Projector):
+        return True
+    if not isinstance(observable, qml.Hermitian):
+        return False
+    matrix = np.asarray(qml.math.unwrap(observable.data)[0])
+    return bool(np.abs(matrix - matrix.conj().T).max() <= EXACT)
+
+
 def _term(word: Mapping[Any, str], number: Any, place: Mapping[Any, int]) -> tuple[int, int, complex]:
     x = z = 0
     for wire, letter in word.items():
         flip, sign = LETTERS[letter]
         x |= flip << place[wire]
         z |= sign << place[wire]
-    return x, z, _number(number)
+    return x, z, number_of(number)
 
 
-def _number(value: Any) -> complex:
+def number_of(value: Any) -> complex:
+    """A coefficient of any library that PennyLane works with."""
     return complex(value.item() if hasattr(value, "item") else qml.math.unwrap([value])[0])
 
 
@@ -55,7 +93,7 @@ def _combine(terms: Iterable[tuple[Any, Operator]], place: Mapping[Any, int]) ->
         inner = pauli_sum(part, place)
         if inner is None:
             return None
-        total = total + inner * _number(number)
+        total = total + inner * number_of(number)
     return total
 
 
@@ -93,6 +131,24 @@ def from_matrix(matrix: np.ndarray) -> PauliSum:
         number = complex(tensor[tuple(index)])
         terms.append((x, z, number.real if abs(number.imag) < 1e-15 * max(1.0, largest) else number))
     return PauliSum.collect(terms)
+
+
+def words_to_matrix(values: np.ndarray) -> np.ndarray:
+    """The matrices (..., 2**k, 2**k) of numbers (..., 4**k) of Pauli words: letters I Z X Y, the first qubit's slowest.
+
+    >>> words_to_matrix(np.array([0.0, 1.0, 2.0, 0.0])).real
+    array([[ 1.,  2.],
+           [ 2., -1.]])
+    """
+    lead, size = values.shape[:-1], (values.shape[-1].bit_length() - 1) // 2
+    tensor = values.reshape(-1, *[4] * size).astype(np.complex128)
+    for qubit in range(size):
+        same, sign, flip, turn = np.moveaxis(tensor, 1 + qubit, 0)
+        entries = np.stack([same + sign, flip - 1j * turn, flip + 1j * turn, same - sign])
+        tensor = np.moveaxis(entries, 0, 1 + qubit)
+    axes = [1 + 2 * k for k in range(size)] + [2 + 2 * k for k in range(size)]  # rows, then columns
+    split = tensor.reshape(-1, *[2] * (2 * size)).transpose(0, *axes)
+    return split.reshape(*lead, 2**size, 2**size)
 
 
 def from_observable(observable: Operator, wires: Sequence[Any] | None = None) -> PauliSum:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pennylane as qml
 from pennylane.devices.qubit.measure import measure
+from pennylane.exceptions import DeviceError
 from pennylane.measurements import (
     DensityMatrixMP,
     ExpectationMP,
@@ -24,7 +25,14 @@ from pennylane.measurements import (
 )
 
 from ketgrad.bridges.pennylane_gates import fixed_angles, lower, runs
-from ketgrad.bridges.pennylane_observables import WIDEST, from_matrix, pauli_sum
+from ketgrad.bridges.pennylane_observables import (
+    EXACT,
+    WIDEST,
+    from_matrix,
+    is_hermitian,
+    most_words,
+    pauli_sum,
+)
 from ketgrad.circuit import Circuit, Op
 from ketgrad.function import Function, expectation, probabilities, state
 from ketgrad.paulis import PauliSum
@@ -203,8 +211,11 @@ Part = Averages | Chances | Amplitudes | Others
 def differentiable(measurement: MeasurementProcess) -> bool:
     """Whether a measurement has a derivative here; some others are made from a state, that has one."""
     obs = measurement.obs
-    if isinstance(measurement, ExpectationMP) and obs is not None and obs.pauli_rep is not None:
-        return len(obs.pauli_rep) <= MOST_WORDS
+    if isinstance(measurement, ExpectationMP) and obs is not None:
+        if obs.pauli_rep is not None:
+            return len(obs.pauli_rep) <= MOST_WORDS
+        if most_words(obs) <= MOST_WORDS and is_hermitian(obs):
+            return True  # without writing it as a sum: a matrix has many words
     if isinstance(measurement, ExpectationMP | VarianceMP):
         return _pauli(measurement, {wire: k for k, wire in enumerate(measurement.wires)}) is not None
     if isinstance(measurement, ProbabilityMP):
@@ -230,7 +241,12 @@ def _pauli(measurement: MeasurementProcess, place: Mapping[Any, int]) -> PauliSu
     if found is None:
         return None
     most = MOST_WORDS if isinstance(measurement, ExpectationMP) else int(MOST_WORDS**0.5)
-    if len(found.terms) > most or found.antihermitian_part > 1e-10:
+    if found.antihermitian_part > EXACT:
+        raise DeviceError(
+            f"an observable must be Hermitian - its average is real - but in {measurement} the antihermitian part is "
+            f"{found.antihermitian_part:.3g}. Measure the real and the imaginary part as two observables."
+        )
+    if len(found.terms) > most:
         return None
     return PauliSum(tuple((x, z, complex(c).real) for x, z, c in found.terms))
 

@@ -17,10 +17,9 @@ from ketgrad.bridges.pennylane_calls import (
     refuse_others,
     rows_of,
     stacked,
-    values_of,
 )
 from ketgrad.bridges.pennylane_readout import Averages, Others, Part
-from ketgrad.bridges.pennylane_tapes import Plan, Reading, Rows, arguments, directions
+from ketgrad.bridges.pennylane_tapes import Plan, Reading, Rows, arguments, directions, values_of
 from ketgrad.errors import KetgradValueError
 from ketgrad.function import Function
 

@@ -17,11 +17,13 @@ import numpy as np
 import pennylane as qml
 from pennylane.measurements import MeasurementProcess, StateMP
 from pennylane.operation import Operator
+from pennylane.ops import Prod, SProd, Sum
 from pennylane.ops.op_math import Adjoint, Controlled
 from pennylane.tape import QuantumScript
 
 from ketgrad.angles import Angle, w, x
 from ketgrad.bridges.pennylane_gates import ROWS, SEQUENCES, SKIPPED, lower, preparation, reads_angles
+from ketgrad.bridges.pennylane_observables import number_of
 from ketgrad.bridges.pennylane_readout import Amplitudes, Options, Part, arrange
 from ketgrad.circuit import Circuit, Op
 from ketgrad.function import Function
@@ -123,9 +125,27 @@ def _measurement_key(process: MeasurementProcess) -> Hashable:
         qml.measurements.ExpectationMP,
         qml.measurements.VarianceMP,
     ):
-        words = tuple((word, complex(_plain(number))) for word, number in sentence.items())
+        words = tuple((word, number_of(number)) for word, number in sentence.items())
         return type(process), words, obs.wires.labels
-    return type(process), process.hash, obs.wires.labels
+    key = _observable_key(obs)
+    return type(process), process.hash if key is None else key, obs.wires.labels
+
+
+def _observable_key(observable: Operator) -> Hashable:
+    """The content of an observable with matrices, whichever library holds their numbers; None for another kind."""
+    if isinstance(observable, qml.Hermitian):
+        matrix = np.asarray(_plain(observable.data[0]), np.complex128)
+        return observable.wires.labels, matrix.tobytes()
+    if isinstance(observable, SProd):
+        inner = _observable_key(observable.base)
+        return None if inner is None else (number_of(observable.scalar), inner)
+    if isinstance(observable, Sum | Prod):
+        parts = tuple(map(_observable_key, observable.operands))
+        return None if None in parts else (type(observable), parts)
+    sentence = observable.pauli_rep
+    if sentence is None:
+        return None
+    return tuple((word, number_of(number)) for word, number in sentence.items())
 
 
 # -- plans ----------------------------------------------------------------------------------------------------
@@ -330,3 +350,11 @@ def arguments(function: Function, given: Rows) -> tuple[np.ndarray | None, np.nd
     if inputs.shape[-1] != function.num_inputs:
         inputs = np.ascontiguousarray(inputs[:, : function.num_inputs])
     return weights, inputs
+
+
+def values_of(function: Function, given: Rows) -> np.ndarray:
+    """The values of one Function: (tapes, batch, outputs)."""
+    values = function(*arguments(function, given))
+    if values.size == given.tapes * given.batch * function.num_outputs:
+        return values.reshape(given.tapes, given.batch, -1)
+    return np.broadcast_to(values, (given.tapes, given.batch, function.num_outputs))

@@ -1,6 +1,7 @@
 """The results of the device as nodes in the graph of PyTorch: `Results`, their `Slopes`, and the `Changes` of these.
 
-Cotangents of complex results are PyTorch's: those of PennyLane, which the device takes, are their conjugates.
+Derivatives by complex numbers are those of PyTorch: those of PennyLane, which the device takes and gives, are their
+conjugates.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ def _arrays(tensors: Sequence[Any]) -> list[np.ndarray]:
     return [tensor.numpy(force=True) for tensor in tensors]
 
 
+def _conjugates(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    return [np.conj(array) if array.dtype.kind == "c" else array for array in arrays]
+
+
 class Results(Node):
     """The results at the parameters of the tapes."""
 
@@ -56,7 +61,8 @@ class Slopes(Node):
         ctx.batch = batch
         ctx.save_for_backward(*tensors)
         count = len(batch.parameters)
-        return _tensors(batch.slopes([np.conj(a) for a in _arrays(tensors[count:])]), tensors)
+        slopes = batch.slopes(_conjugates(_arrays(tensors[count:])))
+        return _tensors(_conjugates(slopes), tensors)
 
     @staticmethod
     def backward(ctx: Any, *turns: Any) -> tuple[Any, ...]:
@@ -72,8 +78,7 @@ class Changes(Node):
         """One product with the Hessian."""
         count = len(batch.parameters)
         cotangents, turns = tensors[count:-count], tensors[-count:]
-        given = [np.conj(a) for a in _arrays(cotangents)]
-        by_parameters, by_cotangents = batch.changes(given, _arrays(turns))
+        by_parameters, by_cotangents = batch.changes(_conjugates(_arrays(cotangents)), _arrays(turns))
         return _tensors([*by_parameters, *by_cotangents], tensors)
 
     @staticmethod
