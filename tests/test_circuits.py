@@ -139,3 +139,101 @@ def test_preparing_a_state_on_used_qubits_is_refused():
 def test_the_depth_counts_layers():
     assert kg.Circuit([kg.h(0), kg.h(1), kg.cx(0, 1), kg.h(2)]).depth == 2
     assert kg.Circuit([]).depth == 0
+
+
+def test_every_method_keeps_the_register():
+    circuit = kg.Circuit([kg.ry(kg.w[0], 0), kg.rx(kg.x[0], 1)], 5)
+    kept = {
+        "relabel": circuit.relabel(range(5)), "turned round": circuit.relabel([4, 3, 2, 1, 0]),
+        "bind": circuit.bind([0.1]), "encode": circuit.encode([0.1]), "inverse": circuit.inverse(),
+        "control": circuit.control(4), "times": circuit * 2, "plus": circuit + circuit, "plus an op": circuit + kg.h(0),
+        "map_angles": circuit.map_angles(lambda angle: 2 * angle), "slice": circuit[:1], "again": kg.Circuit(circuit),
+        "copied": copy.copy(circuit),
+    }  # fmt: skip
+    assert {name: changed.num_qubits for name, changed in kept.items()} == dict.fromkeys(kept, 5)
+    assert circuit.relabel([6, 7, 8, 9, 3]).num_qubits == 10
+    assert circuit.relabel(range(5), 7).num_qubits == 7 and kg.Circuit([], 0).relabel([]).num_qubits == 0
+
+
+def test_a_circuit_is_read_as_the_sequence_of_its_ops():
+    circuit = kg.Circuit([kg.h(0), kg.cx(0, 1), kg.ry(kg.w[2], 1)], 3)
+    assert circuit[0] == kg.h(0) and circuit[-1] == circuit.ops[2] and list(circuit) == list(circuit.ops)
+    assert circuit[1:] == kg.Circuit(circuit.ops[1:], 3) and circuit[np.int64(1)] == kg.cx(0, 1)
+    assert np.int64(2) * circuit == circuit * 2 == 2 * circuit
+    for index, error in (
+        (3, IndexError),
+        (-4, IndexError),
+        ("a", TypeError),
+        (0.5, TypeError),
+        (None, TypeError),
+    ):
+        with pytest.raises(error) as refusal:
+            circuit[index]
+        assert isinstance(refusal.value, kg.KetgradError)
+
+
+def test_an_op_is_added_where_no_weight_can_be_meant_otherwise():
+    circuit = kg.Circuit([kg.ry(kg.w[0], 0)])
+    assert circuit + kg.cx(0, 1) == kg.Circuit([*circuit.ops, kg.cx(0, 1)])
+    assert circuit + kg.rx(kg.x[0], 0) == kg.Circuit([*circuit.ops, kg.rx(kg.x[0], 0)])
+    with pytest.raises(kg.KetgradError, match=r"Circuit\(\[\*circuit.ops, op\]\)"):
+        circuit + kg.rx(kg.w[0], 0)
+
+
+@pytest.mark.parametrize(
+    ("make", "cure"),
+    [
+        (lambda: kg.Circuit(3), r"Circuit\(\[\], 3\)"),
+        (lambda: kg.Circuit(kg.h(0)), r"Circuit\(\[h\(0\)\]\)"),
+        (lambda: kg.Circuit([kg.h]), r"kg.h\("),
+        (lambda: kg.Circuit([kg.Circuit([])]), r"with \+"),
+        (lambda: kg.Circuit(["h"]), "entry 0 is str"),
+        (lambda: kg.Circuit(None), "list of ops"),
+        (lambda: kg.h(0) + kg.x(0), r"Circuit\(\[h\(0\), x\(0\)\]\)"),
+        (lambda: kg.h(0) * 3, r"Circuit\(\[h\(0\)\]\) \* 3"),
+        (lambda: kg.Circuit([]).encode([1.0]), "0 entries"),
+        (lambda: kg.encodings.angle(2).encode([1.0]), "2 entries"),
+        (lambda: kg.encodings.angle(2).encode(1.0), "list"),
+        (lambda: kg.Circuit([kg.rx(kg.w[0], 0)]).bind([[1.0], [1.0, 2.0]]), "unequal"),
+        (lambda: kg.Circuit([kg.h(0)]) * 2**63, "10000000 ops"),
+        (lambda: kg.Circuit([]).control(3, 3), "more than once"),
+        (lambda: kg.Circuit([], 2**63), "at most"),
+    ],
+)
+def test_what_is_no_circuit_is_answered_with_the_way_to_write_it(make, cure):
+    with pytest.raises(kg.KetgradError, match=cure):
+        make()
+
+
+def builders():
+    return {name: getattr(kg, name) for name in kg.__all__ if name not in ("torch", "jax")} | {
+        "w": kg.w,
+        "x": kg.x,
+    }
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_repr_of_a_circuit_reads_back_as_the_same_value(seed):
+    circuit = random_circuit(4, 10, seed)
+    kept = [op for op in circuit.ops if "..." not in repr(op)]
+    for ops in (kept, [op.inverse() for op in kept if op.gate.amplitudes is None]):
+        same = kg.Circuit(ops, 4)
+        assert eval(repr(same), builders()) == same
+
+
+def test_the_repr_of_every_kind_of_op_reads_back_or_says_that_it_does_not():
+    angle = 0.1 + 2 * kg.w[3] * kg.x[0] - kg.w[1] ** 2 / 3 - kg.x[2] + 1e-20 * kg.arccos(kg.x[1])
+    ops = [
+        kg.rx(angle, 0), kg.rx(-angle, 0), kg.ry(np.pi, 1).control(0, 2), kg.u3(angle, 1e22, -0.5, 3).inverse(),
+        kg.iswap(0, 1).inverse().control(2), kg.pauli_rotation(angle, "XIZ", 0, 1, 2), kg.x(1).inverse(), kg.rz(0, 1),
+        kg.prepare_state(kg.x[0:3], 0, 1, normalize=True), kg.prepare_state([0.5 * kg.w[0], 0.1], 0), kg.gphase(1.0),
+    ]  # fmt: skip
+    for op in ops:
+        assert eval(repr(op), builders()) == op, repr(op)
+    for op in (
+        kg.unitary(np.eye(2), 0),
+        kg.prepare_state([1, 0], 0),
+        kg.prepare_state(kg.x[0:32], *range(5)),
+    ):
+        assert "..." in repr(op)
+    assert repr(kg.Circuit([kg.h(0)] * 13)).startswith("<Circuit: 13 ops")

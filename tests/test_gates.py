@@ -132,3 +132,110 @@ def test_a_name_that_occurs_twice_is_refused():
 def test_a_generator_whose_words_do_not_commute_is_refused():
     with pytest.raises(kg.KetgradError, match="commuting"):
         rotation("bad", "X + Z", "Not a row.")
+
+
+X, ROTATION = kg.GATES["x"].unitary, {"num_angles": 1, "generator": kg.Pauli("Z0")}
+
+
+def one_part(*part):
+    """The fields of a gate of one's own that is a sequence of this one part."""
+    return {"num_angles": 1, "equals": lambda t: [part]}
+
+
+@pytest.mark.parametrize(
+    ("name", "num_qubits", "fields"),
+    [
+        ("", 1, {"unitary": X}), (None, 1, {"unitary": X}), ("a b", 1, {"unitary": X}), ("x; y", 1, {"unitary": X}),
+        ("mine", -1, {"unitary": X}), ("mine", None, {"unitary": X}), ("mine", 2**63, {"unitary": X}),
+        ("mine", True, {"unitary": X}), ("mine", 2, {"unitary": X}), ("mine", 1, {}), ("mine", 1, {"unitary": b""}),
+        ("mine", 1, {"unitary": "text"}), ("mine", 1, {"unitary": np.eye(2)}), ("mine", 1, {"unitary": X, **ROTATION}),
+        ("mine", 1, {"unitary": np.diag([1, 0.5]).astype(complex).tobytes()}),
+        ("mine", 1, {"unitary": np.full((2, 2), np.nan + 0j).tobytes()}), ("mine", 1, {"unitary": X, "num_angles": 1}),
+        ("mine", 2, {**ROTATION, "generator": kg.Pauli("X0 X1 + 0.5 Z0")}),
+        ("mine", 1, {**ROTATION, "generator": kg.Pauli("X0 + Z0")}),
+        ("mine", 1, {**ROTATION, "generator": kg.Pauli("1j Z0")}), ("mine", 1, {**ROTATION, "generator": "Z0"}),
+        ("mine", 1, {**ROTATION, "generator": kg.Pauli("Z1")}), ("mine", 1, {**ROTATION, "num_angles": 2}),
+        ("mine", 1, {**ROTATION, "num_angles": 0}), ("mine", 1, {**ROTATION, "num_angles": -1}),
+        ("mine", 1, {**ROTATION, "angle_names": ("a", "b")}), ("mine", 1, {**ROTATION, "angle_names": "a"}),
+        ("mine", 1, {**ROTATION, "angle_names": (1,)}), ("mine", 1, {**ROTATION, "qasm": "x q[0]; "}),
+        ("mine", 1, {**ROTATION, "label": 3}), ("mine", 1, {**ROTATION, "doc": None}),
+        ("mine", 1, {"amplitudes": X}), ("mine", 1, {"amplitudes": np.array([1, 1j]).tobytes()}),
+        ("mine", 1, {"amplitudes": b""}), ("mine", 1, {"equals": 3}), ("mine", 1, {"equals": lambda: 3}),
+        ("mine", 1, one_part("rx", (0.1,), (1,), ())), ("mine", 1, one_part("nothing", (), (0,), ())),
+        ("mine", 1, one_part("rx", (), (0,), ())), ("mine", 2, one_part("rx", (0.1,), (0,), (0,))),
+        ("mine", 1, one_part("rx", (0.1,))), ("mine", 1, {"num_angles": 2, "equals": lambda t: []}),
+        ("mine", 1, {"amplitudes": np.array([1, 0j]).tobytes(), "normalize": 1}),
+        ("rx", 1, ROTATION), ("x", 1, {"unitary": kg.GATES["y"].unitary}),
+        ("x_dg", 1, {"unitary": kg.GATES["y"].unitary}),
+        ("u3", 1, {"num_angles": 3, "equals": lambda a, b, c: []}), ("unitary", 1, ROTATION),
+        ("pauli_rotation", 2, {**ROTATION, "generator": kg.Pauli("Z0 + Z1")}), ("prepare_state", 1, {"unitary": X}),
+        ("iswap_dg", 2, {"unitary": kg.GATES["iswap"].unitary}),
+    ],
+)  # fmt: skip
+def test_a_gate_whose_fields_do_not_fit_is_refused(name, num_qubits, fields):
+    with pytest.raises(kg.KetgradError):
+        kg.Gate(name, num_qubits, **fields)
+
+
+MINE = {
+    "generator": kg.Gate("mine", 2, 1, "", None, kg.Pauli("X0 X1 + 0.5 Y0 Y1"), angle_names=("t",)),
+    "unitary": kg.Gate("mine", 1, unitary=np.diag([1, 1j]).tobytes(), label="M"),
+    "equals": kg.Gate("mine", 2, 1, equals=lambda t: [("rx", (t,), (0,), ()), ("iswap_dg", (), (1, 0), ())]),
+    "other": kg.Gate("mine", 2, 1, equals=lambda t: [("ry", (t,), (1,), ())]),
+}
+
+
+@pytest.mark.parametrize("gate", MINE.values(), ids=list(MINE))
+def test_a_gate_of_ones_own_keeps_what_a_row_promises(gate):
+    test_every_row_is_unitary(gate)
+    test_the_inverse_undoes_the_gate_and_its_inverse_is_the_gate(gate)
+    test_a_rotation_is_the_exponential_of_its_generator(gate)
+    test_the_frequencies_are_those_of_an_expectation_value(gate)
+    test_the_lowering_equals_the_matrix(gate, 1)
+    assert gate.inverse() == gate.inverse() and hash(gate.inverse()) == hash(gate.inverse())
+    if gate.equals is None:
+        assert pickle.loads(pickle.dumps(gate.inverse())) == gate.inverse()
+    else:
+        with pytest.raises(kg.KetgradError, match="pickled"):
+            pickle.dumps(gate)
+
+
+def test_gates_of_one_name_that_do_different_things_are_not_equal():
+    assert MINE["equals"] != MINE["other"] and MINE["equals"].inverse() != MINE["other"].inverse()
+
+
+@pytest.mark.parametrize(
+    "angles", [(), (1.0, 2.0), ("a",), (None,), (np.nan,), (np.inf,), (kg.w[0],), (True,)]
+)
+def test_a_matrix_is_made_of_as_many_finite_numbers_as_there_are_angles(angles):
+    for gate in (GATES["rx"], GATES["u3"], MINE["equals"]):
+        with pytest.raises(kg.KetgradError):
+            gate.matrix(*angles)
+
+
+MATRICES = [
+    [[0, 1], [1j, 0]],
+    [[0, 1], [1, 0]],
+    np.diag([1, -1]),
+    np.diag([1, 1j, -1, -1j]),
+    np.eye(4)[[0, 2, 1, 3]],
+]
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_the_inverse_of_a_unitary_is_the_unitary_of_its_adjoint(matrix):
+    matrix = np.asarray(matrix)
+    qubits = range(len(matrix) // 2)
+    op, adjoint = kg.unitary(matrix, *qubits), kg.unitary(matrix.conj().T, *qubits)
+    assert op.inverse() == adjoint and hash(op.inverse()) == hash(adjoint)
+    assert op.inverse().gate.doc == adjoint.gate.doc and op.inverse().inverse() == op
+    assert kg.unitary(-0.0 + matrix, *qubits) == op == kg.unitary(matrix + 0j, *qubits)
+    assert kg.Gate("mine", len(qubits), unitary=op.gate.unitary).inverse().unitary == adjoint.gate.unitary
+
+
+def test_equal_amplitudes_are_one_preparation():
+    assert (
+        kg.prepare_state([1.0, -0.0], 0)
+        == kg.prepare_state([1, 0], 0)
+        == kg.prepare_state([1, complex(0, -0.0)], 0)
+    )

@@ -16,7 +16,7 @@ from ketgrad.circuit import Circuit, Op
 from ketgrad.errors import KetgradTypeError, KetgradValueError, near_matches
 from ketgrad.gates import CONTROLLED, GATES
 from ketgrad.patterns import Entanglement, check_count, groups
-from ketgrad.paulis import PauliSum, letters
+from ketgrad.paulis import PauliSum, check_hermitian, letters
 
 
 def two_local(
@@ -193,9 +193,10 @@ def qaoa_ansatz(cost: PauliSum, depth: int = 1, num_qubits: int | None = None) -
         raise KetgradTypeError(
             f"`cost` must be a PauliSum such as kg.hamiltonians.maxcut(graph), but is {cost!r}."
         )
-    if any(x for x, _, _ in cost.terms) or not cost.is_hermitian:
+    check_hermitian(cost, "cost", "the cost of a bit string is a phase")
+    if any(x for x, _, _ in cost.terms):
         raise KetgradValueError(
-            f"`cost` must be a real sum of words of Z - the phase of a bit string is its cost - but is {cost}."
+            f"`cost` must be a sum of words of Z - the phase of a bit string is its cost - but is {cost}."
         )
     size = max(1, cost.num_qubits) if num_qubits is None else check_count(num_qubits, "num_qubits")
     if size < cost.num_qubits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Callable
 from decimal import Decimal
@@ -10,11 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.errors import KetgradTypeError, KetgradValueError
+from ketgrad.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
 from ketgrad.memory import reserve
 
 # Beyond these sizes the spacing of floating-point numbers is visible in an angle: 1.5e-8 rad and 0.008 rad.
 LARGEST_ANGLE = {np.dtype(np.float64): 2.0**26, np.dtype(np.float32): 2.0**16}
+
+MAX_QUBITS = 10**7  # a register larger than this is a typing error; states end far earlier, by memory
+MOST_COUNT = 10**7  # and so is a count of qubits, inputs, layers or repetitions
 
 
 def real_array(value: Any, name: str) -> np.ndarray:
@@ -73,13 +77,13 @@ def position(name: str, index: tuple[Any, ...]) -> str:
 def _from_objects(array: np.ndarray, name: str) -> np.ndarray:
     if array.ndim == 0:
         raise KetgradTypeError(
-            f"`{name}` must be an array of real numbers, but is {_shown(array[()])} ({type(array[()]).__name__})."
+            f"`{name}` must be an array of real numbers, but is {shown(array[()])} ({type(array[()]).__name__})."
         )
     result = np.empty(array.shape)
     for index, entry in np.ndenumerate(array):
         if not isinstance(entry, Real | Decimal):
             raise KetgradTypeError(
-                f"`{name}` must hold real numbers, but {position(name, index)} is {_shown(entry)} "
+                f"`{name}` must hold real numbers, but {position(name, index)} is {shown(entry)} "
                 f"({type(entry).__name__})."
             )
         try:
@@ -91,9 +95,59 @@ def _from_objects(array: np.ndarray, name: str) -> np.ndarray:
     return result
 
 
-def _shown(entry: Any) -> str:
-    text = repr(entry)
+def shown(entry: Any) -> str:
+    """The `repr` of what was given, cut to the length of a message.
+
+    >>> shown("a" * 50)
+    "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa..."
+    """
+    try:
+        text = repr(entry)
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        text = f"a number of the type {type(entry).__name__}"
     return text if len(text) <= 40 else text[:37] + "..."
+
+
+def check_count(value: Any, name: str, least: int = 1, most: int | None = MOST_COUNT) -> int:
+    """`value` as an integer from `least` to `most`, else an error that names the argument.
+
+    >>> check_count(3, "layers")
+    3
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool | np.bool_):
+        raise KetgradTypeError(f"`{name}` must be an integer, but is {shown(value)}.")
+    if number < least:
+        raise KetgradValueError(f"`{name}` must be at least {least}, but is {number}.")
+    if most is not None and number > most:
+        raise KetgradValueError(f"`{name}` must be at most {most}, but is {shown(number)}.")
+    return number
+
+
+def check_qubit(value: Any, name: str) -> int:
+    """`value` as the number of a qubit; `name` is the gate or function that takes it.
+
+    >>> check_qubit(np.int64(2), "rx")
+    2
+    """
+    if type(value) is int and 0 <= value < MAX_QUBITS:
+        return value
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool | np.bool_):
+        raise KetgradTypeError(f"`{name}` takes qubit numbers such as 0, but {shown(value)} was given.")
+    if number < 0:
+        raise KetgradIndexError(f"`{name}` takes qubit numbers from 0, but {number} was given.")
+    if number >= MAX_QUBITS:
+        raise KetgradIndexError(
+            f"`{name}` takes qubit numbers below {MAX_QUBITS}, but {shown(number)} was given."
+        )
+    return number
 
 
 def check_finite(array: np.ndarray, name: str, reader: Callable[[int], str] | None = None) -> None:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ketgrad.angles import Angle, Variable, arccos, as_angle
+from ketgrad.arguments import MAX_QUBITS, check_count, check_qubit, shown
 from ketgrad.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
 from ketgrad.gates import GATES, Gate
+from ketgrad.paulis import new_names
 
-MAX_QUBITS = 10**7  # a register larger than this is a typing error; states end far earlier, by memory
+MOST_OPS = 10**7  # a circuit that is longer is a typing error
+MOST_SHOWN = 16  # amplitudes of a preparation that its `repr` lists
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Op:
     """A gate on qubits, with its angles, acting where all `controls` are 1.
 
-    Made by the builders (`rx(w[0], 2)`, `cx(0, 1)`) rather than by hand.
+    Made by the builders (`rx(w[0], 2)`, `cx(0, 1)`) rather than by hand. `repr` of it reads back as the same value,
+    but for "..." in the place of a matrix or of amplitudes.
 
     >>> import ketgrad as kg
     >>> kg.rx(kg.w[0], 2).control(0)
@@ -30,26 +34,34 @@ class Op:
 
     gate: Gate
     qubits: tuple[int, ...]
-    angles: tuple[Angle, ...] = ()
-    controls: tuple[int, ...] = ()
+    angles: tuple[Angle, ...]
+    controls: tuple[int, ...]
+
+    def __init__(
+        self, gate: Gate, qubits: Iterable[Any], angles: Iterable[Any] = (), controls: Iterable[Any] = ()
+    ) -> None:
+        if not isinstance(gate, Gate):
+            raise KetgradTypeError(f"`gate` must be a Gate such as kg.GATES['rx'], but is {shown(gate)}.")
+        name = gate.name
+        places, conditions = _places(qubits, name, "qubits"), _places(controls, name, "controls")
+        if len(places) != gate.num_qubits:
+            raise KetgradValueError(
+                f"`{name}` acts on {gate.num_qubits} qubits, but {len(places)} were given."
+            )
+        _refuse_duplicates(name, places + conditions)
+        if isinstance(angles, str) or not isinstance(angles, Iterable):
+            raise KetgradTypeError(f"`angles` of `{name}` must be a list of angles, but is {shown(angles)}.")
+        turns = tuple(as_angle(a, _parameter_name(gate, k)) for k, a in enumerate(angles))
+        if len(turns) != gate.num_angles:
+            raise KetgradValueError(f"`{name}` takes {gate.num_angles} angles, but {len(turns)} were given.")
+        _set_op(self, gate, places, turns, conditions)
 
     @staticmethod
     def build(
         gate: Gate, qubits: Iterable[Any], angles: Iterable[Any] = (), controls: Iterable[Any] = ()
     ) -> Op:
         """An op from user values: qubits and angles are checked, numbers become constant angles."""
-        name = gate.name
-        places = tuple(_qubit(q, name) for q in qubits)
-        conditions = tuple(_qubit(q, name) for q in controls)
-        if len(places) != gate.num_qubits:
-            raise KetgradValueError(
-                f"`{name}` acts on {gate.num_qubits} qubits, but {len(places)} were given."
-            )
-        _refuse_duplicates(name, places + conditions)
-        turns = tuple(as_angle(a, _parameter_name(gate, k)) for k, a in enumerate(angles))
-        if len(turns) != gate.num_angles:
-            raise KetgradValueError(f"`{name}` takes {gate.num_angles} angles, but {len(turns)} were given.")
-        return Op(gate, places, turns, conditions)
+        return Op(gate, qubits, angles, controls)
 
     @property
     def angle(self) -> Angle | None:
@@ -65,28 +77,77 @@ class Op:
     def with_angles(self, angles: tuple[Angle, ...]) -> Op:
         """The op with other angles; a preparation whose amplitudes become numbers turns into a constant one."""
         if angles and self.gate.amplitudes is not None and all(angle.is_constant for angle in angles):
-            return replace(self, gate=self.gate.prepared([angle.constant for angle in angles]), angles=())
-        return replace(self, angles=angles) if angles else self
+            gate = self.gate.prepared([angle.constant for angle in angles])
+            return known_op(gate, self.qubits, (), self.controls)
+        return known_op(self.gate, self.qubits, angles, self.controls) if angles else self
 
     def inverse(self) -> Op:
         """The op that undoes this one."""
         gate = self.gate.inverse()
         angles = tuple(-angle for angle in self.angles) if gate.generator is not None else self.angles
-        return Op(gate, self.qubits, angles, self.controls)
+        return known_op(gate, self.qubits, angles, self.controls)
 
     def matrix(self, weights: Any = (), inputs: Any = ()) -> np.ndarray:
         """The unitary of the gate on its own qubits, controls left out, at given weights and inputs."""
         return self.gate.matrix(*(angle.evaluate(weights, inputs) for angle in self.angles))
 
+    def __add__(self, other: Any) -> Any:
+        if isinstance(other, Op):
+            raise KetgradTypeError(
+                f"Ops are not added: one after the other they are Circuit([{self!r}, {other!r}])."
+            )
+        return NotImplemented
+
+    def __mul__(self, times: Any) -> Any:
+        if isinstance(times, int):
+            raise KetgradTypeError(f"An op is not repeated. Write Circuit([{self!r}]) * {times}.")
+        return NotImplemented
+
+    __rmul__ = __mul__
+
     def __repr__(self) -> str:
-        name, controls = self.gate.name, self.controls
-        angles = [repr(angle) for angle in self.angles] if self.gate.amplitudes is None else ["..."]
-        if self.gate.unitary is not None and name not in GATES:
-            angles = ["..."]
-        if name == "pauli_rotation":  # a gate of its own for every word
-            angles.append(repr(self.gate.word))
-        text = f"{name}({', '.join([*angles, *map(str, self.qubits)])})"
-        return text + (f".control({', '.join(map(str, controls))})" if controls else "")
+        gate, name = self.gate, self.gate.name
+        is_inverse = name.endswith("_dg") and name[:-3] in GATES
+        arguments = [repr(angle) for angle in self.angles]
+        if gate.amplitudes is not None:
+            arguments = [f"[{', '.join(arguments)}]" if 0 < len(arguments) <= MOST_SHOWN else "..."]
+        elif gate.unitary is not None and name not in GATES and not is_inverse:
+            arguments = ["..."]
+        elif name == "pauli_rotation":  # a gate of its own for every word
+            arguments.append(repr(gate.word))
+        arguments += [*map(str, self.qubits), *["normalize=True"] * gate.normalize]
+        text = f"{name[:-3] if is_inverse else name}({', '.join(arguments)}){'.inverse()' * is_inverse}"
+        return text + (f".control({', '.join(map(str, self.controls))})" if self.controls else "")
+
+
+def known_op(
+    gate: Gate, qubits: tuple[int, ...], angles: tuple[Angle, ...] = (), controls: tuple[int, ...] = ()
+) -> Op:
+    """An op whose parts are known to fit: nothing is checked.
+
+    >>> known_op(GATES["x"], (1,), (), (0,))
+    x(1).control(0)
+    """
+    made = object.__new__(Op)
+    _set_op(made, gate, qubits, angles, controls)
+    return made
+
+
+def _set_op(
+    op: Op, gate: Gate, qubits: tuple[int, ...], angles: tuple[Angle, ...], controls: tuple[int, ...]
+) -> None:
+    object.__setattr__(op, "gate", gate)
+    object.__setattr__(op, "qubits", qubits)
+    object.__setattr__(op, "angles", angles)
+    object.__setattr__(op, "controls", controls)
+
+
+def _places(qubits: Any, name: str, argument: str) -> tuple[int, ...]:
+    if isinstance(qubits, str) or not isinstance(qubits, Iterable):
+        raise KetgradTypeError(
+            f"`{argument}` of `{name}` must be a list of qubit numbers, but is {shown(qubits)}."
+        )
+    return tuple(check_qubit(q, name) for q in qubits)
 
 
 @dataclass(frozen=True)
@@ -95,7 +156,9 @@ class Circuit:
 
     `a + b` runs a, then b with its weights numbered after those of a (inputs are shared); `circuit * 3` repeats
     with fresh weights each time and the same inputs, which is data re-uploading; `Circuit(a.ops + b.ops)`
-    concatenates literally, so that w[0] of both is the same weight.
+    concatenates literally, so that w[0] of both is the same weight. `circuit + op` appends an op that reads no weight.
+    `circuit[0]` is an op, `circuit[2:4]` the circuit of those ops. `repr` of up to 12 ops reads back as the same value,
+    but for "..." in the place of a matrix or of amplitudes; of longer circuits it only gives the counts.
 
     >>> import ketgrad as kg
     >>> layer = kg.Circuit([kg.rx(kg.x[0], 0), kg.ry(kg.w[0], 1), kg.cz(0, 1)])
@@ -107,16 +170,11 @@ class Circuit:
     num_qubits: int
 
     def __init__(self, ops: Iterable[Op] = (), num_qubits: int | None = None) -> None:
-        if not isinstance(ops, Iterable):
-            raise KetgradTypeError(f"`ops` must be a list of ops such as [kg.h(0)], but is {ops!r}.")
-        sequence = tuple(ops)
-        for position, op in enumerate(sequence):
-            if not isinstance(op, Op):
-                raise KetgradTypeError(
-                    f"`ops` must hold ops such as kg.rx(0.1, 0), but entry {position} is {type(op).__name__}."
-                )
+        sequence = _checked_ops(ops)
+        if isinstance(ops, Circuit) and num_qubits is None:
+            num_qubits = ops.num_qubits
         needed = 1 + max((max((*op.qubits, *op.controls), default=-1) for op in sequence), default=-1)
-        size = needed if num_qubits is None else _register(num_qubits)
+        size = needed if num_qubits is None else check_count(num_qubits, "num_qubits", 0, MAX_QUBITS)
         if needed > size:
             where = next(k for k, op in enumerate(sequence) if needed - 1 in (*op.qubits, *op.controls))
             raise KetgradIndexError(
@@ -162,7 +220,7 @@ class Circuit:
         >>> kg.Circuit([kg.rx(kg.w[0] * kg.x[0], 0)]).bind([2.0]).ops
         (rx(2 x[0], 0),)
         """
-        values = np.asarray(weights)
+        values = _sequence(weights, "weights")
         if values.shape != (self.num_weights,):
             raise KetgradValueError(
                 f"`weights` must have shape ({self.num_weights},) - the circuit reads w[0] to "
@@ -174,14 +232,22 @@ class Circuit:
     def encode(self, inputs: Sequence[Angle | float]) -> Circuit:
         """The circuit with an angle or a number in place of each input x[j]: inputs[j].
 
-        Raises `KetgradValueError` or `KetgradTypeError` for what cannot stand there, such as 2 in place of the
-        x[0] of arccos(x[0]).
+        inputs: one entry for each input of the circuit; x[j] itself where one is to stay.
+        Raises `KetgradValueError` or `KetgradTypeError` for another number of entries, and for what cannot stand
+        there, such as 2 in place of the x[0] of arccos(x[0]).
         """
+        if isinstance(inputs, str) or not isinstance(inputs, Sequence | np.ndarray) or np.ndim(inputs) == 0:
+            raise KetgradTypeError(f"`inputs` must be a list of angles and numbers, but is {shown(inputs)}.")
+        if len(inputs) != self.num_inputs:
+            raise KetgradValueError(
+                f"`inputs` must have {self.num_inputs} entries - one for each input of the circuit; x[j] itself where "
+                f"it is to stay - but has {len(inputs)}."
+            )
         replaced: Mapping[Variable, Any] = {
             ("x", j): as_angle(v, f"`inputs[{j}]`") for j, v in enumerate(inputs)
         }
         derived = {("arccos", j): arccos(replaced["x", j]) for kind, j in self.variables
-                   if kind == "arccos" and j < len(inputs)}  # fmt: skip
+                   if kind == "arccos"}  # fmt: skip
         return self.map_angles(lambda angle: angle.substitute({**replaced, **derived}))
 
     def inverse(self) -> Circuit:
@@ -190,20 +256,31 @@ class Circuit:
 
     def control(self, *qubits: int) -> Circuit:
         """The circuit under control qubits: every op acts only where all of them are 1."""
-        size = max(self.num_qubits, 1 + max((_qubit(q, "control") for q in qubits), default=-1))
+        _refuse_duplicates("control", qubits)
+        size = max(self.num_qubits, 1 + max((check_qubit(q, "control") for q in qubits), default=-1))
         return Circuit((op.control(*qubits) for op in self.ops), size)
 
     def relabel(self, qubits: Sequence[int], num_qubits: int | None = None) -> Circuit:
-        """The circuit with qubit k renamed to qubits[k]."""
-        if len(qubits) != self.num_qubits:
-            raise KetgradValueError(f"`qubits` must name {self.num_qubits} qubits, but names {len(qubits)}.")
-        _refuse_duplicates("relabel", tuple(qubits))
+        """The circuit with qubit k renamed to qubits[k].
+
+        qubits: one number for each qubit of the register, all different. num_qubits: of the new register; None for as
+        many as hold all that `qubits` names, whether an op acts on them or not.
+        Raises `KetgradValueError` for another number of qubits and for a qubit that is named twice.
+
+        >>> import ketgrad as kg
+        >>> kg.Circuit([kg.cx(0, 1)], 3).relabel([2, 0, 1])
+        Circuit([x(0).control(2)], num_qubits=3)
+        """
+        names = new_names(qubits)
+        if len(names) != self.num_qubits:
+            raise KetgradValueError(f"`qubits` must name {self.num_qubits} qubits, but names {len(names)}.")
 
         def moved(places: tuple[int, ...]) -> tuple[int, ...]:
-            return tuple(_qubit(qubits[q], "relabel") for q in places)
+            return tuple(names[q] for q in places)
 
+        size = 1 + max(names, default=-1) if num_qubits is None else num_qubits
         return Circuit(
-            (replace(o, qubits=moved(o.qubits), controls=moved(o.controls)) for o in self.ops), num_qubits
+            (known_op(op.gate, moved(op.qubits), op.angles, moved(op.controls)) for op in self.ops), size
         )
 
     def draw(self, style: str = "text", *, width: int | None = None) -> Any:
@@ -243,7 +320,14 @@ class Circuit:
 
         return qasm.write(self)
 
-    def __add__(self, other: Circuit) -> Circuit:
+    def __add__(self, other: Circuit | Op) -> Circuit:
+        if isinstance(other, Op):
+            if any(angle.count("w") for angle in other.angles):
+                raise KetgradTypeError(
+                    f"`circuit + {other!r}` leaves open which weight is meant. Write Circuit([*circuit.ops, op]) to "
+                    "keep its weights as they are, or circuit + Circuit([op]) to number them after the circuit's."
+                )
+            other = Circuit([other])
         if not isinstance(other, Circuit):
             return NotImplemented
         later = other.map_angles(lambda angle: angle.shift_weights(self.num_weights))
@@ -254,12 +338,36 @@ class Circuit:
             return NotImplemented
         if times < 0:
             raise KetgradValueError(f"A circuit is repeated 0 or more times, but {times} was given.")
+        if len(self.ops) * int(times) > MOST_OPS:
+            raise KetgradValueError(
+                f"A circuit may have {MOST_OPS} ops at most, but {len(self.ops)} ops {shown(times)} times are more."
+            )
         copies = (
-            self.map_angles(lambda a, by=k * self.num_weights: a.shift_weights(by)) for k in range(times)
+            self.map_angles(lambda a, by=k * self.num_weights: a.shift_weights(by))
+            for k in range(times if self.ops else 0)
         )
         return Circuit((op for copy in copies for op in copy.ops), self.num_qubits)
 
     __rmul__ = __mul__
+    __array_ufunc__ = None  # np.int64(3) * circuit is for the circuit to answer, not an array of its ops
+
+    def __getitem__(self, index: Any) -> Any:
+        """The op at a position; of a slice, the circuit of those ops on the same register, weights as they are."""
+        if isinstance(index, slice):
+            return Circuit(self.ops[index], self.num_qubits)
+        try:
+            return self.ops[operator.index(index)]
+        except TypeError:
+            raise KetgradTypeError(
+                f"A circuit is indexed by the position of an op, as circuit[0], but {shown(index)} was given."
+            ) from None
+        except IndexError:
+            raise KetgradIndexError(
+                f"The circuit has {len(self.ops)} ops, but op {shown(index)} was asked for."
+            ) from None
+
+    def __iter__(self) -> Iterator[Op]:
+        return iter(self.ops)
 
     def __len__(self) -> int:
         return len(self.ops)
@@ -284,32 +392,34 @@ class Circuit:
         return f"Circuit([{', '.join(map(repr, self.ops))}], num_qubits={self.num_qubits})"
 
 
-def _qubit(value: Any, name: str) -> int:
-    if type(value) is int and 0 <= value < MAX_QUBITS:
-        return value
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool | np.bool_):
-        raise KetgradTypeError(f"`{name}` takes qubit numbers such as 0, but {value!r} was given.")
-    if number < 0:
-        raise KetgradIndexError(f"`{name}` takes qubit numbers from 0, but {number} was given.")
-    if number >= MAX_QUBITS:
-        raise KetgradIndexError(f"`{name}` takes qubit numbers below {MAX_QUBITS}, but {number} was given.")
-    return number
+def _checked_ops(ops: Any) -> tuple[Op, ...]:
+    if isinstance(ops, Op):
+        raise KetgradTypeError(
+            f"`ops` must be a list of ops, but is the op {ops!r}. Write Circuit([{ops!r}])."
+        )
+    if not isinstance(ops, Iterable):
+        hint = " Write Circuit([], 3) for three empty qubits: the ops come first." * isinstance(
+            ops, int | np.integer
+        )
+        raise KetgradTypeError(f"`ops` must be a list of ops such as [kg.h(0)], but is {shown(ops)}.{hint}")
+    sequence = tuple(ops)
+    for position, op in enumerate(sequence):
+        if not isinstance(op, Op):
+            hint = " Join circuits with +." * isinstance(op, Circuit)
+            hint += f" Call it: kg.{getattr(op, '__name__', 'h')}(...)." * callable(op)
+            raise KetgradTypeError(
+                f"`ops` must hold ops such as kg.rx(0.1, 0), but entry {position} is {type(op).__name__}.{hint}"
+            )
+    return sequence
 
 
-def _register(value: Any) -> int:
+def _sequence(values: Any, name: str) -> np.ndarray:
     try:
-        size = operator.index(value)
-    except TypeError:
-        size = None
-    if size is None or isinstance(value, bool | np.bool_):
-        raise KetgradTypeError(f"`num_qubits` must be an integer, but is {value!r}.")
-    if size < 0:
-        raise KetgradValueError(f"`num_qubits` must not be negative, but is {size}.")
-    return size
+        return np.asarray(values)
+    except ValueError:
+        raise KetgradValueError(
+            f"`{name}` must be a list of numbers, but its rows have unequal lengths."
+        ) from None
 
 
 def _refuse_duplicates(name: str, places: tuple[int, ...]) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ketgrad.angles import ZERO, Angle, as_angle
+from ketgrad.arguments import shown
 from ketgrad.circuit import Op
 from ketgrad.errors import KetgradTypeError, KetgradValueError
 from ketgrad.gates import Gate
+from ketgrad.gates_checks import TOLERANCE
 from ketgrad.paulis import LETTERS, PauliSum
 
-TOLERANCE = 1e-8  # how far a matrix may be from unitary, and a norm from 1
 HALF, SINGLE = 1e-2, 1e-5  # how far from unitary, where the matrix comes in that precision
 ROUNDED = 1e-3  # with check=False: a matrix that was written with few digits
 TIDY = 1e-12  # from here on the nearest unitary matrix takes its place
@@ -28,13 +30,16 @@ def pauli_rotation(angle: Angle | float, word: str, *qubits: int) -> Op:
     pauli_rotation(0.5, 'XYZ', 0, 1, 2)
     """
     if not isinstance(word, str) or not word or set(word) - set("IXYZ"):
-        raise KetgradValueError(f"`word` must be a string of the letters I, X, Y, Z, but is {word!r}.")
+        raise KetgradValueError(f"`word` must be a string of the letters I, X, Y, Z, but is {shown(word)}.")
+    return Op.build(_rotation(word), qubits, (angle,))
+
+
+@lru_cache(maxsize=1024)
+def _rotation(word: str) -> Gate:
     x = sum(LETTERS[letter][0] << k for k, letter in enumerate(word))
     z = sum(LETTERS[letter][1] << k for k, letter in enumerate(word))
-    generator = PauliSum(((x, z, 1.0),))
-    gate = Gate("pauli_rotation", len(word), 1, "Rotation exp(-i theta P / 2) about a Pauli word.", None, generator,
-                angle_names=("theta",), label=f"R({word})")  # fmt: skip
-    return Op.build(gate, qubits, (angle,))
+    return Gate("pauli_rotation", len(word), 1, "Rotation exp(-i theta P / 2) about a Pauli word.", None,
+                PauliSum([(x, z, 1.0)]), angle_names=("theta",), label=f"R({word})")  # fmt: skip
 
 
 def unitary(matrix: Any, *qubits: int, check: bool = True) -> Op:
@@ -62,7 +67,7 @@ def unitary(matrix: Any, *qubits: int, check: bool = True) -> Op:
     allowed = _allowed_deviation(matrix) if check else ROUNDED
     if not deviation_from_unitary(array) <= allowed:
         raise KetgradValueError(_not_unitary(deviation_from_unitary(array)))
-    data = nearest_unitary(array).tobytes()
+    data = (nearest_unitary(array) + 0.0).tobytes()
     gate = Gate("unitary", len(qubits), 0, "An arbitrary unitary matrix.", data, label="U")
     return Op.build(gate, qubits)
 
@@ -181,6 +186,5 @@ def _numbers(value: Any, name: str) -> np.ndarray:
         raise KetgradValueError(f"`{name}` must be rectangular, but its rows have unequal lengths.") from None
     if array.dtype.kind not in "iufcb" or isinstance(value, str):
         raise KetgradTypeError(f"`{name}` must be an array of numbers, but has dtype {array.dtype}.")
-    return np.array(
-        array, dtype=np.complex128, order="C"
-    )  # always a copy: later changes by the caller are not seen
+    # always a copy: later changes by the caller are not seen. + 0.0, because -0.0 is the same number in other bits
+    return np.array(array, dtype=np.complex128, order="C") + 0.0

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from ketgrad.errors import KetgradTypeError, KetgradValueError
+from ketgrad.errors import KetgradTypeError, KetgradValueError, near_matches
+from ketgrad.gates_checks import check_angles, check_gate, check_parts
 from ketgrad.paulis import LETTER_OF, LETTERS, PauliSum
 
 Part = tuple[str, tuple[Any, ...], tuple[int, ...], tuple[int, ...]]  # row name, angles, qubits, controls
@@ -30,6 +31,7 @@ class Gate:
     Exactly one of `unitary` (row-major complex128 bytes), `generator` (a Pauli sum whose words commute,
     U(t) = exp(-i t G / 2)), `equals` (a function of the angles that returns a sequence of rows) and
     `amplitudes` (complex128 bytes, or b"" when the amplitudes are the angles; a state preparation) is set.
+    Every field is checked: `KetgradValueError` and `KetgradTypeError` name the one that does not fit.
 
     >>> GATES["rx"].generator, GATES["rx"].frequencies()
     (Pauli('1.0 X0'), (1.0,))
@@ -41,12 +43,26 @@ class Gate:
     doc: str = field(default="", compare=False)
     unitary: bytes | None = None
     generator: PauliSum | None = None
-    equals: Sequencer | None = field(default=None, compare=False)
+    equals: Sequencer | None = None
     amplitudes: bytes | None = None
     normalize: bool = False
     angle_names: tuple[str, ...] = ()
     qasm: str | None = None  # the name in stdgates.inc, None if it is not there
     label: str = ""
+
+    def __post_init__(self) -> None:
+        check_gate(self)
+        rows = globals().get("GATES")  # there is no table yet while its own rows are made
+        if rows is None:
+            return
+        base = self.name.removesuffix("_dg")
+        if base in rows and self != rows.get(self.name, rows[base].inverse()):
+            raise KetgradValueError(
+                f"`{self.name}` is another gate of the table - files and texts know gates by their names. "
+                "Choose another name."
+            )
+        if self.equals is not None:
+            check_parts(self, rows)
 
     def matrix(self, *angles: float) -> np.ndarray:
         """The unitary, shape (2**k, 2**k), complex128; the first qubit is the most significant bit.
@@ -56,14 +72,15 @@ class Gate:
                [0.+0.j, 0.+1.j]])
         """
         size = 2**self.num_qubits
+        turns = check_angles(self, angles) if self.amplitudes is None else ()
         if self.unitary is not None:
             return np.frombuffer(self.unitary, dtype=np.complex128).reshape(size, size)
         if self.generator is not None:
-            return _exponential(self.generator, self.num_qubits, angles[0])
+            return _exponential(self.generator, self.num_qubits, turns[0])
         if self.equals is not None:
             product = np.eye(size, dtype=np.complex128)
-            for name, inner, qubits, controls in self.equals(*angles):
-                product = embed(GATES[name].matrix(*inner), qubits, self.num_qubits, controls) @ product
+            for name, inner, qubits, controls in self.equals(*turns):
+                product = embed(gate_named(name).matrix(*inner), qubits, self.num_qubits, controls) @ product
             return product
         raise KetgradTypeError(f"`{self.name}` prepares a state from |0...0> and has no matrix.")
 
@@ -81,11 +98,16 @@ class Gate:
                 f"`{self.name}` prepares a state from |0...0> and has no inverse - it is no unitary. "
                 "Constant amplitudes can be turned into one with `unitary`."
             )
-        unitary = None if self.unitary is None else self.matrix().conj().T.tobytes()
-        equals = self.equals and _reversed_inverse(self.equals)
+        if self.name == "unitary":  # what the builder makes of the adjoint matrix
+            return replace(self, unitary=(self.matrix().conj().T + 0.0).tobytes())
+        unitary = None if self.unitary is None else (self.matrix().conj().T + 0.0).tobytes()  # + 0.0: no -0.0
+        equals = (
+            self.equals.equals if isinstance(self.equals, Reversed) else self.equals and Reversed(self.equals)
+        )
         label = self.label[:-1] if self.label.endswith("†") else self.label + "†"
-        return Gate(name, self.num_qubits, self.num_angles, f"Inverse of {self.name}.", unitary, None, equals,
-                    angle_names=self.angle_names, label=label)  # fmt: skip
+        return _known_gate(name=name, num_qubits=self.num_qubits, num_angles=self.num_angles, unitary=unitary,
+                           doc=f"Inverse of {self.name}.", equals=equals, angle_names=self.angle_names,
+                           label=label)  # fmt: skip
 
     @property
     def word(self) -> str:
@@ -137,8 +159,13 @@ class Gate:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Rows of the table (and their inverses) travel by name, since a row may hold a function."""
-        if self.equals is not None or GATES.get(self.name) is self:
+        base = self.name.removesuffix("_dg")
+        if base in GATES:
             return gate_named, (self.name,)
+        if self.equals is not None:
+            raise KetgradTypeError(
+                f"`{self.name}` cannot be pickled: it holds a function. Write one that returns a list of ops instead."
+            )
         fields = (self.name, self.num_qubits, self.num_angles, self.doc, self.unitary, self.generator, None)
         return Gate, (*fields, self.amplitudes, self.normalize, self.angle_names, self.qasm, self.label)
 
@@ -157,7 +184,12 @@ def _inverse(gate: Gate) -> Gate:  # cached: the search for a row of the table t
 
 
 def gate_named(name: str) -> Gate:
-    """The row called `name`, or the inverse of the row when `name` ends in "_dg"."""
+    """The row called `name`, or the inverse of the row when `name` ends in "_dg".
+
+    Raises `KetgradValueError` with the nearest names for a name that does not exist.
+    """
+    if not isinstance(name, str) or name.removesuffix("_dg") not in GATES:
+        raise KetgradValueError(f"There is no gate {name!r}. {near_matches(str(name), GATES)}")
     return GATES[name] if name in GATES else GATES[name.removesuffix("_dg")].inverse()
 
 
@@ -206,21 +238,33 @@ def _is_adjoint(row: Gate, gate: Gate) -> bool:
     return same_size and np.allclose(row.matrix(), gate.matrix().conj().T, atol=1e-15)
 
 
-def _reversed_inverse(equals: Sequencer) -> Sequencer:
-    def inverse(*angles: Any) -> Sequence[Part]:
+@dataclass(frozen=True)
+class Reversed:
+    """The sequence of rows that undoes another one."""
+
+    equals: Sequencer
+
+    def __call__(self, *angles: Any) -> Sequence[Part]:
+        """The inverse rows in reverse order."""
         parts = []
-        for name, inner, qubits, controls in reversed(equals(*angles)):
-            row = GATES[name]
+        for name, inner, qubits, controls in reversed(self.equals(*angles)):
+            row = gate_named(name)
             turned = tuple(-angle for angle in inner) if row.generator is not None else inner
             parts.append((row.inverse().name, turned, qubits, controls))
         return parts
 
-    return inverse
+
+def _known_gate(**fields_of_it: Any) -> Gate:
+    """A gate whose fields are known to fit together, as the inverse of another one."""
+    made = object.__new__(Gate)
+    for one in fields(Gate):
+        object.__setattr__(made, one.name, fields_of_it.get(one.name, one.default))
+    return made
 
 
 def fixed(name: str, matrix: Any, doc: str, *, qasm: str | None = None, label: str = "") -> Gate:
     """A row for a constant unitary."""
-    array = np.ascontiguousarray(matrix, dtype=np.complex128)
+    array = np.ascontiguousarray(matrix, dtype=np.complex128) + 0.0
     num_qubits = len(array).bit_length() - 1
     return Gate(name, num_qubits, 0, doc, array.tobytes(), qasm=qasm, label=label or name.upper())
 
@@ -236,12 +280,7 @@ def rotation(name: str, generator: str, doc: str, *, angle: str = "theta", qasm:
             z = sum(LETTERS[letter][1] << q for q, letter in enumerate(letters))
             total.append((x, z, coefficient))
             num_qubits = max(num_qubits, len(letters))
-    words = PauliSum.collect(total)
-    if not all(a.commutes_with(b) for a in words for b in words):
-        raise KetgradValueError(
-            f"The generator of `{name}` must be a sum of commuting words, but is {generator!r}."
-        )
-    return Gate(name, num_qubits, 1, doc, None, words, None, angle_names=(angle,), qasm=qasm,
+    return Gate(name, num_qubits, 1, doc, None, PauliSum(total), None, angle_names=(angle,), qasm=qasm,
                 label=label or name.upper())  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from ketgrad.errors import KetgradTypeError, KetgradValueError, near_matches
 from ketgrad.memory import reserve
 from ketgrad.optimize import one_blas_thread
 from ketgrad.patterns import check_count, groups
-from ketgrad.paulis import Pauli, PauliSum, reverse_bits
+from ketgrad.paulis import Pauli, PauliSum, check_hermitian, reverse_bits
 from ketgrad.streams import stream
 
 Edge = tuple[int, int, float]
@@ -272,11 +272,7 @@ def num_qubits_of(hamiltonian: PauliSum, num_qubits: int | None = None) -> int:
         raise KetgradTypeError(
             f"`hamiltonian` must be a PauliSum such as kg.Pauli('Z0 Z1'), but is {type(hamiltonian).__name__}."
         )
-    if not hamiltonian.is_hermitian:
-        raise KetgradValueError(
-            "`hamiltonian` must be Hermitian - an energy is real - but a coefficient has the imaginary part "
-            f"{hamiltonian.antihermitian_part:.3g}."
-        )
+    check_hermitian(hamiltonian, "hamiltonian", "an energy is real")
     least = max(1, hamiltonian.num_qubits)
     size = least if num_qubits is None else check_count(num_qubits, "num_qubits")
     if size < least:

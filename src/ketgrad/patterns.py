@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable
 from itertools import combinations
 from math import comb
-from typing import Any
 
-from ketgrad.errors import KetgradIndexError, KetgradTypeError, KetgradValueError, near_matches
+from ketgrad.arguments import check_count
+from ketgrad.errors import KetgradIndexError, KetgradValueError, near_matches
 
 Entanglement = str | Iterable[tuple[int, ...]]
 
@@ -63,23 +62,6 @@ def groups(entanglement: Entanglement, num_qubits: int, size: int = 2) -> tuple[
         if entanglement == "full"
         else tuple(orders[entanglement])
     )
-
-
-def check_count(value: Any, name: str, least: int = 1) -> int:
-    """`value` as an integer of at least `least`, else an error that names the argument.
-
-    >>> check_count(3, "layers")
-    3
-    """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool):
-        raise KetgradTypeError(f"`{name}` must be an integer, but is {value!r}.")
-    if number < least:
-        raise KetgradValueError(f"`{name}` must be at least {least}, but is {number}.")
-    return number
 
 
 def _given(

@@ -20,7 +20,7 @@ from ketgrad.custom import deviation_from_unitary
 from ketgrad.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
 from ketgrad.gates import GATES, Gate
 from ketgrad.memory import reserve
-from ketgrad.paulis import PauliSum, reverse_bits
+from ketgrad.paulis import PauliSum, check_hermitian, reverse_bits
 
 PAULI_ROTATION, UNITARY, STATE_PREPARATION, CHANNEL = range(4)
 WIDEST = 62  # qubits that fit into the masks of an executor; wider programs can be described, not simulated
@@ -477,11 +477,7 @@ def _observable_words(observable: PauliSum, position: int, num_qubits: int) -> l
         raise KetgradTypeError(
             f"`observables[{position}]` must be a Pauli sum such as kg.Pauli('Z0'), but is {type(observable).__name__}."
         )
-    if observable.antihermitian_part > 1e-12:
-        raise KetgradValueError(
-            f"`observables[{position}]` must be Hermitian - expectation values are real - but a coefficient has the "
-            f"imaginary part {observable.antihermitian_part:.3g}."
-        )
+    check_hermitian(observable, f"observables[{position}]", "only then are its values real")
     if observable.num_qubits > num_qubits:
         raise KetgradIndexError(
             f"`observables[{position}]` acts on qubit {observable.num_qubits - 1}, but the circuit has the qubits "

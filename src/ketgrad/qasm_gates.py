@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from ketgrad.angles import as_angle
-from ketgrad.circuit import Op
+from ketgrad.circuit import Op, known_op
 from ketgrad.gates import CONTROLLED, GATES, Gate
 from ketgrad.qasm_expressions import Expression, Item, Source, evaluate
 
@@ -138,7 +138,7 @@ def expanded(call: Call, angles: tuple[Any, ...], places: tuple[int, ...], sourc
                 stack.append((gate, values, qubits, controls, sign))
         elif gate.row is not None:
             middle = gate.num_controls
-            op = Op(gate.row, qubits[middle:], tuple(map(as_angle, values)), controls + qubits[:middle])
+            op = known_op(gate.row, qubits[middle:], tuple(map(as_angle, values)), controls + qubits[:middle])
             yield op.inverse() if power < 0 else op
         else:
             named = dict(zip(gate.parameters, values, strict=True))

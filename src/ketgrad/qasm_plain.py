@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 
 from ketgrad.angles import Angle, as_angle
-from ketgrad.circuit import Op
+from ketgrad.circuit import Op, known_op
 from ketgrad.errors import KetgradError
 from ketgrad.qasm_expressions import Source, Tokens, evaluate, parse_expression
 from ketgrad.qasm_gates import Definition
@@ -47,7 +47,7 @@ class PlainCalls:
             return None
         if measured and not measured.isdisjoint(places):
             return None
-        op = Op(gate.row, places[gate.num_controls :], angles, places[: gate.num_controls])
+        op = known_op(gate.row, places[gate.num_controls :], angles, places[: gate.num_controls])
         return op, match.end()
 
     def _angles(self, text: str, name: str) -> tuple[Angle, ...]:

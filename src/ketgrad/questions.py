@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +12,7 @@ from ketgrad.circuit import Circuit
 from ketgrad.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
 from ketgrad.executors.sampled import MAX_SHOTS
 from ketgrad.memory import reserve, state_bytes
-from ketgrad.paulis import PauliSum
+from ketgrad.paulis import PauliSum, check_hermitian
 from ketgrad.streams import check_seed
 
 COMPLEX128 = np.dtype(np.complex128)
@@ -93,21 +92,8 @@ def hermitian_sums(observables: Any, num_qubits: int) -> tuple[PauliSum, ...]:
             raise KetgradIndexError(
                 f"`{name}` reads qubit {observable.num_qubits - 1}, but the circuit has qubits 0 to {num_qubits - 1}."
             )
-        _check_hermitian(observable, name)
+        check_hermitian(observable, name, "only then are its values real")
     return sums
-
-
-def _check_hermitian(observable: PauliSum, name: str) -> None:
-    largest = max((abs(complex(c).imag) for _, _, c in observable.terms), default=0.0)
-    scale = max((abs(c) for _, _, c in observable.terms), default=0.0)
-    if not math.isfinite(scale):
-        raise KetgradValueError(f"`{name}` must have finite coefficients, but is {observable!r}.")
-    if largest > 1e-12 * scale:
-        term = max(observable.terms, key=lambda entry: abs(complex(entry[2]).imag))
-        raise KetgradValueError(
-            f"`{name}` must be Hermitian - only then are its values real - but deviates from its adjoint by "
-            f"{2 * largest:g} in the term {PauliSum((term,))!r}. Measure its real and imaginary parts apart."
-        )
 
 
 def measured_qubits(qubits: Any, num_qubits: int) -> tuple[int, ...]:

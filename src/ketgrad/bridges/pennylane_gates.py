@@ -13,7 +13,7 @@ from pennylane.operation import Operator
 from pennylane.ops.op_math import Adjoint, Controlled
 
 from ketgrad.angles import Angle, as_angle, w
-from ketgrad.circuit import Op
+from ketgrad.circuit import Op, known_op
 from ketgrad.custom import pauli_rotation, prepare_state, unitary
 from ketgrad.errors import KetgradValueError
 from ketgrad.gates import GATES
@@ -38,7 +38,7 @@ class Row:
             turns = [angle * self.scale for angle in angles]
         controls = qubits[: self.controls]
         targets = qubits[self.controls :] if gate.num_qubits else ()
-        return Op(gate, tuple(targets), tuple(turns), tuple(controls))
+        return known_op(gate, tuple(targets), tuple(turns), tuple(controls))
 
 
 ROWS: Mapping[str, Row] = {
@@ -60,7 +60,7 @@ SKIPPED = frozenset({"Identity", "Barrier", "Snapshot", "WireCut"})
 
 
 def _gate(name: str, qubits: Sequence[int], *angles: Angle, controls: Sequence[int] = ()) -> Op:
-    return Op(GATES[name], tuple(qubits), tuple(angles), tuple(controls))
+    return known_op(GATES[name], tuple(qubits), tuple(angles), tuple(controls))
 
 
 def _where_zero(ops: Sequence[Op], zeros: Sequence[int]) -> list[Op]:
