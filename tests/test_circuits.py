@@ -1,6 +1,7 @@
 """Angles and circuits: values with an algebra."""
 
 import copy
+import math
 import pickle
 
 import numpy as np
@@ -237,3 +238,52 @@ def test_the_repr_of_every_kind_of_op_reads_back_or_says_that_it_does_not():
     ):
         assert "..." in repr(op)
     assert repr(kg.Circuit([kg.h(0)] * 13)).startswith("<Circuit: 13 ops")
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda a: np.sin(a), lambda a: np.exp(a), lambda a: np.arctan2(a, 1.0), lambda a: np.add.reduce(a), float,
+        lambda a: 1 / a, lambda a: a % 2, lambda a: 2**a, abs, lambda a: a // 2, lambda a: a**0.5, lambda a: a**a,
+        lambda a: a / 0, lambda a: a / np.nan, lambda a: a * np.inf, lambda a: a + np.nan, lambda a: a * 10**400,
+        lambda a: 1e308 * a * 10, lambda a: 1e308 * a + 1e308 * a, lambda a: a * a * a, math.sin,
+        lambda a: np.float64(np.nan) * a,
+    ],
+)  # fmt: skip
+def test_what_is_no_polynomial_of_an_angle_is_refused_in_words(work):
+    with pytest.raises(kg.KetgradError, match=r"[Aa]ngle"):
+        work(kg.w[0])
+
+
+def test_numbers_and_arrays_of_numpy_make_angles():
+    angle = kg.w[0]
+    assert np.float64(2) * angle == 2 * angle and np.float32(0.5) + angle == angle + 0.5
+    assert list(np.array([1.0, 2.0]) * angle) == [angle, 2 * angle]
+    assert list(np.array([angle, kg.x[0]]) - angle) == [angle * 0, kg.x[0] - angle]
+    assert (
+        np.float64(2) - angle == 2 - angle and -angle == np.negative(angle) and float(angle * 0 + 0.5) == 0.5
+    )
+
+
+@pytest.mark.parametrize(
+    "terms", [None, 3, "ab", [1], [((("w", 0),), "a")], [((("w", 0),), np.nan)], [((("v", 0),), 1.0)],
+              [((("w", -1),), 1.0)], [((("w", 0.5),), 1.0)], [((("w", 0),) * 3, 1.0)], [("w", 1.0)]],
+)  # fmt: skip
+def test_terms_that_are_no_polynomial_are_refused(terms):
+    with pytest.raises(kg.KetgradError):
+        kg.Angle(terms)
+
+
+def test_terms_of_angles_in_any_order_are_one_value():
+    assert (
+        kg.Angle([((("x", 0), ("w", 1)), 1), ((), 0.5), ((("w", 1), ("x", 0)), 1.0)])
+        == 2 * kg.w[1] * kg.x[0] + 0.5
+    )
+
+
+@pytest.mark.parametrize(
+    "index", [2**63, -1, 0.5, "a", None, True, slice(None), slice(0, 2**63), slice("a", 3)]
+)
+def test_an_index_of_a_variable_is_a_number_that_can_be_meant(index):
+    with pytest.raises(kg.KetgradError):
+        kg.w[index]

@@ -178,7 +178,7 @@ def test_a_gate_whose_fields_do_not_fit_is_refused(name, num_qubits, fields):
 
 
 MINE = {
-    "generator": kg.Gate("mine", 2, 1, "", None, kg.Pauli("X0 X1 + 0.5 Y0 Y1"), angle_names=("t",)),
+    "generator": kg.Gate("mine", 2, 1, "", None, kg.Pauli("X0 X1 + 2 Y0 Y1"), angle_names=("t",)),
     "unitary": kg.Gate("mine", 1, unitary=np.diag([1, 1j]).tobytes(), label="M"),
     "equals": kg.Gate("mine", 2, 1, equals=lambda t: [("rx", (t,), (0,), ()), ("iswap_dg", (), (1, 0), ())]),
     "other": kg.Gate("mine", 2, 1, equals=lambda t: [("ry", (t,), (1,), ())]),

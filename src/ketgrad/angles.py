@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
+from ketgrad.arguments import MOST_COUNT, check_count, shown
+from ketgrad.errors import KetgradError, KetgradIndexError, KetgradTypeError, KetgradValueError
 from ketgrad.memory import reserve
 
 BYTES_PER_ANGLE = 320  # of a variable with the containers around it
@@ -39,17 +40,23 @@ INPUT_FUNCTIONS: Mapping[str, InputFunction] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False)
 class Angle:
     """A polynomial of degree <= 2: a tuple of (monomial, coefficient), sorted, without zeros.
 
-    Made from `w[i]`, `x[j]` and numbers with + - * / and ** (2 at most).
+    Made from `w[i]`, `x[j]` and numbers with + - * / and ** (2 at most). `str` of it is short, `repr` reads back as
+    the same value.
 
-    >>> 2 * w[3] * x[0] + 0.5
-    0.5 + 2 w[3] x[0]
+    >>> 2 * w[3] * x[0] + 1 / 3
+    0.3333333333333333 + 2 * w[3] * x[0]
+    >>> print(2 * w[3] * x[0] + 1 / 3)
+    0.333333 + 2 w[3] x[0]
     """
 
     terms: tuple[tuple[Monomial, float], ...]
+
+    def __init__(self, terms: Iterable[tuple[Monomial, float]]) -> None:
+        object.__setattr__(self, "terms", _checked_terms(terms))
 
     @property
     def is_constant(self) -> bool:
@@ -78,7 +85,7 @@ class Angle:
         for monomial, coefficient in self.terms:
             product = as_angle(coefficient)
             for variable in monomial:
-                product = product * values.get(variable, Angle((((variable,), 1.0),)))
+                product = product * values.get(variable, known_angle((((variable,), 1.0),)))
             products.append(product)
         return add_up(products)
 
@@ -87,7 +94,7 @@ class Angle:
         if by == 0 or self.is_constant:
             return self
         moved = ((tuple(_shifted(v, by) for v in monomial), c) for monomial, c in self.terms)
-        return Angle(tuple(sorted((tuple(sorted(monomial)), c) for monomial, c in moved)))
+        return known_angle(tuple(sorted((tuple(sorted(monomial)), c) for monomial, c in moved)))
 
     def evaluate(self, weights: Any = (), inputs: Any = ()) -> float:
         """The number that the angle takes, in radians.
@@ -115,7 +122,7 @@ class Angle:
     __radd__ = __add__
 
     def __neg__(self) -> Angle:
-        return Angle(tuple((monomial, -c) for monomial, c in self.terms))
+        return known_angle(tuple((monomial, -c) for monomial, c in self.terms))
 
     def __sub__(self, other: Any) -> Angle:
         operand = _operand(other)
@@ -135,17 +142,44 @@ class Angle:
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Angle:
-        return self * (1.0 / float(other)) if isinstance(other, Real) else NotImplemented
+        if not isinstance(other, Real):
+            return NotImplemented
+        divisor = as_angle(other, "What divides an angle").constant
+        if divisor == 0.0:
+            raise KetgradValueError("An angle may be divided by any number but 0.")
+        return self * (1.0 / divisor)
 
     def __pow__(self, power: int) -> Angle:
-        if power not in (1, 2):
-            raise KetgradValueError(f"An angle may be raised to the power 1 or 2, but {power!r} was given.")
+        if not isinstance(power, Real) or power not in (1, 2):
+            raise KetgradValueError(
+                f"An angle may be raised to the power 1 or 2, but {shown(power)} was given."
+            )
         return self if power == 1 else self * self
+
+    def __float__(self) -> float:
+        if not self.is_constant:
+            raise _no_polynomial(
+                f"{self} has no value yet - pass weights and inputs when the circuit is evaluated"
+            )
+        return self.constant
+
+    def __array_ufunc__(self, function: np.ufunc, method: str, *arguments: Any, **options: Any) -> Any:
+        """Arithmetic with NumPy's numbers and arrays, entry by entry; other functions of an angle are refused."""
+        if function not in ARITHMETIC or method != "__call__":
+            raise _no_polynomial(f"np.{function.__name__} of {self} is none")
+        boxed = (_box(value) if isinstance(value, Angle) else value for value in arguments)
+        return function(*boxed, **options)
+
+    def _refuse(self, *_: Any) -> Any:
+        raise _no_polynomial(f"a quotient, a remainder, an absolute value or a power by {self} is none")
+
+    __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __abs__ = __rpow__ = _refuse
 
     def __str__(self) -> str:
         return " + ".join(_term_text(*term) for term in self.terms).replace("+ -", "- ") or "0"
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return " + ".join(_term_code(*term) for term in self.terms).replace("+ -", "- ") or "0"
 
 
 class Variables:
@@ -173,15 +207,21 @@ class Variables:
         if isinstance(index, slice):
             if index.stop is None:
                 raise KetgradIndexError(f"`{self.name}[...]` needs an end, such as {self.name}[0:4].")
-            places = range(index.start or 0, index.stop, index.step or 1)
+            first, step = (self._place(index.start or 0), check_count(index.step or 1, "step", -MOST_COUNT))
+            places = range(first, self._place(index.stop), step)
             if len(places) > 2**16:
                 reserve(BYTES_PER_ANGLE * len(places), f"`{self.name}[{places.start}:{places.stop}]`")
             return [self[i] for i in places]
+        return known_angle(((((self.name, self._place(index)),), 1.0),))
+
+    def _place(self, index: Any) -> int:
         if isinstance(index, bool) or not isinstance(index, int | np.integer):
-            raise KetgradTypeError(f"`{self.name}` takes an integer index, but {index!r} was given.")
+            raise KetgradTypeError(f"`{self.name}` takes an integer index, but {shown(index)} was given.")
         if index < 0:
             raise KetgradIndexError(f"`{self.name}[{index}]`: indices start at 0.")
-        return Angle(((((self.name, int(index)),), 1.0),))
+        if index > MOST_COUNT:
+            raise KetgradIndexError(f"`{self.name}[{shown(index)}]`: indices are below {MOST_COUNT}.")
+        return int(index)
 
     def __iter__(self) -> Any:
         raise KetgradTypeError(f"`{self.name}` has no end; index it, or slice it as {self.name}[0:4].")
@@ -204,7 +244,7 @@ def arccos(angle: Angle | float) -> Angle:
     Kyriienko et al. 2021, arXiv:2011.10395.
 
     >>> 2 * arccos(x[0])
-    2 arccos(x[0])
+    2 * arccos(x[0])
     """
     if isinstance(angle, Real) or (isinstance(angle, Angle) and angle.is_constant):
         number = as_angle(angle, "The argument of `arccos`").constant
@@ -216,7 +256,7 @@ def arccos(angle: Angle | float) -> Angle:
     (monomial, coefficient), *_ = angle.terms
     if len(monomial) != 1 or monomial[0][0] != "x" or coefficient != 1.0:
         raise KetgradTypeError(f"`arccos` takes one input such as x[0], but {angle!r} was given.")
-    return Angle((((("arccos", monomial[0][1]),), 1.0),))
+    return known_angle((((("arccos", monomial[0][1]),), 1.0),))
 
 
 def as_angle(value: Any, where: str = "The angle") -> Angle:
@@ -233,20 +273,83 @@ def as_angle(value: Any, where: str = "The angle") -> Angle:
         raise KetgradTypeError(
             f"{where} must be a real number or an angle such as 2 * w[0], but is {value!r}."
         )
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number):
-        raise KetgradValueError(f"{where} must be finite, but is {number}.")
-    return Angle((((), number),)) if number else ZERO
+        raise KetgradValueError(f"{where} must be finite, but is {shown(value)}.")
+    return known_angle((((), number),)) if number else ZERO
 
 
-ZERO = Angle(())
+def known_angle(terms: tuple[tuple[Monomial, float], ...]) -> Angle:
+    """The angle of terms that are known to be sorted and free of zeros.
+
+    >>> known_angle((((), 0.5),))
+    0.5
+    """
+    made = object.__new__(Angle)
+    object.__setattr__(made, "terms", terms)
+    return made
+
+
+ZERO = known_angle(())
+
+# what NumPy calls for `np.float64(2) * w[0]` and `np.array([1, 2]) - w[0]`
+ARITHMETIC = (
+    np.add,
+    np.subtract,
+    np.multiply,
+    np.negative,
+    np.positive,
+    np.square,
+    np.divide,
+    np.equal,
+    np.not_equal,
+)
+
+
+def _box(angle: Angle) -> np.ndarray:
+    """An array without axes that holds an angle: NumPy's loops over objects then use its arithmetic."""
+    box = np.empty((), object)
+    box[()] = angle
+    return box
+
+
+def _no_polynomial(what: str) -> KetgradTypeError:
+    return KetgradTypeError(
+        f"An angle is a polynomial of degree 2 at most in weights and inputs, and {what}. Apply other functions to the "
+        "data before it is passed; arccos(x[0]) is the one that a circuit may hold."
+    )
+
+
+def _checked_terms(terms: Any) -> tuple[tuple[Monomial, float], ...]:
+    """The terms of an angle that anybody may have written: of the right form, collected and sorted."""
+    found = []
+    try:
+        for monomial, coefficient in terms:
+            number = as_angle(coefficient, "A coefficient of an angle").constant
+            variables = tuple((kind, index) for kind, index in monomial)
+            if not all(
+                kind in ("w", "x", *INPUT_FUNCTIONS) and type(i) is int and i >= 0 for kind, i in variables
+            ):
+                raise TypeError
+            found.append((tuple(sorted(variables)), number))
+    except KetgradError:
+        raise
+    except (TypeError, ValueError):
+        raise KetgradTypeError(
+            "`terms` of an angle must be pairs (monomial, coefficient) such as ((('w', 0),), 0.5), but are "
+            f"{shown(terms)}. Write 0.5 * w[0]."
+        ) from None
+    return _collect(found).terms
 
 
 def add_up(angles: Iterable[Angle]) -> Angle:
     """The sum of many angles, collected once: linear in the number of their terms.
 
     >>> add_up([w[0], 2 * x[1], w[0]])
-    2 w[0] + 2 x[1]
+    2 * w[0] + 2 * x[1]
     """
     return _collect(term for angle in angles for term in angle.terms)
 
@@ -254,7 +357,7 @@ def add_up(angles: Iterable[Angle]) -> Angle:
 def _operand(value: Any) -> Angle | None:
     if isinstance(value, Angle):
         return value
-    return as_angle(value) if isinstance(value, Real) and not isinstance(value, bool) else None
+    return as_angle(value) if isinstance(value, Real) and not isinstance(value, bool | np.bool_) else None
 
 
 def _collect(terms: Iterable[tuple[Monomial, float]]) -> Angle:
@@ -264,7 +367,7 @@ def _collect(terms: Iterable[tuple[Monomial, float]]) -> Angle:
             shown = " * ".join(_name(variable) for variable in monomial)
             raise KetgradValueError(f"An angle is a polynomial of degree 2 at most, but holds {shown}.")
         total[monomial] = total.get(monomial, 0.0) + coefficient
-    return Angle(tuple(sorted((monomial, c) for monomial, c in total.items() if c != 0)))
+    return known_angle(tuple(sorted(_finite(monomial, c) for monomial, c in total.items() if c != 0)))
 
 
 def _inserted(many: tuple[tuple[Monomial, float], ...], few: tuple[tuple[Monomial, float], ...]) -> Angle:
@@ -275,10 +378,18 @@ def _inserted(many: tuple[tuple[Monomial, float], ...], few: tuple[tuple[Monomia
         if place == len(terms) or terms[place][0] != monomial:
             terms.insert(place, (monomial, coefficient))
         elif terms[place][1] + coefficient:
-            terms[place] = (monomial, terms[place][1] + coefficient)
+            terms[place] = _finite(monomial, terms[place][1] + coefficient)
         else:
             del terms[place]
-    return Angle(tuple(terms))
+    return known_angle(tuple(terms))
+
+
+def _finite(monomial: Monomial, coefficient: float) -> tuple[Monomial, float]:
+    if not math.isfinite(coefficient):
+        raise KetgradValueError(
+            f"A coefficient of an angle must be finite, but that of {_term_text(monomial, 1.0)} is {coefficient}."
+        )
+    return monomial, coefficient
 
 
 def _shifted(variable: Variable, by: int) -> Variable:
@@ -296,3 +407,12 @@ def _term_text(monomial: Monomial, coefficient: float) -> str:
         return f"{coefficient:.6g}"
     scale = "" if coefficient == 1 else "-" if coefficient == -1 else f"{coefficient:.6g} "
     return scale + names
+
+
+def _term_code(monomial: Monomial, coefficient: float) -> str:
+    names = " * ".join(_name(variable) for variable in monomial)
+    short = f"{coefficient:.6g}"
+    number = short if float(short) == coefficient else repr(coefficient)
+    if not names:
+        return number
+    return {1.0: names, -1.0: f"-{names}"}.get(coefficient, f"{number} * {names}")
