@@ -281,9 +281,7 @@ def test_terms_of_angles_in_any_order_are_one_value():
     )
 
 
-@pytest.mark.parametrize(
-    "index", [2**63, -1, 0.5, "a", None, True, slice(None), slice(0, 2**63), slice("a", 3)]
-)
+@pytest.mark.parametrize("index", [-1, 0.5, "a", None, True, slice(None), slice(0, 2**63), slice("a", 3)])
 def test_an_index_of_a_variable_is_a_number_that_can_be_meant(index):
     with pytest.raises(kg.KetgradError):
         kg.w[index]

@@ -12,7 +12,7 @@ from ketgrad.angles import add_up
 from ketgrad.circuit import Op
 from ketgrad.errors import KetgradError, KetgradMemoryError, KetgradValueError
 from ketgrad.executors.native import Native
-from ketgrad.gates import Gate
+from ketgrad.gates import Gate, known_gate
 
 Z = kg.Pauli("Z0")
 EXACT = ["reference", *(Native(instruction_set=name) for name in _native.instruction_sets())]
@@ -258,7 +258,10 @@ def test_a_matrix_that_is_not_unitary_is_refused_however_it_comes(matrix, tmp_pa
         with pytest.raises(KetgradValueError, match="must be unitary"):
             kg.unitary(matrix, 0, check=check)
     for name in ("unitary", "mine"):
-        by_hand = Op.build(Gate(name, 1, unitary=np.array(matrix, complex).tobytes()), [0])
+        data = np.array(matrix, complex).tobytes()
+        with pytest.raises(KetgradValueError, match="must be a unitary matrix"):
+            Gate(name, 1, unitary=data)
+        by_hand = Op.build(known_gate(name=name, num_qubits=1, unitary=data), [0])
         with pytest.raises(KetgradValueError, match=f"matrix of {name} on qubit 0 must be unitary"):
             kg.state(kg.Circuit([by_hand]))
         if name == "unitary":

@@ -15,7 +15,7 @@ from scipy.stats import unitary_group
 import ketgrad as kg
 from ketgrad import decompositions, qasm
 from ketgrad.circuit import Op
-from ketgrad.gates import GATES, embed
+from ketgrad.gates import GATES, embed, known_gate
 from ketgrad.qasm_gates import LIBRARIES
 
 V2 = 'OPENQASM 2.0;\ninclude "qelib1.inc";\n'
@@ -245,7 +245,7 @@ CANNOT_BE_WRITTEN = {
         "op 0, prepare_state.*amplitudes are",
     ),
     "a matrix that is not unitary": (
-        Op.build(kg.Gate("unitary", 1, unitary=np.diag([1.0, 2 + 0j]).tobytes()), [0]),
+        Op.build(known_gate(name="unitary", num_qubits=1, unitary=np.diag([1.0, 2 + 0j]).tobytes()), [0]),
         "not unitary.*by up to 3",
     ),
     "a matrix on nine qubits": (kg.unitary(np.eye(512), *range(9)), "9 qubits.*limit is 8"),

@@ -282,7 +282,7 @@ FORGERIES = {
     "an unknown kind of value": (lambda c: c.update(value={"$code": "1"}), "unknown kind"),
     "an unknown gate": (lambda c: learned(c)["circuit_"]["$circuit"][1][0].__setitem__(0, "system"), "system"),
     "a register of 10^30 qubits": (
-        lambda c: learned(c)["function_"]["fields"]["circuit"]["$circuit"].__setitem__(0, 10**30), "cannot be read",
+        lambda c: learned(c)["function_"]["fields"]["circuit"]["$circuit"].__setitem__(0, 10**30), "at most 10000000",
     ),
     "a negative variable": (
         lambda c: learned(c)["circuit_"]["$circuit"][1][0][2][0][0].__setitem__(1, [["x", -1]]), "variable",

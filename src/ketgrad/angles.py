@@ -207,10 +207,11 @@ class Variables:
         if isinstance(index, slice):
             if index.stop is None:
                 raise KetgradIndexError(f"`{self.name}[...]` needs an end, such as {self.name}[0:4].")
-            first, step = (self._place(index.start or 0), check_count(index.step or 1, "step", -MOST_COUNT))
+            first, step = self._place(index.start or 0), check_count(index.step or 1, "step", -MOST_COUNT)
             places = range(first, self._place(index.stop), step)
-            if len(places) > 2**16:
-                reserve(BYTES_PER_ANGLE * len(places), f"`{self.name}[{places.start}:{places.stop}]`")
+            count = (places.stop - first) // step  # len(places) knows no number beyond 2^63
+            if count > 2**16:
+                reserve(BYTES_PER_ANGLE * count, f"`{self.name}[{first}:{places.stop}]`")
             return [self[i] for i in places]
         return known_angle(((((self.name, self._place(index)),), 1.0),))
 
@@ -219,8 +220,6 @@ class Variables:
             raise KetgradTypeError(f"`{self.name}` takes an integer index, but {shown(index)} was given.")
         if index < 0:
             raise KetgradIndexError(f"`{self.name}[{index}]`: indices start at 0.")
-        if index > MOST_COUNT:
-            raise KetgradIndexError(f"`{self.name}[{shown(index)}]`: indices are below {MOST_COUNT}.")
         return int(index)
 
     def __iter__(self) -> Any:

@@ -13,7 +13,7 @@ from ketgrad.arguments import shown
 from ketgrad.circuit import Op
 from ketgrad.errors import KetgradTypeError, KetgradValueError
 from ketgrad.gates import Gate
-from ketgrad.gates_checks import TOLERANCE
+from ketgrad.gates_checks import TOLERANCE, deviation_from_unitary
 from ketgrad.paulis import LETTERS, PauliSum
 
 HALF, SINGLE = 1e-2, 1e-5  # how far from unitary, where the matrix comes in that precision
@@ -70,12 +70,6 @@ def unitary(matrix: Any, *qubits: int, check: bool = True) -> Op:
     data = (nearest_unitary(array) + 0.0).tobytes()
     gate = Gate("unitary", len(qubits), 0, "An arbitrary unitary matrix.", data, label="U")
     return Op.build(gate, qubits)
-
-
-def deviation_from_unitary(matrix: np.ndarray) -> float:
-    """The largest entry of U U† - 1."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return float(np.abs(matrix @ matrix.conj().T - np.eye(len(matrix))).max())
 
 
 def nearest_unitary(matrix: np.ndarray) -> np.ndarray:

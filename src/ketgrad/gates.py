@@ -105,7 +105,7 @@ class Gate:
             self.equals.equals if isinstance(self.equals, Reversed) else self.equals and Reversed(self.equals)
         )
         label = self.label[:-1] if self.label.endswith("†") else self.label + "†"
-        return _known_gate(name=name, num_qubits=self.num_qubits, num_angles=self.num_angles, unitary=unitary,
+        return known_gate(name=name, num_qubits=self.num_qubits, num_angles=self.num_angles, unitary=unitary,
                            doc=f"Inverse of {self.name}.", equals=equals, angle_names=self.angle_names,
                            label=label)  # fmt: skip
 
@@ -254,7 +254,7 @@ class Reversed:
         return parts
 
 
-def _known_gate(**fields_of_it: Any) -> Gate:
+def known_gate(**fields_of_it: Any) -> Gate:
     """A gate whose fields are known to fit together, as the inverse of another one."""
     made = object.__new__(Gate)
     for one in fields(Gate):

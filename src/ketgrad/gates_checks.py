@@ -81,12 +81,18 @@ def _check_unitary(gate: Any) -> None:
     _check_num_angles(gate, 0, "a fixed matrix has none")
     size = 2**gate.num_qubits
     matrix = entries.reshape(size, size)
-    deviation = float(np.abs(matrix @ matrix.conj().T - np.eye(size)).max())
-    if deviation > TOLERANCE:
+    deviation = deviation_from_unitary(matrix)
+    if not deviation <= TOLERANCE:
         raise KetgradValueError(
             f"`unitary` of `{gate.name}` must be a unitary matrix - a gate keeps the norm - but U U† differs from the "
             f"identity by up to {deviation:.3g}."
         )
+
+
+def deviation_from_unitary(matrix: np.ndarray) -> float:
+    """The largest entry of U U† - 1."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.abs(matrix @ matrix.conj().T - np.eye(len(matrix))).max())
 
 
 def _check_generator(gate: Any) -> None:

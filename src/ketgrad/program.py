@@ -16,9 +16,9 @@ import numpy as np
 
 from ketgrad.angles import Angle, Monomial, Variable
 from ketgrad.circuit import Circuit, Op
-from ketgrad.custom import deviation_from_unitary
 from ketgrad.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
 from ketgrad.gates import GATES, Gate
+from ketgrad.gates_checks import deviation_from_unitary
 from ketgrad.memory import reserve
 from ketgrad.paulis import PauliSum, check_hermitian, reverse_bits
 
