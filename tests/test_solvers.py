@@ -212,7 +212,7 @@ REFUSED = [
     (lambda: kg.vqe(kg.Pauli("Z0"), start=[1j] * 4), "`start`"),
     (lambda: kg.vqe(kg.Pauli("Z0"), start=[np.nan] * 4), "`start` must be finite"),
     (lambda: kg.qaoa([(0, 1)], 0), "`depth` must be at least 1"),
-    (lambda: kg.qaoa(kg.Pauli("X0")), "real sum of words of Z"),
+    (lambda: kg.qaoa(kg.Pauli("X0")), "sum of words of Z"),
     (lambda: kg.qaoa(3), "`graph` must be a networkx graph"),
     (lambda: kg.qaoa([(0, 1)], shots=0), "`shots`"),
     (lambda: kg.qaoa([(0, 1)], seed=-1), "`seed` must not be negative"),

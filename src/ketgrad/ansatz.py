@@ -187,7 +187,7 @@ def qaoa_ansatz(cost: PauliSum, depth: int = 1, num_qubits: int | None = None) -
     Farhi et al. 2014, arXiv:1411.4028.
 
     >>> qaoa_ansatz(kg.Pauli("0.5 Z0 Z1 - 0.5")).ops[2:]
-    (rzz(-w[0], 0, 1), rx(2 w[1], 0), rx(2 w[1], 1))
+    (rzz(-w[0], 0, 1), rx(2 * w[1], 0), rx(2 * w[1], 1))
     """
     if not isinstance(cost, PauliSum):
         raise KetgradTypeError(

@@ -218,7 +218,7 @@ class Circuit:
 
         >>> import ketgrad as kg
         >>> kg.Circuit([kg.rx(kg.w[0] * kg.x[0], 0)]).bind([2.0]).ops
-        (rx(2 x[0], 0),)
+        (rx(2 * x[0], 0),)
         """
         values = _sequence(weights, "weights")
         if values.shape != (self.num_weights,):
@@ -236,7 +236,11 @@ class Circuit:
         Raises `KetgradValueError` or `KetgradTypeError` for another number of entries, and for what cannot stand
         there, such as 2 in place of the x[0] of arccos(x[0]).
         """
-        if isinstance(inputs, str) or not isinstance(inputs, Sequence | np.ndarray) or np.ndim(inputs) == 0:
+        if (
+            isinstance(inputs, str)
+            or not isinstance(inputs, Sequence | np.ndarray)
+            or getattr(inputs, "ndim", 1) == 0
+        ):
             raise KetgradTypeError(f"`inputs` must be a list of angles and numbers, but is {shown(inputs)}.")
         if len(inputs) != self.num_inputs:
             raise KetgradValueError(

@@ -90,7 +90,7 @@ def iqp(num_inputs: int, reps: int = 2, entanglement: Entanglement = "full") -> 
     Shepherd and Bremner 2009, arXiv:0809.0847; Havlicek et al. 2019, arXiv:1804.11326.
 
     >>> iqp(2, reps=1)
-    Circuit([h(0), h(1), rz(x[0], 0), rz(x[1], 1), rzz(x[0] x[1], 0, 1)], num_qubits=2)
+    Circuit([h(0), h(1), rz(x[0], 0), rz(x[1], 1), rzz(x[0] * x[1], 0, 1)], num_qubits=2)
     """
     size = check_count(num_inputs, "num_inputs")
     pairs = groups(entanglement, size) if size > 1 else ()
@@ -119,7 +119,7 @@ def pauli_feature_map(
     Havlicek et al. 2019, arXiv:1804.11326.
 
     >>> pauli_feature_map(2, reps=1, paulis=["ZZ"]).ops[-1]
-    rzz(19.7392 - 6.28319 x[0] + 2 x[0] x[1] - 6.28319 x[1], 0, 1)
+    rzz(19.739208802178716 - 6.283185307179586 * x[0] + 2 * x[0] * x[1] - 6.283185307179586 * x[1], 0, 1)
     """
     size = check_count(num_inputs, "num_inputs")
     block = [ops.h(q) for q in range(size)]
@@ -158,7 +158,7 @@ def z_feature_map(num_inputs: int, reps: int = 2, alpha: float = 2.0) -> Circuit
     Havlicek et al. 2019, arXiv:1804.11326.
 
     >>> z_feature_map(1, reps=1)
-    Circuit([h(0), rz(2 x[0], 0)], num_qubits=1)
+    Circuit([h(0), rz(2 * x[0], 0)], num_qubits=1)
     """
     return pauli_feature_map(num_inputs, reps, "none", alpha, ["Z"])
 
@@ -177,7 +177,7 @@ def reuploading(
     Perez-Salinas et al. 2020, arXiv:1907.02085.
 
     >>> reuploading(2, layers=1)
-    Circuit([ry(w[0] + w[1] x[0], 0), rz(w[2] + w[3] x[1], 0), ry(w[4], 0)], num_qubits=1)
+    Circuit([ry(w[0] + w[1] * x[0], 0), rz(w[2] + w[3] * x[1], 0), ry(w[4], 0)], num_qubits=1)
     """
     length, size = check_count(num_inputs, "num_inputs"), check_count(num_qubits, "num_qubits")
     depth = check_count(layers, "layers")
@@ -202,7 +202,7 @@ def chebyshev(num_inputs: int, qubits_per_input: int = 2) -> Circuit:
     Kyriienko et al. 2021, arXiv:2011.10395.
 
     >>> chebyshev(1)
-    Circuit([ry(2 arccos(x[0]), 0), ry(4 arccos(x[0]), 1)], num_qubits=2)
+    Circuit([ry(2 * arccos(x[0]), 0), ry(4 * arccos(x[0]), 1)], num_qubits=2)
     """
     length, tower = check_count(num_inputs, "num_inputs"), check_count(qubits_per_input, "qubits_per_input")
     places = product(range(length), range(tower))

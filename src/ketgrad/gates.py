@@ -72,17 +72,18 @@ class Gate:
                [0.+0.j, 0.+1.j]])
         """
         size = 2**self.num_qubits
-        turns = check_angles(self, angles) if self.amplitudes is None else ()
+        if self.amplitudes is not None:
+            raise KetgradTypeError(f"`{self.name}` prepares a state from |0...0> and has no matrix.")
+        turns = check_angles(self, angles)
         if self.unitary is not None:
             return np.frombuffer(self.unitary, dtype=np.complex128).reshape(size, size)
         if self.generator is not None:
             return _exponential(self.generator, self.num_qubits, turns[0])
-        if self.equals is not None:
-            product = np.eye(size, dtype=np.complex128)
-            for name, inner, qubits, controls in self.equals(*turns):
-                product = embed(gate_named(name).matrix(*inner), qubits, self.num_qubits, controls) @ product
-            return product
-        raise KetgradTypeError(f"`{self.name}` prepares a state from |0...0> and has no matrix.")
+        assert self.equals is not None
+        product = np.eye(size, dtype=np.complex128)
+        for name, inner, qubits, controls in self.equals(*turns):
+            product = embed(gate_named(name).matrix(*inner), qubits, self.num_qubits, controls) @ product
+        return product
 
     def inverse(self) -> Gate:
         """The gate that undoes this one; for a rotation the gate itself, because its angle changes sign.

@@ -65,7 +65,7 @@ def from_cirq(
     >>> a, b = cirq.LineQubit.range(2)
     >>> circuit = cirq.Circuit(cirq.rx(2 * sympy.Symbol("t"))(a), cirq.CNOT(a, b))
     >>> kg.cirq.from_cirq(circuit)[:2]
-    (Circuit([rx(2 w[0], 0), x(1).control(0)], num_qubits=2), ('t',))
+    (Circuit([rx(2 * w[0], 0), x(1).control(0)], num_qubits=2), ('t',))
     """
     if not isinstance(circuit, cirq.AbstractCircuit):
         raise KetgradTypeError(f"`circuit` must be a cirq.Circuit, but is {type(circuit).__name__}.")

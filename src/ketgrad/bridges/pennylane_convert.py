@@ -85,7 +85,7 @@ def from_pennylane(source: Any, *arguments: Any, **keywords: Any) -> Converted:
     ...     return qml.expval(qml.Z(1))
     >>> found = from_pennylane(layer, x[0], w[0])
     >>> found.circuit
-    Circuit([rx(x[0], 0), ry(2 w[0], 1).control(0)], num_qubits=2)
+    Circuit([rx(x[0], 0), ry(2 * w[0], 1).control(0)], num_qubits=2)
     >>> found.function()([0.0], [0.0])
     array([1.])
     """

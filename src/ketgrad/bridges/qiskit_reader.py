@@ -83,7 +83,7 @@ def from_qiskit(circuit: QuantumCircuit, *, inputs: Any = ()) -> Imported:
     >>> a, b, qc = Parameter("a"), Parameter("b"), QuantumCircuit(2)
     >>> _ = qc.rx(2 * a * b, 0), qc.cx(0, 1)
     >>> kg.qiskit.from_qiskit(qc, inputs=["b"])[:3]
-    (Circuit([rx(2 w[0] x[0], 0), x(1).control(0)], num_qubits=2), ('a',), ('b',))
+    (Circuit([rx(2 * w[0] * x[0], 0), x(1).control(0)], num_qubits=2), ('a',), ('b',))
     """
     return _read(circuit, inputs, None)
 
