@@ -1,5 +1,6 @@
 // The state before the first pass and the questions after the last one.
 #include "blocked_call.hpp"
+#include "norm.hpp"
 
 namespace ketgrad::blocked {
 namespace {
@@ -23,7 +24,8 @@ std::vector<Factor> load_factors(const Call<Real>& call) {
             factor.amplitudes.push_back(instruction.data[j] * call.slots[instruction.amplitude_slots[j]]);
             square += std::norm(factor.amplitudes.back());
         }
-        if (instruction.normalize) factor.norm = std::sqrt(square);
+        if (instruction.normalize)
+            factor.norm = norm_of(instruction.data.size(), square, [&](std::size_t j) { return factor.amplitudes[j]; });
         for (Complex& amplitude : factor.amplitudes) amplitude /= factor.norm;
         factors.push_back(std::move(factor));
     }

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "call.hpp"
+#include "norm.hpp"
 
 namespace ketgrad {
 namespace {
@@ -196,14 +197,16 @@ template <class Real>
 void load_amplitudes(const Call<Real>& call, Workspace<Real>& space, const Instruction& instruction, double* norms) {
     const int lanes = call.lanes, first = space.member * lanes;
     for (int lane = 0; lane < lanes; ++lane) {
-        double square = 0;
-        for (std::size_t j = 0; j < instruction.data.size(); ++j)
-            square += std::norm(instruction.data[j] * slot_values(call, space, instruction.amplitude_slots[j])[first + lane]);
-        norms[lane] = instruction.normalize ? std::sqrt(square) : 1;
+        const auto value = [&](std::size_t j) {
+            return instruction.data[j] * slot_values(call, space, instruction.amplitude_slots[j])[first + lane];
+        };
+        double squares = 0;
+        for (std::size_t j = 0; j < instruction.data.size(); ++j) squares += std::norm(value(j));
+        norms[lane] = instruction.normalize ? norm_of(instruction.data.size(), squares, value) : 1;
         for (std::size_t j = 0; j < instruction.data.size(); ++j) {
-            const auto value = instruction.data[j] * slot_values(call, space, instruction.amplitude_slots[j])[first + lane];
-            space.amplitudes[2 * j * lanes + lane] = Real(value.real() / norms[lane]);
-            space.amplitudes[(2 * j + 1) * lanes + lane] = Real(value.imag() / norms[lane]);
+            const auto amplitude = value(j);
+            space.amplitudes[2 * j * lanes + lane] = Real(amplitude.real() / norms[lane]);
+            space.amplitudes[(2 * j + 1) * lanes + lane] = Real(amplitude.imag() / norms[lane]);
         }
     }
 }

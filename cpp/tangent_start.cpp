@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "tangent_call.hpp"
+#include "norm.hpp"
 
 namespace ketgrad {
 namespace {
@@ -50,22 +51,28 @@ void load_vector(const DualCall<Real>& dual, DualSpace<Real>& space, const Instr
                  double* growths) {
     const int lanes = dual.call.lanes;
     for (int lane = 0; lane < dual.width(); ++lane) {
-        double square = 0, growth = 0;
+        double squares = 0, growth = 0;
         for (std::size_t j = 0; j < instruction.data.size(); ++j) {
             const std::int64_t slot = instruction.amplitude_slots[j] * lanes + lane;
             const Complex value = instruction.data[j] * space.point.slots[slot], rate = instruction.data[j] * space.slot_rates[slot];
-            square += std::norm(value);
-            growth += overlap(value, rate);
+            squares += std::norm(value);
             write(space.amplitudes + 2 * j * lanes + lane, lanes, value);
             write(space.amplitude_rates + 2 * j * lanes + lane, lanes, rate);
         }
-        const double norm = norms[lane] = instruction.normalize ? std::sqrt(square) : 1;
-        growths[lane] = instruction.normalize ? growth / norm : 0;
-        for (std::size_t j = 0; j < instruction.data.size(); ++j) {
-            double *value = space.amplitudes + 2 * j * lanes + lane, *rate = space.amplitude_rates + 2 * j * lanes + lane;
-            const Complex vector = read(value, lanes) / norm;
-            write(value, lanes, vector);
-            write(rate, lanes, (read(rate, lanes) - vector * growths[lane]) / norm);
+        const auto at = [&](double* rows, std::size_t j) { return rows + 2 * j * lanes + lane; };
+        const std::size_t count = instruction.data.size();
+        const double norm = norms[lane] = instruction.normalize ? norm_of(count, squares, [&](std::size_t j) {
+            return read(at(space.amplitudes, j), lanes);
+        }) : 1;
+        for (std::size_t j = 0; j < count; ++j) {
+            const Complex vector = read(at(space.amplitudes, j), lanes) / norm;
+            write(at(space.amplitudes, j), lanes, vector);
+            growth += overlap(vector, read(at(space.amplitude_rates, j), lanes));
+        }
+        growths[lane] = instruction.normalize ? growth : 0;
+        for (std::size_t j = 0; j < count; ++j) {
+            const Complex vector = read(at(space.amplitudes, j), lanes), rate = read(at(space.amplitude_rates, j), lanes);
+            write(at(space.amplitude_rates, j), lanes, (rate - vector * growths[lane]) / norm);
         }
     }
 }

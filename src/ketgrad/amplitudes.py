@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ketgrad.arguments import row_norms
 from ketgrad.program import STATE_PREPARATION, Program
 from ketgrad.shifts import Point, Stencil, contract, kept, slot_values, with_offsets
 
@@ -75,9 +76,10 @@ def unit_vectors(point: Point) -> tuple[np.ndarray, np.ndarray]:
     """The amplitudes (B, A) without their factors c_j, divided by the norm (B, A) of their vector."""
     amplitudes = freed(point.program)
     values = slot_values(point)[:, amplitudes.slot]
-    squares = np.zeros((1 + amplitudes.vector.max(initial=-1), len(values)))
-    np.add.at(squares, amplitudes.vector, (amplitudes.size * values).T ** 2)
-    norms = np.sqrt(squares)[amplitudes.vector].T
+    norms = np.empty(values.shape)
+    for owner in range(1 + amplitudes.vector.max(initial=-1)):
+        mine = amplitudes.vector == owner
+        norms[:, mine] = row_norms(amplitudes.size[mine] * values[:, mine])
     return values / norms, norms
 
 

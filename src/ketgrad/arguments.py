@@ -213,6 +213,20 @@ def check_width(array: np.ndarray | None, name: str, letter: str, width: int) ->
     )
 
 
+def row_norms(vectors: np.ndarray) -> np.ndarray:
+    """The norms (rows, 1) of vectors (rows, n), also where the squares of their numbers are zero or infinite.
+
+    >>> row_norms(np.array([[3e200, 4e200], [3e-200, 4e-200], [0.0, 0.0]])).ravel()
+    array([5.e+200, 5.e-200, 0.e+000])
+    """
+    largest = np.max(
+        np.maximum(np.abs(np.real(vectors)), np.abs(np.imag(vectors))), axis=1, keepdims=True, initial=0.0
+    )
+    unit = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
+    with np.errstate(over="ignore"):
+        return np.linalg.norm(vectors / unit, axis=1, keepdims=True) * unit
+
+
 def as_cotangent(
     cotangent: Any, shape: tuple[int, ...], complex_valued: bool, name: str = "cotangent"
 ) -> np.ndarray:

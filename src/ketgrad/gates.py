@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ketgrad.arguments import row_norms
 from ketgrad.errors import KetgradTypeError, KetgradValueError, near_matches
 from ketgrad.gates_checks import check_angles, check_gate, check_parts
 from ketgrad.paulis import LETTER_OF, LETTERS, PauliSum
@@ -128,7 +129,7 @@ class Gate:
         Raises `KetgradValueError` if all are zero, or if their norm is not 1 and the gate does not normalise.
         """
         vector = np.array(amplitudes, dtype=np.complex128)
-        norm = float(np.linalg.norm(vector))
+        norm = float(row_norms(vector[None])[0, 0])
         if norm == 0.0 or (not self.normalize and abs(norm - 1.0) > 1e-8):
             raise KetgradValueError(
                 f"The amplitudes of `{self.name}` must have norm 1 - they are a quantum state - but the norm is "

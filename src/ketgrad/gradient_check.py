@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad import gradients
+from ketgrad.arguments import row_norms
 from ketgrad.errors import KetgradTypeError, KetgradValueError
 from ketgrad.function import Function
 from ketgrad.program import STATE_PREPARATION, Program, State
@@ -162,7 +163,7 @@ def _normalise_amplitudes(program: Program, weights: np.ndarray, inputs: np.ndar
     for k in np.flatnonzero(program.kind == STATE_PREPARATION):
         part = slice(int(program.data_start[k]), int(program.data_start[k + 1]))
         slots = program.amplitude_slot[part]
-        norm = np.linalg.norm(program.data[part] * columns[:, slots], axis=1, keepdims=True)
+        norm = row_norms(program.data[part] * columns[:, slots])
         used = np.unique(slots[slots > 0])
         columns[:, used] /= norm
     weights[:] = columns[:, 1 : 1 + weights.shape[1]]

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ketgrad.angles import INPUT_FUNCTIONS
+from ketgrad.arguments import row_norms
 from ketgrad.circuit import Circuit
 from ketgrad.errors import KetgradValueError
 from ketgrad.memory import reserve
@@ -206,22 +207,25 @@ def check_observables(program: Program, kind: np.dtype) -> None:
 
 
 def check_amplitudes(program: Program, rows: Rows) -> None:
-    """Raise unless every vector that a prepared state takes from variables has norm 1, or is to be normalised."""
+    """Raise unless every vector that a prepared state takes from variables has norm 1, or can be normalised."""
     batch = max(len(rows.weights), len(rows.inputs))
     parts = (np.ones((1, 1)), rows.weights, rows.inputs)
     slots = np.concatenate([np.broadcast_to(part, (batch, part.shape[1])) for part in parts], axis=1)
     for k in np.flatnonzero(program.kind == STATE_PREPARATION):
         part = slice(int(program.data_start[k]), int(program.data_start[k + 1]))
-        norm = np.linalg.norm(program.data[part] * slots[:, program.amplitude_slot[part]], axis=1)
-        wrong = norm == 0 if program.normalize[k] else np.abs(norm - 1) > NORM_TOLERANCE[rows.inputs.dtype]
+        with np.errstate(over="ignore", invalid="ignore"):
+            norm = row_norms(program.data[part] * slots[:, program.amplitude_slot[part]])[:, 0]
+        hint = " Pass normalize=True to `prepare_state` to divide by the norm."
+        wrong, rule = np.abs(norm - 1) > NORM_TOLERANCE[rows.inputs.dtype], "must have norm 1"
+        if program.normalize[k]:
+            wrong, hint = (norm == 0) | np.isinf(norm), ""
+            rule = (
+                "must not be zero"
+                if (norm == 0).any()
+                else "must have a norm that is a floating-point number"
+            )
         if wrong.any():
             row = int(np.argmax(wrong))
-            rule = "must not be zero" if program.normalize[k] else "must have norm 1"
-            hint = (
-                ""
-                if program.normalize[k]
-                else " Pass normalize=True to `prepare_state` to divide by the norm."
-            )
             raise KetgradValueError(
                 f"the amplitudes of the prepared state {rule}, but those of row {row} have norm {norm[row]:.6g}.{hint}"
             )

@@ -83,7 +83,12 @@ def _are_states(program: Program, weights: Any, columns: Any) -> Any:
     for k in np.flatnonzero(program.kind == STATE_PREPARATION):
         part = slice(int(program.data_start[k]), int(program.data_start[k + 1]))
         size = jnp.abs(program.data[part]).astype(weights.dtype)
-        norm = jnp.linalg.norm(size * slots[:, program.amplitude_slot[part]], axis=1)
+        sizes = size * slots[:, program.amplitude_slot[part]]
+        largest = jnp.max(
+            jnp.abs(sizes), axis=1, keepdims=True
+        )  # the squares of 1e-200 or 1e200 would be 0 or infinite
+        unit = jnp.where(largest > 0, largest, 1.0)
+        norm = jnp.linalg.norm(sizes / unit, axis=1) * unit[:, 0]
         tolerance = NORM_TOLERANCE[np.dtype(weights.dtype)]
         fits &= (norm > 0) if program.normalize[k] else (jnp.abs(norm - 1) <= tolerance)
     return fits[:, None]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ketgrad.arguments import row_norms
 from ketgrad.errors import KetgradTypeError
 from ketgrad.memory import reserve, state_bytes
 from ketgrad.program import PAULI_ROTATION, UNITARY, WIDEST, Expect, Probabilities, Program, State
@@ -174,7 +175,7 @@ def _amplitudes(program: Program, i: int, slots: np.ndarray) -> tuple[np.ndarray
     """The prepared vector of each batch row, and the norm by which it was divided."""
     rows = slice(program.data_start[i], program.data_start[i + 1])
     vector = program.data[rows] * slots[:, program.amplitude_slot[rows]]
-    norm = np.linalg.norm(vector, axis=1, keepdims=True) if program.normalize[i] else np.ones((len(slots), 1))
+    norm = row_norms(vector) if program.normalize[i] else np.ones((len(slots), 1))
     return vector / norm, norm
 
 
