@@ -10,7 +10,7 @@ from hypothesis import settings
 import ketgrad as kg
 
 # they need what Linux has: limits of memory, /proc, fork
-LINUX = ("allocation_linux", "files_linux", "mutate", "process_linux")
+LINUX = ("allocation_linux", "files_linux", "forged_files_linux", "mutate", "process_linux")
 collect_ignore = [] if sys.platform == "linux" else [f"tests/test_{name}.py" for name in LINUX]
 
 # Read when SciPy is imported: without it scikit-learn leaves out its checks of array API input.

@@ -12,6 +12,7 @@ import zipfile
 import numpy as np
 import pytest
 import safetensors.numpy
+from forging import forged, nested
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
@@ -253,24 +254,19 @@ def test_a_pipe_a_device_a_folder_and_a_missing_file_are_refused_at_once(tmp_pat
             kg.load(path)
 
 
-def forged(change):
+def forged_classifier(change):
     """The file of a model with its JSON changed and its check sum made anew: what an attacker would send."""
-    data = DATA["variational classifier"]
-    length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length])
-    content = json.loads(header["__metadata__"]["ketgrad"])
-    content["sha256"] = saving.NO_DIGEST
-    change(content)
-    arrays = safetensors.numpy.load(data)
-    text = json.dumps(content, separators=(",", ":"))
-    blank = safetensors.numpy.save(arrays, metadata={"ketgrad": text})
-    place = saving._digest_place(blank, len(blank), "forged").start(1)
-    digest = saving.hashlib.sha256(blank).hexdigest().encode()
-    return blank[:place] + digest + blank[place + 64 :]
+    return forged(DATA["variational classifier"], lambda content, _: change(content))
 
 
 def learned(content):
     return content["value"]["learned"]
+
+
+def texts(entries, dtype, shape=None):
+    return {
+        "$array": {"entries": entries, "dtype": dtype, "shape": [len(entries)] if shape is None else shape}
+    }
 
 
 FORGERIES = {
@@ -293,47 +289,28 @@ FORGERIES = {
     "a mapping as a list": (lambda c: c.update(value={"$tuple": {"a": 1}}), "where a list belongs"),
     "a newer format": (lambda c: c.update(format=2, versions={"ketgrad": "9.0"}), r"ketgrad 9\.0.*format 2.*Update"),
     "other weights": (lambda c: learned(c).update(bias_={"$array": {"name": "probe"}}), "do not fit together"),
+    "an empty gate": (lambda c: learned(c)["circuit_"]["$circuit"][1][0].__setitem__(0, {}), "cannot be read"),
+    "versions that are none": (lambda c: c.update(format=2, versions=[]), "format 2"),
+    "a parameter that calls": (lambda c: c["value"]["parameters"].update(verbose={"$loss": "hinge"}), "verbose"),
+    "a parameter of another class": (
+        lambda c: c["value"]["parameters"].update(optimizer={"$object": "State", "fields": {}}), "optimizer",
+    ),
+    "half of what was learned": (lambda c: learned(c).pop("weights_"), "leaves out.*weights_"),
+    "a fingerprint that is a path": (lambda c: learned(c).update(data_fingerprint_="/etc/passwd"), "SHA-256"),
+    "the circuit of another model": (lambda c: learned(c).update(circuit_={"$circuit": [2, []]}), "do not fit"),
+    "a text as a length": (lambda c: learned(c).update(n_features_in_="3"), "n_features_in_"),
+    "two texts in gigabytes": (lambda c: learned(c).update(classes_=texts(["a", "b"], "<U500000000")), "longer than 1"),
+    "numbers as texts": (lambda c: learned(c).update(classes_=texts([1, 2], "<U9")), "cannot be read"),
+    "a length below zero": (lambda c: learned(c).update(classes_=texts(["a", "b"], "|O", [-1])), "shape"),
+    "a structured dtype": (lambda c: learned(c).update(classes_=texts([], "f8,f8", [0])), "dtype"),
+    "a number of two": (lambda c: learned(c).update(n_iter_={"$scalar": {"name": "probe"}}), "number belongs"),
+    "a complex number of texts": (lambda c: learned(c).update(n_iter_={"$complex": ["1", 2]}), "two parts"),
 }  # fmt: skip
-
-
-def change_machine(key, change):
-    """The kernel regressor's file with one array of its machine changed; libsvm would index by it."""
-    model = pickle.loads(pickle.dumps(FITTED["kernel regressor"]))
-    setattr(model.machine_, key, change(getattr(model.machine_, key)))
-    return model
-
-
-@pytest.mark.parametrize(
-    ("key", "change"),
-    [
-        ("support_", lambda a: a + np.int32(10**6)),
-        ("support_", lambda a: -a - np.int32(1)),
-        ("support_", lambda a: a[:-1]),
-        ("_n_support", lambda a: a + np.int32(7)),
-        ("_dual_coef_", lambda a: a[:, :-1]),
-        ("_intercept_", lambda a: a[:0]),
-        ("shape_fit_", lambda a: (2, 2)),
-        ("kernel", lambda a: "linear"),
-        ("_sparse", lambda a: True),
-    ],
-)
-def test_a_machine_whose_arrays_do_not_fit_together_never_reaches_compiled_code(key, change, monkeypatch):
-    monkeypatch.setattr(saving, "_probe", lambda model: None)  # saving would ask the broken machine
-    data = saving._file(change_machine(key, change))
-    with pytest.raises(kg.KetgradError, match=r"do not fit together|cannot be read"):
-        saving._value(data, "forged", False)
-
-
-def nested(depth):
-    value = []
-    for _ in range(depth):
-        value = [value]
-    return value
 
 
 def test_an_unchanged_forgery_loads():
     """What the forgeries below are refused for is their change, not how they are made."""
-    loaded = saving._value(forged(lambda content: None), "forged", True)
+    loaded = saving._value(forged_classifier(lambda content: None), "forged", True)
     assert type(loaded) is type(FITTED["variational classifier"])
 
 
@@ -341,7 +318,7 @@ def test_an_unchanged_forgery_loads():
 def test_a_forged_file_with_a_right_check_sum_is_refused(name):
     change, message = FORGERIES[name]
     with pytest.raises(kg.KetgradError, match=message):
-        saving._value(forged(change), "forged", True)
+        saving._value(forged_classifier(change), "forged", True)
 
 
 def test_a_model_that_predicts_otherwise_is_noticed(tmp_path):
@@ -349,7 +326,7 @@ def test_a_model_that_predicts_otherwise_is_noticed(tmp_path):
         learned(content)["scaling_"]["fields"]["factor"] = 2.0
 
     path = tmp_path / "forged"
-    path.write_bytes(forged(change))
+    path.write_bytes(forged_classifier(change))
     with pytest.raises(kg.KetgradError, match=r"predicts otherwise.*check=False"):
         kg.load(path)
     kg.load(path, check=False)

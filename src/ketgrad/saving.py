@@ -7,6 +7,7 @@ against) and the SHA-256 of the whole. Reading builds only what `saving_values.C
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -15,7 +16,7 @@ import platform
 import re
 import stat
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad.errors import (
+    KetgradIndexError,
     KetgradMemoryError,
     KetgradOSError,
     KetgradTypeError,
@@ -31,7 +33,7 @@ from ketgrad.errors import (
 )
 from ketgrad.files import file_name, write_atomically
 from ketgrad.memory import reserve
-from ketgrad.saving_values import Reader, Writer
+from ketgrad.saving_values import BAD_FORM, Reader, Writer
 
 FORMAT = 1  # raised when an older ketgrad could not read the file
 DIGEST = re.compile(rb'\\"sha256\\":\\"([0-9a-f]{64})\\"')
@@ -101,7 +103,10 @@ def describe(value: Any) -> dict[str, Any]:
     >>> restore(describe(f)) == f
     True
     """
-    return {"ketgrad": FORMAT, "value": Writer(None).write(value, type(value).__name__)}
+    form = Writer(None).write(value, type(value).__name__)
+    with _refusing_what_cannot_be_read(value):
+        Reader({}).read(form)
+    return {"ketgrad": FORMAT, "value": form}
 
 
 def restore(description: Mapping[str, Any]) -> Any:
@@ -132,7 +137,19 @@ def _file(model: Any) -> bytes:
     blank = _safetensors().numpy.save(arrays, metadata={"ketgrad": text})
     place = _digest_place(blank, _header_end(blank, "the new file"), "the new file").start(1)
     digest = hashlib.sha256(blank).hexdigest().encode("ascii")
-    return blank[:place] + digest + blank[place + len(digest) :]
+    data = blank[:place] + digest + blank[place + len(digest) :]
+    with _refusing_what_cannot_be_read(model):
+        _value(data, "the file", check=True)
+    return data
+
+
+@contextlib.contextmanager
+def _refusing_what_cannot_be_read(value: Any) -> Iterator[None]:
+    """What was written is read before it counts: work that could never be loaded again is not saved by halves."""
+    try:
+        yield
+    except (KetgradTypeError, KetgradValueError, KetgradIndexError) as error:
+        raise KetgradTypeError(f"`{type(value).__name__}` cannot be saved: {error}") from error
 
 
 def _versions() -> dict[str, str]:
@@ -300,7 +317,7 @@ def _compare(model: Any, saved: np.ndarray | None, content: Mapping[str, Any], p
         raise KetgradTypeError(f"{path!r} holds predictions that are no array.")
     try:
         now = _probe(model)
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
+    except BAD_FORM as error:
         raise _unusable(path, f"its parts do not fit together, so it cannot predict ({error})") from error
     if now is None or now.shape != saved.shape or not np.allclose(now, saved, rtol=1e-9, atol=1e-9):
         raise _unusable(

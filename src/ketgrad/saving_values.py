@@ -10,20 +10,30 @@ import base64
 import importlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ketgrad import custom
-from ketgrad.angles import Angle, add_up, arccos, as_angle, w
+from ketgrad.angles import INPUT_FUNCTIONS, Angle, Variable, add_up, as_angle
 from ketgrad.circuit import Circuit, Op
+from ketgrad.custom import deviation_from_unitary
 from ketgrad.errors import KetgradError, KetgradTypeError, KetgradValueError
 from ketgrad.gates import GATES, Gate, gate_named
 from ketgrad.losses import LOSSES
 from ketgrad.paulis import PauliSum
+from ketgrad.saving_kinds import Kind, Sizes
+from ketgrad.saving_rules import RULES
 
 MOST_NESTING = 100
+MOST_PADDING = 16 * 2**20  # bytes of texts in a file that are shorter than their dtype
+NEARLY = 1e-10  # far more than the inverse of a unitary matrix deviates
+LABELS = ("U", "U†")  # of a unitary, and of one that was inverted
+KINDS_OF_VARIABLES = ("w", "x", *INPUT_FUNCTIONS)
+BAD_FORM = (
+    LookupError, AttributeError, TypeError, ValueError, ArithmeticError, StopIteration, RecursionError, AssertionError,
+)  # fmt: skip
 FIELDS = "fields"  # written: the fields of a dataclass that its constructor takes
 PARAMETERS = "parameters"  # written: the parameters of an estimator, and what it learned
 
@@ -121,6 +131,8 @@ class Writer:
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
         parts = array[..., None].view(f"<f{array.itemsize // 2}") if array.dtype.kind == "c" else array
         form: dict[str, Any] = {"complex": True} if array.dtype.kind == "c" else {}
+        if _is_by_columns(value):
+            form["order"] = "F"  # linear algebra rounds by the order in memory
         if self.arrays is None:
             data = base64.b64encode(parts.tobytes()).decode("ascii")
             return form | {"base64": data, "dtype": parts.dtype.str, "shape": list(parts.shape)}
@@ -136,7 +148,10 @@ class Writer:
             [[c, [list(variable) for variable in monomial]] for monomial, c in angle.terms]
             for angle in op.angles
         ]
-        return [self._gate(op.gate, path), list(op.qubits), angles, list(op.controls)]
+        form = [self._gate(op.gate, path), list(op.qubits), angles, list(op.controls)]
+        if not isinstance(form[0], str):
+            _check_same(op, Reader(self.arrays or {}).read_op(form), path)
+        return form
 
     def _gate(self, gate: Gate, path: str) -> Any:
         if gate.amplitudes is not None:
@@ -145,7 +160,9 @@ class Writer:
         if gate.name == "pauli_rotation":
             return {"pauli_rotation": gate.word}
         if gate.name == "unitary":
-            return {"unitary": self._array(gate.matrix(), path)}
+            label = {} if gate.label == LABELS[0] else {"label": gate.label}
+            return {"unitary": self._array(gate.matrix(), path)} | label
+        _check_same(gate, gate_named(gate.name) if _is_known(gate.name) else None, path)
         return gate.name
 
     def _object(self, value: Any, path: str) -> Any:
@@ -187,6 +204,8 @@ class Reader:
 
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         self.arrays = arrays
+        self.by_columns: dict[str, np.ndarray] = {}
+        self.padding = 0
 
     def read(self, form: Any, depth: int = 0) -> Any:
         """The value. Raises `KetgradValueError` for a form that nothing of ours has written."""
@@ -202,7 +221,7 @@ class Reader:
             raise KetgradValueError(f"The file holds a value of the unknown kind {tag[:40]!r}.")
         try:
             return reader(form if tag in ("$object", "$estimator") else form[tag], depth + 1)
-        except (KeyError, IndexError, AttributeError, TypeError, ValueError, OverflowError) as error:
+        except BAD_FORM as error:
             if isinstance(error, KetgradError):
                 raise
             raise KetgradValueError(f"The file holds a {tag} that cannot be read: {error}") from error
@@ -210,13 +229,13 @@ class Reader:
     def _readers(self) -> Mapping[str, Callable[[Any, int], Any]]:
         return {
             "$float": lambda form, _: {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}[form],
-            "$complex": lambda form, depth: complex(*self._list(form, depth)),
+            "$complex": lambda form, depth: _complex(*self._list(form, depth)),
             "$tuple": lambda form, depth: tuple(self._list(form, depth)),
             "$frozenset": lambda form, depth: frozenset(self._list(form, depth)),
             "$dict": lambda form, depth: dict(self._list(pair, depth) for pair in form),
             "$array": lambda form, depth: self._array(form, depth),
-            "$scalar": lambda form, depth: self._array(form, depth)[()],
-            "$dtype": lambda form, _: _dtype(form),
+            "$scalar": lambda form, depth: _scalar(self._array(form, depth)),
+            "$dtype": lambda form, _: _dtype(form, "biufcOUS"),
             "$seeds": lambda form, depth: _seeds(*self._list(form, depth)),
             "$pauli": lambda form, depth: _pauli([self._list(term, depth) for term in form]),
             "$circuit": lambda form, depth: self._circuit(form, depth),
@@ -232,65 +251,109 @@ class Reader:
 
     def _array(self, form: Any, depth: int) -> np.ndarray:
         if "entries" in form:
-            entries, shape = self._list(form["entries"], depth), tuple(form["shape"])
-            flat = np.empty(len(entries), object)
-            flat[:] = entries
-            kind = np.dtype(form["dtype"])
-            if kind.kind not in "OUS":
-                raise KetgradValueError(f"The file holds entries of the dtype {kind}, which has none.")
-            return (flat if kind.kind == "O" else flat.astype(kind)).reshape(shape)
+            return self._entries(form, depth)
+        if form.get("order") == "F" and "name" in form:  # once for each array, however often it is named
+            name = form["name"]
+            if name not in self.by_columns:
+                self.by_columns[name] = np.asfortranarray(self._numbers(form))
+            return self.by_columns[name]
+        array = self._numbers(form)
+        return np.asfortranarray(array) if form.get("order") == "F" else array
+
+    def _numbers(self, form: Any) -> np.ndarray:
         if "base64" in form:
             data = base64.b64decode(form["base64"], validate=True)
-            parts = np.frombuffer(data, _dtype(form["dtype"])).reshape(form["shape"]).copy()
+            parts = np.frombuffer(data, _dtype(form["dtype"], "biuf")).reshape(_shape(form["shape"])).copy()
         else:
             parts = self.arrays[form["name"]]
         if not form.get("complex"):
             return parts
         return parts.view(np.result_type(parts.dtype, np.complex64))[..., 0]
 
+    def _entries(self, form: Any, depth: int) -> np.ndarray:
+        entries, shape, kind = (
+            self._list(form["entries"], depth),
+            _shape(form["shape"]),
+            _dtype(form["dtype"], "OUS"),
+        )
+        if kind.kind != "O":
+            self._check_padding(entries, kind)
+        flat = np.empty(len(entries), object)
+        flat[:] = entries
+        return (flat if kind.kind == "O" else flat.astype(kind)).reshape(shape)
+
+    def _check_padding(self, entries: list[Any], kind: np.dtype) -> None:
+        """A short text in a long dtype takes the memory of a long one."""
+        longest = max((len(entry) for entry in entries), default=0)
+        characters = kind.itemsize // (4 if kind.kind == "U" else 1)
+        if characters > longest:
+            self.padding += len(entries) * kind.itemsize
+        if self.padding > MOST_PADDING:
+            raise KetgradValueError(
+                f"The file holds {len(entries)} texts of the dtype {kind}, but none is longer than {longest}."
+            )
+
     def _circuit(self, form: Any, depth: int) -> Circuit:
         num_qubits, ops = form
-        return Circuit([self._op(op, depth) for op in ops], num_qubits)
+        return Circuit([self.read_op(op, depth) for op in ops], num_qubits)
 
-    def _op(self, form: Any, depth: int) -> Op:
+    def read_op(self, form: Any, depth: int = 0) -> Op:
+        """The op of a form [gate, qubits, angles, controls]."""
         gate, qubits, angles, controls = form
         turns = [_angle(terms) for terms in angles]
         if isinstance(gate, str):
-            known = gate in GATES or (gate.endswith("_dg") and gate[:-3] in GATES)
-            if not known:
+            if not _is_known(gate):
                 raise KetgradValueError(f"The file holds the unknown gate {gate[:40]!r}.")
             return Op.build(gate_named(gate), qubits, turns, controls)
-        kind = next(iter(gate))
-        if kind == "pauli_rotation":
-            op = custom.pauli_rotation(turns[0], gate[kind], *qubits)
-        elif kind == "unitary":
-            op = custom.unitary(self._array(gate[kind], depth), *qubits, check=False)
+        if "pauli_rotation" in gate:
+            (turn,) = turns
+            op = custom.pauli_rotation(turn, gate["pauli_rotation"], *qubits)
+        elif "unitary" in gate:
+            op = self._unitary(gate, qubits, depth)
         else:
             entries = turns or self._array(gate["prepare_state"], depth)
-            op = custom.prepare_state(entries, *qubits, normalize=gate["normalize"])
+            op = custom.prepare_state(entries, *qubits, normalize=gate["normalize"] is True)
         return op.control(*controls) if controls else op
 
+    def _unitary(self, form: Any, qubits: Any, depth: int) -> Op:
+        matrix, label = self._array(form["unitary"], depth), form.get("label", LABELS[0])
+        if label not in LABELS:
+            raise KetgradValueError(f"The file holds a unitary with the label {str(label)[:40]!r}.")
+        op = custom.unitary(matrix, *qubits)
+        kept = (
+            deviation_from_unitary(matrix) <= NEARLY
+        )  # the bits of the file, and not those of the nearest matrix
+        data = np.ascontiguousarray(matrix, np.complex128).tobytes() if kept else op.gate.unitary
+        return replace(op, gate=replace(op.gate, unitary=data, label=label))
+
     def _object(self, form: Any, depth: int) -> Any:
-        kind, written = _class(form["$object"])
+        name = form["$object"]
+        kind, written = _class(name)
         names = _constructor_fields(kind) if written == FIELDS else written
         unknown = sorted(set(form["fields"]) - set(names))
         if written == PARAMETERS or unknown:
-            raise KetgradValueError(f"The file gives {form['$object']!r} what it does not take: {unknown}.")
-        return kind(**{name: self.read(entry, depth) for name, entry in form["fields"].items()})
+            raise KetgradValueError(f"The file gives {name!r} what it does not take: {unknown}.")
+        state = {key: self.read(entry, depth) for key, entry in form["fields"].items()}
+        _check_kinds(name, state, RULES[name].parameters, {})
+        return _check_whole(name, kind(**state))
 
     def _estimator(self, form: Any, depth: int) -> Any:
         name = form["$estimator"]
         kind, written = _class(name)
         if written != PARAMETERS:
             raise KetgradValueError(f"The file calls {name!r} an estimator, which it is not.")
-        model = kind(**{key: self.read(entry, depth) for key, entry in form["parameters"].items()})
-        for key, entry in form["learned"].items():
-            if key in form["parameters"] or key.startswith("__") or callable(getattr(kind, key, None)):
-                raise KetgradValueError(f"The file gives {name!r} a learned attribute {key[:40]!r}.")
-            setattr(model, key, self.read(entry, depth))
-        if name in ("SVC", "SVR"):
-            _check_machine(model)
-        return model
+        rules, sizes = RULES[name], Sizes()
+        parameters = {key: self.read(entry, depth) for key, entry in form["parameters"].items()}
+        _check_kinds(name, parameters, rules.parameters, sizes)
+        learned = {key: self.read(entry, depth) for key, entry in form["learned"].items()}
+        _check_kinds(name, learned, {**rules.learned, **rules.maybe}, sizes)
+        missing = sorted(rules.learned.keys() - learned.keys())
+        if missing and rules.learned.keys() & learned.keys():
+            raise KetgradValueError(f"The file leaves out what {name!r} has learned: {', '.join(missing)}.")
+        model = kind(**parameters)
+        for key, value in learned.items():
+            setattr(model, key, value)
+        return _check_whole(name, model)
 
 
 def _public_name(kind: type) -> str | None:
@@ -315,33 +378,73 @@ def _constructor_fields(kind: type) -> tuple[str, ...]:
     return tuple(f.name for f in fields(kind) if f.init) if is_dataclass(kind) else ()
 
 
-def _check_machine(machine: Any) -> None:
-    """Refuse a support vector machine whose arrays do not fit together: compiled code indexes by them unchecked."""
-    support, counts, coefficients = machine.support_, machine._n_support, machine._dual_coef_
-    is_regression = not hasattr(machine, "classes_")  # it has one set of coefficients, as if of two classes
-    classes = 2 if is_regression else len(machine.classes_)
-    fits = (
-        machine.kernel == "precomputed"
-        and machine._sparse is False
-        and [array.dtype for array in (support, counts, coefficients)] == [np.int32, np.int32, np.float64]
-        and support.ndim == 1
-        and counts.shape == (classes,)
-        and (counts >= 0).all()
-        and (counts[0] if is_regression else counts.sum()) == len(support)
-        and ((support >= 0) & (support < machine.shape_fit_[0])).all()
-        and coefficients.shape == (classes - 1, len(support))
-        and machine._intercept_.shape == (classes * (classes - 1) // 2,)
-        and machine._probA.size == machine._probB.size == 0
+def _check_kinds(name: str, values: Mapping[str, Any], kinds: Mapping[str, Kind], sizes: Sizes) -> None:
+    for key, value in values.items():
+        if key not in kinds:
+            raise KetgradValueError(f"The file gives {name!r} {key[:40]!r}, which it does not take.")
+        if not kinds[key].holds(value, sizes):
+            raise KetgradValueError(
+                f"The file holds a {name} whose parts do not fit together: `{key}` must be {kinds[key].text}, but is "
+                f"{_shown(value)}."
+            )
+
+
+def _check_whole(name: str, value: Any) -> Any:
+    if not RULES[name].fits(value):
+        raise KetgradValueError(f"The file holds a {name} whose parts do not fit together.")
+    return value
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array {value.shape} of {value.dtype}"
+    return (
+        repr(value)[:60]
+        if isinstance(value, bool | int | float | str | None)
+        else f"a {type(value).__name__}"
     )
-    if not fits:
-        raise KetgradValueError("The file holds a support vector machine whose arrays do not fit together.")
 
 
-def _dtype(text: str) -> np.dtype:
-    kind = np.dtype(text)
-    if kind.kind not in "biufc":
-        raise KetgradValueError(f"The file names the dtype {text[:40]!r}, which holds no numbers.")
+def _check_same(written: Any, read: Any, path: str) -> None:
+    if written != read:
+        raise KetgradTypeError(
+            f"`{path}` cannot be saved: it is a gate of your own making, {written!r}, and a file holds those of "
+            "ketgrad, kg.unitary, kg.pauli_rotation and kg.prepare_state."
+        )
+
+
+def _is_known(gate: str) -> bool:
+    return gate in GATES or (gate.endswith("_dg") and gate[:-3] in GATES)
+
+
+def _is_by_columns(value: Any) -> bool:
+    """Whether an array lies in memory column by column (Fortran's order) and not also row by row."""
+    return isinstance(value, np.ndarray) and value.flags.f_contiguous and not value.flags.c_contiguous
+
+
+def _dtype(text: str, kinds: str) -> np.dtype:
+    kind = np.dtype(text[:20])
+    if kind.kind not in kinds:
+        raise KetgradValueError(f"The file names the dtype {text[:40]!r}, which cannot stand there.")
     return kind.newbyteorder("=")
+
+
+def _shape(lengths: list[int]) -> tuple[int, ...]:
+    if not all(type(length) is int and length >= 0 for length in lengths):
+        raise KetgradValueError(f"The file holds an array of the shape {str(lengths)[:40]}.")
+    return tuple(lengths)
+
+
+def _scalar(array: np.ndarray) -> Any:
+    if array.ndim:
+        raise KetgradValueError(f"The file holds an array {array.shape} where a number belongs.")
+    return array[()]
+
+
+def _complex(real: float, imaginary: float) -> complex:
+    if type(real) is not float or type(imaginary) is not float:
+        raise KetgradValueError("The file holds a complex number that has no two parts.")
+    return complex(real, imaginary)
 
 
 def _seeds(entropy: Any, spawn_key: Any) -> np.random.SeedSequence:
@@ -356,18 +459,17 @@ def _pauli(terms: list[list[Any]]) -> PauliSum:
 
 
 def _angle(terms: Any) -> Angle:
-    products = []
-    for coefficient, monomial in terms:
-        product = as_angle(coefficient, "A coefficient in the file")
-        for kind, index in monomial:
-            product = product * _variable(kind, index)
-        products.append(product)
-    return add_up(products)
+    """The angle of its terms, collected once: adding them one by one would take the square of their number."""
+    return add_up(_term(coefficient, variables) for coefficient, variables in terms)
 
 
-def _variable(kind: str, index: int) -> Angle:
-    from ketgrad import x  # the name that is both input and gate
+def _term(coefficient: Any, variables: Any) -> Angle:
+    constant = as_angle(coefficient, "A coefficient in the file").constant
+    return Angle(((_monomial(variables), constant),))
 
-    if type(index) is not int or index < 0:
-        raise KetgradValueError(f"The file holds the variable {kind[:8]}[{index!r}].")
-    return {"w": lambda: w[index], "x": lambda: x[index], "arccos": lambda: arccos(x[index])}[kind]()
+
+def _monomial(variables: Any) -> tuple[Variable, ...]:
+    for kind, index in variables:
+        if kind not in KINDS_OF_VARIABLES or type(index) is not int or index < 0:
+            raise KetgradValueError(f"The file holds the variable {str(kind)[:8]}[{str(index)[:20]}].")
+    return tuple(sorted((kind, index) for kind, index in variables))
