@@ -126,3 +126,51 @@ def test_a_long_kernel_is_stopped_by_a_signal():
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
     assert np.array_equal(kernel(rows[:50]), before)
+
+
+LONG_OPS = [kg.rx(kg.w[k], k % 12) if k % 3 else kg.cx(k % 12, (k + 5) % 12) for k in range(60_000)]
+SAMPLED = kg.Circuit([kg.ry(0.3 * q, q) for q in range(18)])
+STOPPABLE = {
+    "samples": lambda: kg.samples(SAMPLED, shots=4 * 10**7, seed=0)(),
+    "packed samples": lambda: kg.samples(SAMPLED, shots=4 * 10**7, seed=0, packed=True)(),
+    "compilation": lambda: kg.expectation(kg.Circuit(LONG_OPS), kg.Pauli("Z0"))(np.zeros(60_000)),
+    "compilation in blocks": lambda: kg.expectation(
+        kg.Circuit(LONG_OPS, 18), [kg.Pauli(f"Z{q}") for q in range(18)]
+    )(np.zeros(60_000)),
+}
+
+
+@pytest.mark.parametrize("name", STOPPABLE)
+def test_samples_and_compilations_are_stopped_at_any_moment(name):
+    """A signal at random moments ends them soon, with the handler's own exception, and nothing is left half made."""
+    caught = []
+
+    def stop(*_):
+        caught.append(time.monotonic())
+        raise StopNowError
+
+    before = answer(2)
+    moments = np.random.default_rng(0).uniform(0.01, 1.2, 6)
+    previous = signal.signal(signal.SIGALRM, stop)
+    try:
+        for moment in moments:
+            signal.setitimer(signal.ITIMER_REAL, moment)
+            start = time.monotonic()
+            try:
+                STOPPABLE[name]()
+            except StopNowError:
+                assert time.monotonic() - start - moment < 2.0
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+    assert caught, "every call ended before its signal"
+    assert answer(2) == before
+
+
+def test_draws_in_pieces_are_the_draws_of_one_piece(monkeypatch):
+    f = kg.samples(SAMPLED, shots=1000, seed=3, common_random_numbers=True)
+    whole = f()
+    monkeypatch.setattr("ketgrad.executors.sampled.DRAWS_AT_ONCE", 7)
+    monkeypatch.setattr("ketgrad.questions.UNPACKED_AT_ONCE", 11)
+    assert np.array_equal(f(), whole)

@@ -17,6 +17,7 @@ from ketgrad.streams import check_seed
 
 COMPLEX128 = np.dtype(np.complex128)
 COMPLEX64 = np.dtype(np.complex64)
+UNPACKED_AT_ONCE = 2**18  # outcomes, which stay in the cache
 
 
 def complex_type(dtype: Any) -> np.dtype:
@@ -126,6 +127,9 @@ def flag(value: Any, name: str) -> bool:
 def unpacked(outcomes: np.ndarray, num_qubits: int) -> np.ndarray:
     """One byte per qubit from outcome indices, qubit 0 (the most significant bit) first."""
     bits = np.empty((*outcomes.shape, num_qubits), dtype=np.uint8)
-    for qubit in range(num_qubits):
-        bits[..., qubit] = (outcomes >> np.uint64(num_qubits - 1 - qubit)) & np.uint64(1)
+    flat, table = outcomes.reshape(-1), bits.reshape(-1, num_qubits)
+    for start in range(0, len(flat), UNPACKED_AT_ONCE):  # a signal is seen between two pieces
+        part = slice(start, start + UNPACKED_AT_ONCE)
+        for qubit in range(num_qubits):
+            table[part, qubit] = (flat[part] >> np.uint64(num_qubits - 1 - qubit)) & np.uint64(1)
     return bits

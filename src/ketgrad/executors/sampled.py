@@ -18,6 +18,7 @@ from ketgrad.program import PAULI_ROTATION, Expect, Probabilities, Program, Samp
 from ketgrad.streams import stream
 
 MAX_SHOTS = 2**53  # counts stay exact in float64
+DRAWS_AT_ONCE = 2**22  # between two looks at pending signals; the bits are those of one draw
 CHUNK_BYTES = 32 * 2**20  # exact probabilities are held for about this much of the batch at a time
 
 
@@ -77,9 +78,8 @@ class Sampled:
         if isinstance(question, Samples):
             exact = self._exact(self._everything(program), *rows, dtype, threads, 8 * question.shots)
             locate = getattr(self.executor, "locate", _locate)
-            return np.concatenate(
-                [_outcomes(generator, question.shots, chances, locate) for chances in exact]
-            )
+            drawn = [_outcomes(generator, question.shots, chances, locate) for chances in exact]
+            return drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
         real = np.float32 if np.dtype(dtype) == np.complex64 else np.float64
         if isinstance(question, Probabilities):
             exact = self._exact(program, *rows, dtype, threads)
@@ -261,7 +261,9 @@ def _outcomes(generator: np.random.Generator, shots: int, chances: np.ndarray, l
     """Outcome indices (rows, shots) in the order in which they were measured."""
     drawn = np.empty((len(chances), shots), dtype=np.uint64)
     for row, distribution in enumerate(chances):
-        drawn[row] = locate(distribution, generator.random(shots))
+        for start in range(0, shots, DRAWS_AT_ONCE):
+            part = drawn[row, start : start + DRAWS_AT_ONCE]
+            part[:] = locate(distribution, generator.random(len(part)))
     return drawn
 
 
