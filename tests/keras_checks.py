@@ -262,6 +262,21 @@ def check_with_shots_first_derivatives_are_shift_rules() -> None:
     np.testing.assert_allclose(found, exact, atol=0.1)
 
 
+def check_measured_values_are_fresh_at_every_step_and_the_same_in_every_run() -> None:
+    import keras
+
+    def run(**options: Any) -> list[Any]:
+        layer = layer_at_start(kg.expectation(CIRCUIT, kg.Pauli("Z0"), shots=100, seed=1, **options))
+        model = keras.Sequential([keras.Input((2,)), layer])
+        called = [np.asarray(keras.ops.convert_to_numpy(layer(INPUTS))) for _ in range(2)]
+        return [*called, *(model.predict(INPUTS, verbose=0) for _ in range(2))]
+
+    fresh, again, frozen = run(), run(), run(common_random_numbers=True)
+    assert len({one.tobytes() for one in fresh}) == 4
+    assert [one.tobytes() for one in fresh] == [one.tobytes() for one in again]
+    assert len({one.tobytes() for one in frozen}) == 1
+
+
 def refused(call: Any, message: str) -> None:
     """The call raises an error with that text in it."""
     try:

@@ -395,6 +395,27 @@ def test_measured_values_and_their_gradients_are_the_functions_own():
         jax.hessian(lambda w: g(w, x).sum())(w)
 
 
+def test_measured_values_and_gradients_are_fresh_at_every_call_and_the_same_in_every_run():
+    def run(**options):
+        g = kg.jax.function(QUESTIONS["expectation"](shots=100, seed=3, **options))
+        w, x = arrays((4,), (3, 2))
+        both = jax.jit(jax.value_and_grad(lambda w: g(w, x).sum()))
+        steps = [both(w) for _ in range(3)]
+        looped = jax.jit(lambda w: jax.lax.map(lambda k: both(w + 0 * k)[1], jnp.arange(3.0)))(w)
+        apart = [
+            kg.jax.function(g.function)(w, x) for _ in range(3)
+        ]  # made anew for each call, as Keras does
+        pushed = [jax.jvp(lambda w: g(w, x), (w,), (w,))[1] for _ in range(3)]
+        columns = ([value for value, _ in steps], [slope for _, slope in steps], list(looped), apart, pushed)
+        return [np.stack([np.asarray(one) for one in column]) for column in columns]
+
+    fresh, again, frozen = run(), run(), run(common_random_numbers=True)
+    for column, same, repeated in zip(fresh, again, frozen, strict=True):
+        assert all(np.any(column[a] != column[b]) for a, b in itertools.combinations(range(3), 2))
+        assert np.array_equal(column, same)
+        assert all(np.array_equal(one, repeated[0]) for one in repeated)
+
+
 def test_a_gradient_rule_that_was_asked_for_is_the_one_that_is_used():
     exact, coarse = QUESTIONS["expectation"](), QUESTIONS["expectation"](gradient=kg.FiniteDifference(0.3))
     w, x = arrays((4,), (3, 2))

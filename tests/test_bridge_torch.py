@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import multiprocessing
+import os
 import pickle
 import subprocess
 import sys
@@ -389,6 +390,22 @@ def test_with_shots_first_derivatives_are_shift_rules_and_second_ones_are_refuse
         jacfwd(lambda w: kg.torch.apply(noisy, w, inputs))(weights.detach())
 
 
+def test_measured_values_and_gradients_are_fresh_at_every_call_and_the_same_in_every_run():
+    def run(**options):
+        layer = kg.torch.Layer(kg.expectation(CIRCUIT, OBSERVABLES, shots=100, seed=3, **options), seed=0)
+        found = []
+        for _ in range(3):
+            values = layer(torch.ones(2, 2))
+            found.append((values.detach(), *torch.autograd.grad(values.sum(), layer.weights)))
+        return list(zip(*found, strict=True))
+
+    fresh, again, frozen = run(), run(), run(common_random_numbers=True)
+    for column, same, repeated in zip(fresh, again, frozen, strict=True):
+        assert not any(torch.equal(a, b) for a, b in itertools.combinations(column, 2))
+        assert all(torch.equal(a, b) for a, b in zip(column, same, strict=True))
+        assert all(torch.equal(a, repeated[0]) for a in repeated)
+
+
 # -- a module like any other --------------------------------------------------------------------------------------
 
 
@@ -482,6 +499,23 @@ def test_torch_compile_breaks_the_graph_around_the_layer_and_changes_nothing():
     assert graphs == [["linear", "sin"], ["linear", "tanh"]]
 
 
+WORKERS = min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+
+
+class Same(torch.utils.data.Dataset):
+    """The values of a layer at the same inputs, four times."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, k):
+        with torch.no_grad():
+            return self.layer(torch.ones(2))
+
+
 class Features(torch.utils.data.Dataset):
     """What a worker process computes with a circuit."""
 
@@ -501,10 +535,25 @@ def test_the_layer_works_in_the_workers_of_a_data_loader():
     layer(torch.zeros(200, 2)).sum().backward()  # the core's threads exist before the workers do
     start = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
     loader = torch.utils.data.DataLoader(
-        Features(layer), batch_size=2, num_workers=2, multiprocessing_context=start
+        Features(layer), batch_size=2, num_workers=WORKERS, multiprocessing_context=start
     )
     found = torch.cat(list(loader))
     assert torch.equal(found, torch.stack([Features(layer)[k] for k in range(8)]))
+
+
+def test_workers_and_epochs_draw_noise_of_their_own():
+    def epochs(**options):
+        torch.manual_seed(5)
+        layer = kg.torch.Layer(kg.expectation(CIRCUIT, OBSERVABLES, shots=50, seed=3, **options), seed=0)
+        start = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+        loader = torch.utils.data.DataLoader(
+            Same(layer), batch_size=1, num_workers=WORKERS, multiprocessing_context=start
+        )
+        return [tuple(row.ravel().tolist()) for _ in range(2) for row in loader]
+
+    fresh = epochs()
+    assert len(set(fresh)) == len(fresh) == 8 and epochs() == fresh
+    assert len(set(epochs(common_random_numbers=True))) == 1
 
 
 DISTRIBUTED = """

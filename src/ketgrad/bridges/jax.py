@@ -49,8 +49,9 @@ def function(f: Function) -> JaxFunction:
     On the native executor values and all derivatives leave XLA by its foreign function interface into the compiled
     core: no Python, no lock, any number of threads; Ctrl-C is heard when the call has ended. Other executors, and
     derivatives by another rule than the adjoint method, go through `jax.pure_callback`, that is through Python;
-    `g.plan` says which. A function with `shots` and without `seed` draws fresh samples at each call, except that JAX
-    may merge calls that look the same; with a `seed` it is pure.
+    `g.plan` says which. A function with `shots` draws fresh noise at every call, also of compiled code, from the stream
+    under its `seed`, so that a run repeats; JAX may merge calls in one program that look the same. With
+    `common_random_numbers` every call draws the same.
 
     Compiled code cannot refuse numbers: where `f` raises, `g` gives NaN for that sample, and for every gradient that
     it has a part in. Angles are used as they are, however large, without a warning. At the ends of the interval of

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,8 +25,9 @@ from ketgrad.gradients import Adjoint
 from ketgrad.program import State
 from ketgrad.second import check_usable
 from ketgrad.shifts import Point
-from ketgrad.streams import stream
+from ketgrad.streams import numbered_stream
 
+VJP, JVP = 1, 2  # kinds of calls with draws of their own; those of values are the function's
 WEIGHTS, INPUTS = 1, 2  # bits of `by` and `along`: which variables a derivative is taken by
 COMPLEX_OF = {np.dtype(np.float64): np.dtype(np.complex128), np.dtype(np.float32): np.dtype(np.complex64)}
 SUFFIX = {np.dtype(np.float64): "f64", np.dtype(np.float32): "f32"}
@@ -155,9 +157,9 @@ class Call:
 
     # -- the same in Python, on NumPy arrays
 
-    def _point(self, weights: np.ndarray, inputs: np.ndarray) -> Point:
+    def _point(self, weights: np.ndarray, inputs: np.ndarray, kind: int = 0) -> Point:
         f = self.function
-        rng = stream(f.seed) if "shots" in f.executor.abilities else None
+        rng = _draws(f, kind) if "shots" in f.executor.abilities else None
         return Point(f.executor, self.program, weights, inputs, COMPLEX_OF[weights.dtype], f.threads, rng)
 
     def _run(self, weights: np.ndarray, inputs: np.ndarray) -> Sequence[np.ndarray]:
@@ -166,12 +168,12 @@ class Call:
     def _vjp(
         self, by: int, weights: np.ndarray, inputs: np.ndarray, cotangent: np.ndarray
     ) -> Sequence[np.ndarray]:
-        return selected(self.rule.vjp(self._point(weights, inputs), cotangent)[1:], by)
+        return selected(self.rule.vjp(self._point(weights, inputs, VJP), cotangent)[1:], by)
 
     def _jvp(
         self, by: int, weights: np.ndarray, inputs: np.ndarray, *directions: np.ndarray
     ) -> Sequence[np.ndarray]:
-        point, f = self._point(weights, inputs), self.function
+        point, f = self._point(weights, inputs, JVP), self.function
         moves = placed(directions, by)
         if self.adjoint and "second" in f.executor.abilities:
             options = {"dtype": point.dtype, "threads": f.threads}
@@ -201,6 +203,18 @@ class Call:
             self.program, weights, inputs, cotangent, *moves, None, dtype=point.dtype, threads=f.threads
         )
         return selected(found[4:], by)
+
+
+def _draws(function: Function, kind: int) -> np.random.Generator | None:
+    """The random numbers of one call: values go on where the function itself stands, each derivative for itself.
+
+    A compiled program may call for a value and for a derivative at the same time; counting them apart makes its draws
+    the same in every run.
+    """
+    if kind == 0 or function.seed is None or function.common_random_numbers:
+        return function._draws()
+    counters = vars(function).setdefault("_calls_of_jax", {VJP: itertools.count(), JVP: itertools.count()})
+    return numbered_stream(function.seed, next(counters[kind]), kind)
 
 
 def selected(pair: Sequence[Any], by: int) -> list[Any]:

@@ -13,12 +13,17 @@ does anyway, in ketgrad's own compiled core.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NoReturn
+
+import numpy as np
 
 from ketgrad.errors import KetgradTypeError, KetgradValueError, missing_extra
 from ketgrad.function import COMPLEX64, Function
 from ketgrad.program import Samples
+from ketgrad.streams import check_seed
 
 try:
     import torch
@@ -47,8 +52,9 @@ def apply(
     that under `torch.autocast`, which shortens what passes between layers, half precision is computed in float32.
     Works with `torch.autograd` (`create_graph=True` included), `torch.autograd.forward_ad` and the transforms of
     `torch.func`: grad, vmap (one more leading axis, never a loop), jacrev, jacfwd, hessian. With shots first
-    derivatives in reverse mode are shift rules; second ones are refused, as third ones always are. Not supported:
-    the vectorised mode of `torch.autograd.functional`, which came before torch.func.
+    derivatives in reverse mode are shift rules; second ones are refused, as third ones always are. Every call with
+    shots draws fresh noise, values and derivatives each for themselves, from the stream under the function's seed.
+    Not supported: the vectorised mode of `torch.autograd.functional`, which came before torch.func.
     Cost: one forward simulation; the notes at the top of the module tell that of derivatives.
     Raises `KetgradTypeError` for tensors of another or of different types, `KetgradValueError` for tensors that are
     not on the CPU, for shapes, and naming the first entry that is not finite.
@@ -67,6 +73,8 @@ def apply(
         return outside_of_graphs(function, weights, inputs)
     if not isinstance(function, Function) or isinstance(function.question, Samples):
         _refuse_function(function)
+    if function.seed is not None and torch.utils.data.get_worker_info() is not None:
+        function = _of_worker(function, torch.utils.data.get_worker_info().seed)
     w, x = (
         (weights, inputs)
         if weights is not None and inputs is not None
@@ -157,6 +165,14 @@ class Layer(torch.nn.Module):
     def extra_repr(self) -> str:
         """What the printed module shows between the brackets."""
         return repr(self.function)
+
+
+@functools.lru_cache(maxsize=64)
+def _of_worker(function: Function, seed: int) -> Function:
+    """The function with a stream of its own under its seed, as PyTorch's own generator has one in every worker."""
+    root = check_seed(function.seed)
+    spawned = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, seed))
+    return function if function.common_random_numbers else dataclasses.replace(function, seed=spawned)
 
 
 def _with_empty(function: Function, weights: Any, inputs: Any) -> tuple[Any, Any]:
