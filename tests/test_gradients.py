@@ -443,7 +443,7 @@ def test_check_gradients_names_the_gate_that_is_wrong():
     ops = [kg.ry(kg.w[0], 0), kg.ry(0.7, 1), kg.rzz(kg.w[1] * kg.x[0], 0, 1), kg.rx(kg.w[0] + kg.w[2], 1)]
     circuit, observable = kg.Circuit(ops), kg.Pauli("Y0 Z1 + Z0 + X1")
     assert kg.check_gradients(kg.expectation(circuit, observable)).ok
-    wanted = [("ry", (0,), 0, "w[0]"), ("rzz", (0, 1), 2, "w[1] x[0]"), ("rx", (1,), 3, "w[0] + w[2]")]
+    wanted = [("ry", (0,), 0, "w[0]"), ("rzz", (0, 1), 2, "w[1] * x[0]"), ("rx", (1,), 3, "w[0] + w[2]")]
     for occurrence, (name, qubits, place, parameter) in enumerate(wanted):
         report = kg.check_gradients(kg.expectation(circuit, observable, executor=WrongDerivative(occurrence)))
         assert not report.ok and not report and len(report.disagreements) == 1
