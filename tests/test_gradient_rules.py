@@ -213,3 +213,42 @@ def test_the_shifts_of_equal_steps_are_the_published_ones_at_any_unit():
             assert [pair[0] for pair in found[1::2]] == pytest.approx(-shift)
             assert sum(abs(factor) for _, factor in found) == pytest.approx(frequencies[-1])
     assert shift_rule(()) == () and shift_rule((0.0, 1e-13)) == ()
+
+
+def test_frequencies_are_merged_when_they_agree_to_nine_digits_and_told_apart_otherwise():
+    for spectrum, distinct in (
+        ((1.0, 1.0 + 1e-12), 1),
+        ((1.0, 2.0, 2.0 + 1e-10), 2),
+        ((1e-3, 1e-3 + 1e-13), 1),
+        ((1.0, 1.0 + 1e-8), 2),
+        ((-1.0, 1.0, 0.0, 1e-13), 1),
+        ((1e-11,), 1),
+    ):
+        assert len(shift_rule(spectrum)) == 2 * distinct, spectrum
+
+
+@pytest.mark.parametrize("spectrum", [(1.0, 2.0005), (1.0, 2.0 + 1e-7), (1.0, 2.0, 3.0003), (0.9999, 2.0)])
+def test_frequencies_that_are_almost_multiples_have_a_rule_of_their_own(spectrum):
+    shift, factor = np.array(shift_rule(spectrum)).T
+    for omega in spectrum:
+        assert factor @ np.sin(omega * shift) == pytest.approx(omega, abs=1e-9)
+
+
+def test_the_directions_of_spsa_are_signs_in_all_weights_and_inputs_at_once():
+    f = kg.expectation(CIRCUIT, Z)
+    asked: list[np.ndarray] = []
+
+    class Asking(Recording):
+        def run(self, program, weights, inputs, **options):
+            asked.append(np.concatenate([weights.ravel(), inputs.ravel()]))
+            return super().run(program, weights, inputs, **options)
+
+    weights, inputs = np.array([0.1, 0.2]), np.array([[0.3], [0.4]])
+    rule = kg.gradients.SPSA(step=0.25, num_samples=40, seed=0)
+    rule.jacobian(point_of(f, weights, inputs, Asking("exact")))
+    place = np.concatenate([weights, inputs.ravel()])
+    moves = (np.array(asked) - place) / 0.25
+    assert len(moves) == 80 and np.abs(moves) == pytest.approx(1.0)
+    assert moves[::2] == pytest.approx(-moves[1::2])
+    assert (np.abs(moves[::2].mean(axis=0)) < 0.5).all()
+    assert len({tuple(move.round()) for move in moves}) == 16  # every combination of four signs
