@@ -115,13 +115,17 @@ def test_a_rule_that_multiplies_noise_a_million_times_is_refused_in_any_unit(uni
         assert allowed or "close on qubits 0, 1 (op 3) has frequencies too close to be told apart" in reason
 
 
-@pytest.mark.parametrize(
-    "spectrum", [(1, 1 + 1e-6, 1 + 3e-6, 2), (1, 1 + 1e-7), (1e-9, 1, 2), (1, 2, 3, 3 + 1e-7)]
-)
+SPECTRA = [
+    *((1, 3), (1, 2, 3.7), (0.3, 1, 1.4, 2.9), (1, 1.1)),
+    *((1, 1 + 1e-6, 1 + 3e-6, 2), (1, 1 + 1e-7), (1e-9, 1, 2), (1, 2, 3, 3 + 1e-7)),
+]
+
+
+@pytest.mark.parametrize("spectrum", SPECTRA)
 def test_close_frequencies_take_wide_shifts_and_no_large_coefficients(spectrum):
     found = shift_rule(spectrum)
     assert len(found) == 2 * len(spectrum)
-    assert sum(abs(factor) for _, factor in found) < 2 * max(spectrum)
+    assert sum(abs(factor) for _, factor in found) < 1.1 * max(spectrum)  # the noise of shots grows with it
     shift, factor = np.array(found).T
     for omega in spectrum:  # the derivative of sin(omega t) at zero
         assert factor @ np.sin(omega * shift) == pytest.approx(omega, rel=1e-6)
