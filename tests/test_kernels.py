@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from sklearn.cluster import SpectralClustering
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, KernelPCA
+from sklearn.kernel_approximation import Nystroem
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
@@ -199,3 +203,49 @@ def test_rows_that_do_not_fit_are_refused(kernel):
 
 def test_no_rows_give_an_empty_matrix():
     assert kg.FidelityKernel(angle(2))(np.zeros((0, 2)), np.zeros((3, 2))).shape == (0, 3)
+
+
+# -- single rows, as scikit-learn's pairwise_kernels passes them ---------------------------------------------------
+
+CALLABLE = {
+    "fidelity": kg.FidelityKernel(kg.encodings.angle(2)),
+    "projected": kg.ProjectedKernel(kg.encodings.angle(2), gamma=0.5),
+    "trained": kg.FidelityKernel(kg.Circuit([kg.ry(kg.w[0] * kg.x[0], 0), kg.ry(kg.x[1], 1)]), weights=[0.4]),
+    "single": kg.FidelityKernel(kg.encodings.angle(2), dtype=np.complex64),
+}
+TABLE = np.random.default_rng(8).normal(size=(12, 2))
+
+
+@pytest.mark.parametrize("name", CALLABLE)
+def test_two_single_rows_give_the_number_of_their_entry(name):
+    kernel = CALLABLE[name]
+    wanted = kernel(TABLE, TABLE[::-1])
+    for i in (0, 3, 11):
+        entry = kernel(TABLE[i], TABLE[::-1][i])
+        assert np.ndim(entry) == 0 and isinstance(float(entry), float)
+        assert entry == pytest.approx(wanted[i, i], abs=1e-6 if name == "single" else 1e-14)
+        assert kernel(TABLE[i], row := TABLE[i]) == pytest.approx(1.0, abs=1e-6) and kernel(row, row) == 1.0
+        assert kernel(TABLE[i].tolist(), TABLE[0].tolist()) == kernel(TABLE[i], TABLE[0])
+    for wrong in ((TABLE[0],), (TABLE[0], TABLE), (TABLE, TABLE[0]), (np.zeros(3), np.zeros(3))):
+        with pytest.raises(kg.KetgradError, match="must have shape"):
+            kernel(*wrong)
+
+
+@pytest.mark.parametrize("name", CALLABLE)
+def test_machines_that_ask_for_single_rows_equal_those_that_take_the_matrix(name):
+    kernel, targets = CALLABLE[name], TABLE[:, 0] > 0
+    gram = kernel(TABLE)
+    close = {"atol": 1e-4 if name == "single" else 1e-9}
+    ridge, given = KernelRidge(kernel=kernel), KernelRidge(kernel="precomputed")
+    np.testing.assert_allclose(
+        ridge.fit(TABLE, targets).predict(TABLE), given.fit(gram, targets).predict(gram), **close
+    )
+    parts = [
+        KernelPCA(2, kernel=kernel).fit(TABLE).eigenvalues_,
+        KernelPCA(2, kernel="precomputed").fit(gram).eigenvalues_,
+    ]
+    np.testing.assert_allclose(*parts, **close)
+    np.testing.assert_allclose(pairwise_kernels(TABLE, metric=kernel), gram, **close)
+    features = Nystroem(kernel=kernel, n_components=12, random_state=0).fit_transform(TABLE)
+    np.testing.assert_allclose(features @ features.T, gram, atol=1e-3)
+    assert len(SpectralClustering(2, affinity=kernel, random_state=0).fit(TABLE).labels_) == 12

@@ -2,6 +2,7 @@
 
 import networkx as nx
 import numpy as np
+import pandas as pd
 import pytest
 
 import ketgrad as kg
@@ -135,6 +136,81 @@ def test_qaoa_takes_the_same_problem_in_every_form():
     assert kg.qaoa(matrix).expected == pytest.approx(kg.qaoa(np.array([[-1.0, 4.0], [0.0, -1.0]])).expected)
 
 
+COUPLINGS = {("a", "b"): 4.0, ("b", "c"): -3.0, ("a", "a"): -1.0, ("c", "c"): 0.5, ("b", "b"): -1.0}
+MATRIX = np.array([[-1.0, 4.0, 0.0], [0.0, -1.0, -3.0], [0.0, 0.0, 0.5]])
+FRAME = pd.DataFrame(MATRIX, index=list("abc"), columns=list("abc"))
+NAMED = {  # each the same problem as MATRIX, with the names of its bits
+    "array": (MATRIX, (0, 1, 2)),
+    "numbers": ({(0, 1): 4.0, (1, 2): -3.0, (0, 0): -1.0, (2, 2): 0.5, (1, 1): -1.0}, (0, 1, 2)),
+    "names": (COUPLINGS, ("a", "b", "c")),
+    "pairs as names": (
+        {tuple((k, "q") for k in key): v for key, v in COUPLINGS.items()}, (("a", "q"), ("b", "q"), ("c", "q"))
+    ),
+    "frame": (FRAME, ("a", "b", "c")),
+    "frame with numbered rows": (FRAME.reset_index(drop=True), ("a", "b", "c")),
+    "frame with rows in another order": (FRAME.loc[["c", "a", "b"]], ("a", "b", "c")),
+    "frame of numbers": (pd.DataFrame(MATRIX), (0, 1, 2)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", NAMED)
+def test_qaoa_takes_a_matrix_in_every_form_and_keeps_its_names(form):
+    problem, names = NAMED[form]
+    result, plain = kg.qaoa(problem, 2, num_starts=2), kg.qaoa(MATRIX, 2, num_starts=2)
+    assert result.sense == "cost" and result.nodes == names
+    assert (result.expected, result.best_bits, result.optimum) == (
+        plain.expected,
+        plain.best_bits,
+        plain.optimum,
+    )
+    least, bits, _ = brute_force(MATRIX)
+    assert (result.optimum, result.optimum_bits) == (pytest.approx(least), bits)
+
+
+def graph_of_names():
+    graph = nx.Graph()
+    graph.add_nodes_from(["rome", "oslo", "bern"])
+    graph.add_edge("oslo", "bern", weight=2.0)
+    graph.add_edge("rome", "bern")
+    return graph
+
+
+GRAPHS = {
+    "networkx": (graph_of_names(), ("rome", "oslo", "bern")),
+    "edges of names": ([("rome", "oslo", 2.0), ("oslo", "bern")], ("rome", "oslo", "bern")),
+    "a generator of edges": (iter([("b", "a"), ("a", "c")]), ("b", "a", "c")),
+    "edges of numbers": ([(2, 0), (0, 1)], (0, 1, 2)),
+    "an energy": (kg.Pauli("Z0 Z2"), (0, 1, 2)),
+}
+
+
+@pytest.mark.parametrize("form", GRAPHS)
+def test_qaoa_names_the_bits_of_graphs_in_their_order(form):
+    problem, names = GRAPHS[form]
+    result = kg.qaoa(problem, num_starts=2)
+    assert result.nodes == names and len(result.best_bits) == len(names)
+
+
+def test_the_names_of_a_cut_belong_to_its_bits():
+    result = kg.qaoa(graph_of_names(), 2)
+    side = dict(zip(result.nodes, result.best_bits, strict=True))
+    assert side["rome"] == side["oslo"] != side["bern"] and result.best_value == 3.0
+
+
+def test_a_matrix_that_looks_like_a_graph_is_warned_of():
+    graph = nx.cycle_graph(4)
+    for matrix in (
+        nx.to_numpy_array(graph),
+        nx.to_numpy_array(graph, dtype=int),
+        nx.to_pandas_adjacency(graph),
+    ):
+        with pytest.warns(UserWarning, match=r"adjacency matrix .* QUBO.*kg\.hamiltonians\.maxcut") as caught:
+            assert kg.qaoa(matrix, num_starts=1).optimum == 0.0
+        assert caught[0].filename == __file__
+    for matrix in (MATRIX, np.triu(np.ones((3, 3)), 1), np.ones((3, 3)), 2 * nx.to_numpy_array(graph)):
+        kg.qaoa(matrix, num_starts=1)  # warnings are errors here
+
+
 def test_qaoa_keeps_nodes_without_edges():
     graph = nx.Graph([(0, 1)])
     graph.add_node(2)
@@ -211,6 +287,14 @@ REFUSED = [
     (lambda: kg.vqe(kg.Pauli("Z0"), num_starts=0), "`num_starts` must be at least 1"),
     (lambda: kg.vqe(kg.Pauli("Z0"), start=[1j] * 4), "`start`"),
     (lambda: kg.vqe(kg.Pauli("Z0"), start=[np.nan] * 4), "`start` must be finite"),
+    (lambda: kg.qaoa(FRAME.rename(columns={"a": "z"})), "same names on its rows as on its columns"),
+    (lambda: kg.qaoa(pd.DataFrame(MATRIX, columns=["a", "a", "b"])), "columns of different names"),
+    (lambda: kg.qaoa({("a", "b", "c"): 1.0}), "`matrix`"),
+    (lambda: kg.qaoa({(0.5, 1): 1.0}), "`matrix`"),
+    (lambda: kg.qaoa([("a", "a")]), "`graph`"),
+    (lambda: kg.qaoa("ab"), "`graph` must be"),
+    (lambda: kg.vqe(kg.Pauli("Z0"), optimizer="sgd"), "The names are 'adam'"),
+    (lambda: kg.qaoa([(0, 1)], optimizer="sgd"), "The names are 'adam'"),
     (lambda: kg.qaoa([(0, 1)], 0), "`depth` must be at least 1"),
     (lambda: kg.qaoa(kg.Pauli("X0")), "sum of words of Z"),
     (lambda: kg.qaoa(3), "`graph` must be a networkx graph"),

@@ -35,7 +35,8 @@ class Fit:
     """The outcome of `minimise`.
 
     weights: the best point that was evaluated (the last if the loss is stochastic), in the shape of `start`.
-    value: its loss (the mean over the last window of the history if the loss is stochastic).
+    value: its loss (if the loss is stochastic, the mean over the last window of the history, or over its second half
+        if that is shorter).
     history: (steps + 1,) the loss after each step; history[0] belongs to `start` (SPSA: mean of the two
         values of a step; COBYLA: every evaluation).
     steps, evaluations: how many were made. converged: whether the stopping rule was met. reason: why it
@@ -160,7 +161,8 @@ class Search:
         """The outcome so far."""
         history = np.array(self.history)
         weights = self.last if self.stochastic else self.best
-        value = float(history[-self.window :].mean()) if self.stochastic else self.best_value
+        recent = history[-min(self.window, max(1, len(history) // 2)) :]
+        value = float(recent.mean()) if self.stochastic else self.best_value
         return Fit(
             weights.reshape(self.shape),
             value,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -53,7 +55,8 @@ class KernelClassifier(ClassifierMixin, Estimator):
     Learned: classes_, circuit_, kernel_, scaling_, features_ (of the distinct training rows), machine_ (the fitted
     SVC), summary_, n_features_in_, feature_names_in_, data_fingerprint_ (SHA-256 of the rows that count).
     Probabilities: sklearn.calibration.CalibratedClassifierCV.
-    Cost: n circuit executions, n^2 overlaps, memory 8 n^2 bytes; refused before any work if that does not fit.
+    Cost: n circuit executions, n^2 overlaps, memory 8 n^2 bytes; refused before any work if that does not fit. Ctrl-C
+    is answered at once, though libsvm, which cannot be stopped, may run on unheard for the rest of its search.
     Raises `KetgradValueError` or `KetgradTypeError` for data that cannot be used, naming row and column.
 
     Havlicek et al. 2019, arXiv:1804.11326; bandwidth: Shaydulin and Wild 2022, arXiv:2111.05451.
@@ -203,8 +206,9 @@ def _fit_machine(model: Any, machine: Any, rows: Rows) -> None:
     if isinstance(kernel, ProjectedKernel) and isinstance(model.kernel, str) and model.gamma == "scale":
         kernel = kernel.scaled_to_features(features)
     machine.random_state = 0  # else scikit-learn would draw from NumPy's global generator
+    gram = kernel.compare(features)
     try:
-        machine.fit(kernel.compare(features), rows.targets, sample_weight=rows.weights)
+        _interruptibly(lambda: machine.fit(gram, rows.targets, sample_weight=rows.weights))
     except ValueError as error:  # scikit-learn words what is wrong with C, epsilon or tol
         raise KetgradValueError(str(error)) from error
     if isinstance(kernel, ProjectedKernel) and _measures(kernel.executor):  # predictions measure anew
@@ -223,6 +227,30 @@ def _fit_machine(model: Any, machine: Any, rows: Rows) -> None:
         outcome=f"{support} of {count} distinct rows are support vectors",
         **count_gates(kernel.circuit),
     )
+
+
+def _interruptibly(work: Callable[[], Any]) -> None:
+    """Run compiled code that never looks up, such as libsvm, so that Ctrl-C is answered at once.
+
+    It runs in a thread and is waited for; after Ctrl-C it runs out there, and nobody reads what it finds.
+    """
+    if threading.current_thread() is not threading.main_thread():  # Ctrl-C is raised in the main thread alone
+        work()
+        return
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.1)  # without a limit Windows would not see Ctrl-C
+    if failures:
+        raise failures[0]
 
 
 def _ask_machine(model: Any, X: Any, question: str) -> np.ndarray:

@@ -18,7 +18,16 @@ from ketgrad.function import Function, expectation, samples
 from ketgrad.hamiltonians import diagonal_energies, exact_ground_state, num_qubits_of
 from ketgrad.memory import reserve, state_bytes
 from ketgrad.models.solvers_problems import read_problem
-from ketgrad.optimize import Optimizer, by_adam, minimised, noise_of, optimizer_for, warn_if_flat
+from ketgrad.optimize import (
+    COBYLA,
+    SPSA,
+    Optimizer,
+    by_adam,
+    minimised,
+    noise_of,
+    optimizer_for,
+    warn_if_flat,
+)
 from ketgrad.patterns import check_count
 from ketgrad.paulis import PauliSum
 from ketgrad.search import ASKED, Fit, ProgressLine, Step
@@ -311,6 +320,10 @@ def _loss(function: Function) -> Callable[[np.ndarray], tuple[float, np.ndarray]
     return energy
 
 
+def _value(function: Function) -> Callable[[np.ndarray], float]:
+    return lambda weights: float(function(weights)[0])
+
+
 def _minimise_all(
     function: Function,
     starts: np.ndarray,
@@ -324,11 +337,12 @@ def _minimise_all(
     """The fits from all starts, and whether Ctrl-C ended them early."""
     noise = noise_of(function)
     method = optimizer_for(optimizer, noise)
+    measure = _value if isinstance(method, COBYLA | SPSA) else _loss
     fits: list[Fit] = []
     for k, start in enumerate(starts):
         try:
             fit = minimised(
-                _loss(function),
+                measure(function),
                 start,
                 method,
                 max_steps=max_steps,

@@ -32,10 +32,13 @@ def read_problem(problem: Any) -> Problem:
         size = num_qubits_of(problem)
         return Problem(problem, size, "energy", tuple(range(size)))
     if hasattr(problem, "columns") and hasattr(problem, "to_numpy"):
-        return _frame(problem)
+        matrix, nodes = _frame(problem)
+        _warn_of_adjacency(matrix)
+        return Problem(qubo(matrix), len(nodes), "cost", nodes)
     if isinstance(problem, np.ndarray):
         _warn_of_adjacency(problem)
-        return Problem(qubo(problem), len(problem), "cost", tuple(range(len(problem))))
+        cost = qubo(problem)
+        return Problem(cost, len(problem), "cost", tuple(range(len(problem))))
     if isinstance(problem, Mapping):
         return _entries(problem)
     if hasattr(problem, "nodes") and hasattr(problem, "edges"):
@@ -47,8 +50,8 @@ def read_problem(problem: Any) -> Problem:
     return Problem(maxcut(problem), size, "cut", tuple(range(size)))
 
 
-def _frame(frame: Any) -> Problem:
-    """A data frame whose columns name the bits; its rows are in the same order, or named alike in any order."""
+def _frame(frame: Any) -> tuple[np.ndarray, tuple[Hashable, ...]]:
+    """The matrix and names of a data frame; its rows are in the order of the columns, or named alike in any order."""
     names, rows = list(frame.columns), list(frame.index)
     if len(set(names)) < len(names):
         raise KetgradValueError(f"`problem` must have columns of different names, but has {names}.")
@@ -59,9 +62,7 @@ def _frame(frame: Any) -> Problem:
                 f"couples two bits - but they are {rows[:5]} and {names[:5]}."
             )
         frame = frame.loc[names]
-    matrix = frame.to_numpy()
-    _warn_of_adjacency(matrix)
-    return Problem(qubo(matrix), len(names), "cost", tuple(names))
+    return frame.to_numpy(), tuple(names)
 
 
 def _entries(matrix: Mapping[Any, Any]) -> Problem:
