@@ -2,6 +2,7 @@
 
 import copy
 import math
+import operator
 import pickle
 
 import numpy as np
@@ -160,7 +161,7 @@ def test_a_circuit_is_read_as_the_sequence_of_its_ops():
     circuit = kg.Circuit([kg.h(0), kg.cx(0, 1), kg.ry(kg.w[2], 1)], 3)
     assert circuit[0] == kg.h(0) and circuit[-1] == circuit.ops[2] and list(circuit) == list(circuit.ops)
     assert circuit[1:] == kg.Circuit(circuit.ops[1:], 3) and circuit[np.int64(1)] == kg.cx(0, 1)
-    assert np.int64(2) * circuit == circuit * 2 == 2 * circuit
+    assert operator.mul(np.int64(2), circuit) == circuit * 2 == 2 * circuit
     for index, error in (
         (3, IndexError),
         (-4, IndexError),
@@ -169,7 +170,7 @@ def test_a_circuit_is_read_as_the_sequence_of_its_ops():
         (None, TypeError),
     ):
         with pytest.raises(error) as refusal:
-            circuit[index]
+            _ = circuit[index]
         assert isinstance(refusal.value, kg.KetgradError)
 
 

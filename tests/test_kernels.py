@@ -177,7 +177,7 @@ def test_circuits_that_make_no_kernel_are_refused(kind):
         kind(kg.Circuit([kg.rx(kg.w[0] * kg.x[0], 0)]))
     with pytest.raises(errors.KetgradValueError, match="reads none"):
         kind(kg.Circuit([kg.h(0)]))
-    with pytest.raises(errors.KetgradTypeError, match="must be a Circuit"):
+    with pytest.raises(errors.KetgradTypeError, match=r"must be a kg\.Circuit"):
         kind("iqp")
 
 

@@ -9,12 +9,14 @@ array([1.])
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
 from typing import Any
 
 from ketgrad import ops as _ops
 from ketgrad.angles import Angle, Variables, arccos, w
 from ketgrad.circuit import Circuit, Op
-from ketgrad.errors import KetgradError
+from ketgrad.errors import KetgradAttributeError, KetgradError
 from ketgrad.ops import *  # noqa: F403 - the builders, listed in ops.__all__
 from ketgrad.ops import __all__ as _builders
 from ketgrad.paulis import Pauli, PauliSum
@@ -95,10 +97,19 @@ def __getattr__(name: str) -> Any:
         module = importlib.import_module(f"ketgrad.{_LAZY[name] or name}")
         value = getattr(module, name) if _LAZY[name] else module
     else:
-        raise AttributeError(f"module 'ketgrad' has no attribute {name!r}")
+        raise _unknown(name)
     globals()[name] = value
     return value
 
 
+def _unknown(name: str) -> AttributeError:
+    """What `kg.RX` raises: the name here. Special names and modules not yet loaded get Python's own words at once."""
+    if not name.isidentifier() or name.startswith("_") or importlib.util.find_spec(f"ketgrad.{name}"):
+        return AttributeError(f"module 'ketgrad' has no attribute {name!r}")
+    foreign = importlib.import_module("ketgrad.foreign")
+    return KetgradAttributeError(foreign.answer(name, [*__all__, *_BRIDGES]))
+
+
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_BRIDGES])
+    # a bridge where its framework is loaded already: whoever looks at all names, as help() does, loads none of them
+    return sorted([*__all__, *(bridge for bridge in _BRIDGES if bridge in sys.modules)])

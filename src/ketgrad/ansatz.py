@@ -18,6 +18,23 @@ from ketgrad.gates import CONTROLLED, GATES
 from ketgrad.patterns import Entanglement, check_count, groups
 from ketgrad.paulis import PauliSum, check_hermitian, letters
 
+__all__ = [
+    "ANSATZE",
+    "ansatz_named",
+    "basic_entangler",
+    "hardware_efficient",
+    "qaoa_ansatz",
+    "real_amplitudes",
+    "simplified_two_design",
+    "strongly_entangling",
+    "tree",
+    "two_local",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 def two_local(
     num_qubits: int,

@@ -396,6 +396,41 @@ class Circuit:
         return f"Circuit([{', '.join(map(repr, self.ops))}], num_qubits={self.num_qubits})"
 
 
+# the packages whose circuits people have at hand -> how one of theirs becomes one of ours
+CONVERTED_BY = {
+    "qiskit": "kg.qiskit.from_qiskit(circuit)", "cirq": "kg.cirq.from_cirq(circuit)",
+    "pennylane": "kg.pennylane.from_pennylane(circuit)",
+}  # fmt: skip
+
+
+def as_circuit(value: Any, name: str = "circuit") -> Circuit:
+    """The circuit that is meant: one itself, or what a bridge returned with the names of its parameters.
+
+    Raises `KetgradTypeError` for anything else, with what to write for a circuit of another library.
+
+    >>> as_circuit([1])  # doctest: +NORMALIZE_WHITESPACE
+    Traceback (most recent call last):
+    ketgrad.errors.KetgradTypeError: `circuit` must be a kg.Circuit, but is list.
+      A list of ops becomes one in Circuit(...).
+    """
+    if isinstance(value, Circuit):
+        return value
+    origin = type(value).__module__
+    inner = getattr(value, "circuit", None) if origin.startswith("ketgrad.bridges.") else None
+    if isinstance(inner, Circuit):
+        return inner
+    hint = ""
+    if origin.partition(".")[0] in CONVERTED_BY:
+        hint = f" Convert it: {CONVERTED_BY[origin.partition('.')[0]]}."
+    elif isinstance(value, str):
+        hint = " A text in OpenQASM is read by kg.from_qasm."
+    elif isinstance(value, list | tuple | Op):
+        hint = " A list of ops becomes one in Circuit(...)."
+    elif isinstance(inner := getattr(value, "circuit", None), Circuit):
+        hint = " Its own is `.circuit`."
+    raise KetgradTypeError(f"`{name}` must be a kg.Circuit, but is {type(value).__name__}.{hint}")
+
+
 def _checked_ops(ops: Any) -> tuple[Op, ...]:
     if isinstance(ops, Op):
         raise KetgradTypeError(

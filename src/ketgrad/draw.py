@@ -12,11 +12,18 @@ from typing import Any
 import numpy as np
 
 from ketgrad.angles import Angle, Monomial
-from ketgrad.circuit import Circuit, Op
+from ketgrad.circuit import Circuit, Op, as_circuit
 from ketgrad.errors import KetgradValueError, near_matches
 from ketgrad.gates import Gate
 from ketgrad.memory import reserve
 from ketgrad.pictures import matplotlib_figure, svg
+
+__all__ = ["Cell", "Layout", "draw", "layout"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 LONGEST_LABEL = 48  # characters; a longer label ends in "…"
 
@@ -78,8 +85,7 @@ def draw(circuit: Circuit, style: str = "text", *, width: int | None = None) -> 
             │
     q1 ─────⊕─┤RY(2 w[0])├─
     """
-    if not isinstance(circuit, Circuit):
-        raise KetgradValueError(f"`circuit` must be a Circuit, but is {type(circuit).__name__}.")
+    circuit = as_circuit(circuit)
     if width is not None and not (isinstance(width, int) and width > 0):
         raise KetgradValueError(f"`width` must be a positive integer, but is {width!r}.")
     if style == "text":

@@ -19,6 +19,26 @@ from ketgrad.errors import KetgradValueError, near_matches
 from ketgrad.patterns import Entanglement, check_count, groups
 from ketgrad.streams import stream
 
+__all__ = [
+    "ENCODINGS",
+    "amplitude",
+    "angle",
+    "basis",
+    "chebyshev",
+    "encoding_named",
+    "hamiltonian_evolution",
+    "iqp",
+    "pauli_feature_map",
+    "reuploading",
+    "z_feature_map",
+    "zz_feature_map",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 AXES: Mapping[str, Callable[[Angle | float, int], Op]] = MappingProxyType(
     {"x": ops.rx, "y": ops.ry, "z": ops.rz}
 )

@@ -28,6 +28,10 @@ class KetgradIndexError(KetgradError, IndexError):
     """A qubit, row or column that does not exist."""
 
 
+class KetgradAttributeError(KetgradError, AttributeError):
+    """A name that ketgrad does not have; the message holds the one that is meant."""
+
+
 class KetgradMemoryError(KetgradError, MemoryError):
     """A request that does not fit into the memory of this machine, refused before any work."""
 

@@ -18,7 +18,7 @@ from ketgrad.arguments import (
     real_array,
     warn_of_large_angles,
 )
-from ketgrad.circuit import Circuit
+from ketgrad.circuit import Circuit, as_circuit
 from ketgrad.errors import KetgradValueError
 from ketgrad.executors.sampled import Sampled
 from ketgrad.memory import FREE_BELOW, reserve, state_bytes
@@ -111,6 +111,7 @@ class Function:
                 "`common_random_numbers` needs a `seed` - every call repeats the draws of that seed - but `seed` is "
                 "None. Pass seed=0, say."
             )
+        object.__setattr__(self, "circuit", as_circuit(self.circuit))
         program = compile(self.circuit, self.question)
         if self.gradient is not None:
             gradients.check_usable(self.gradient, self.executor, program)
@@ -491,7 +492,7 @@ def expectation(
     >>> kg.expectation(bell, [kg.Pauli("Z0 Z1"), kg.Pauli("Z0")])().round(6) + 0
     array([1., 0.])
     """
-    check_circuit(circuit, complex_type(dtype).itemsize)
+    circuit = check_circuit(circuit, complex_type(dtype).itemsize)
     question = Expect(hermitian_sums(observables, circuit.num_qubits))
     draws = seed, common_random_numbers
     return _function(circuit, question, executor, gradient, shots, dtype, threads, draws)
@@ -517,7 +518,7 @@ def probabilities(
     >>> kg.probabilities(kg.Circuit([kg.h(0), kg.cx(0, 1)]))().round(6)
     array([0.5, 0. , 0. , 0.5])
     """
-    check_circuit(circuit, complex_type(dtype).itemsize)
+    circuit = check_circuit(circuit, complex_type(dtype).itemsize)
     measured = (
         tuple(range(circuit.num_qubits)) if qubits is None else measured_qubits(qubits, circuit.num_qubits)
     )
@@ -543,7 +544,7 @@ def state(
     >>> kg.state(kg.Circuit([kg.x(1)], num_qubits=2))().real.round(6)
     array([0., 1., 0., 0.])
     """
-    check_circuit(circuit, complex_type(dtype).itemsize)
+    circuit = check_circuit(circuit, complex_type(dtype).itemsize)
     return _function(circuit, State(), executor, gradient, None, dtype, threads, (None, False))
 
 
@@ -567,7 +568,7 @@ def samples(
     >>> kg.samples(kg.Circuit([kg.x(1)], num_qubits=2), shots=3)().tolist()
     [[0, 1], [0, 1], [0, 1]]
     """
-    check_circuit(circuit, complex_type(dtype).itemsize)
+    circuit = check_circuit(circuit, complex_type(dtype).itemsize)
     question, draws = Samples(shot_count(shots)), (seed, common_random_numbers)
     return _function(circuit, question, executor, None, shots, dtype, threads, draws, flag(packed, "packed"))
 

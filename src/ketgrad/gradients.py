@@ -35,6 +35,21 @@ from ketgrad.shifts import (
 )
 from ketgrad.streams import check_seed, numbered_stream
 
+__all__ = [
+    "SPSA",
+    "Adjoint",
+    "Cost",
+    "FiniteDifference",
+    "GradientRule",
+    "ParameterShift",
+    "check_usable",
+    "choose",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 @dataclass(frozen=True)
 class Cost:

@@ -22,6 +22,27 @@ from ketgrad.patterns import check_count, groups
 from ketgrad.paulis import Pauli, PauliSum, check_hermitian, reverse_bits
 from ketgrad.streams import stream
 
+__all__ = [
+    "GroundState",
+    "Molecule",
+    "diagonal_energies",
+    "exact_ground_state",
+    "graph_edges",
+    "heisenberg",
+    "ising",
+    "maxcut",
+    "molecule",
+    "molecule_data",
+    "num_qubits_of",
+    "qubo",
+    "xy",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Edge = tuple[int, int, float]
 
 DENSE = 6  # qubits up to which a ground state comes from the dense matrix; Lanczos is faster beyond

@@ -15,13 +15,26 @@ import numpy as np
 
 from ketgrad import function, kernels_overlaps
 from ketgrad.arguments import check_finite, real_array
-from ketgrad.circuit import Circuit
-from ketgrad.errors import KetgradTypeError, KetgradValueError, check_shape
+from ketgrad.circuit import Circuit, as_circuit
+from ketgrad.errors import KetgradValueError, check_shape
 from ketgrad.function import REAL_OF, Function
 from ketgrad.kernels_overlaps import SMALLER, WORK_BYTES, mirror, overlaps, pieces, squared, state_cotangents
 from ketgrad.memory import reserve, state_bytes
 from ketgrad.paulis import Pauli, PauliSum
 from ketgrad.questions import complex_type
+
+__all__ = [
+    "FidelityKernel",
+    "GramGradient",
+    "Kernel",
+    "ProjectedKernel",
+    "alignment_loss",
+    "target_alignment",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class Kernel(Protocol):
@@ -86,7 +99,8 @@ class FidelityKernel:
     dtype: Any = np.complex128
 
     def __post_init__(self) -> None:
-        _check_circuit(self.circuit)
+        object.__setattr__(self, "circuit", as_circuit(self.circuit))
+        _check_inputs(self.circuit)
         object.__setattr__(self, "weights", _kernel_weights(self.circuit, self.weights))
         object.__setattr__(self, "dtype", complex_type(self.dtype))
         limit = self.memory
@@ -228,6 +242,7 @@ class ProjectedKernel:
     seed: Any = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "circuit", as_circuit(self.circuit))
         check_kernel_circuit(self.circuit)
         number = self.gamma
         if (
@@ -361,12 +376,12 @@ def alignment_loss(
     return loss
 
 
-def check_kernel_circuit(circuit: Any) -> None:
+def check_kernel_circuit(circuit: Circuit) -> None:
     """Raise unless `circuit` is a circuit that reads inputs and has no weights.
 
     >>> check_kernel_circuit(kg.encodings.angle(2))
     """
-    _check_circuit(circuit)
+    _check_inputs(circuit)
     if circuit.num_weights:
         raise KetgradValueError(
             f"`circuit` must have no weights - this kernel is a function of data alone - but has "
@@ -374,9 +389,7 @@ def check_kernel_circuit(circuit: Any) -> None:
         )
 
 
-def _check_circuit(circuit: Any) -> None:
-    if not isinstance(circuit, Circuit):
-        raise KetgradTypeError(f"`circuit` must be a Circuit, but is {type(circuit).__name__}.")
+def _check_inputs(circuit: Circuit) -> None:
     if not circuit.num_inputs:
         raise KetgradValueError(
             "`circuit` must read inputs x[0], x[1], ... - else all rows are alike - but reads none."

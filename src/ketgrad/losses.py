@@ -14,6 +14,13 @@ import numpy as np
 
 from ketgrad.errors import KetgradTypeError, KetgradValueError, check_shape, near_matches
 
+__all__ = ["LOSSES", "cross_entropy", "hinge", "loss_named", "squared"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Loss = Callable[..., tuple[float, np.ndarray]]
 
 

@@ -23,6 +23,23 @@ from ketgrad.function import Function
 from ketgrad.search import ALL_STEPS, STATIONARY, Fit, NonFiniteLoss, ProgressLine, Search, Step, Stop
 from ketgrad.streams import stream
 
+__all__ = [
+    "COBYLA",
+    "LBFGSB",
+    "OPTIMIZERS",
+    "SPSA",
+    "Adam",
+    "Fit",
+    "Optimizer",
+    "minimise",
+    "optimizer_named",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Bounds = tuple[tuple[float | None, float | None], ...]
 
 

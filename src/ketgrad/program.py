@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad.angles import Angle, Monomial, Variable
-from ketgrad.circuit import Circuit, Op
+from ketgrad.circuit import Circuit, Op, as_circuit
 from ketgrad.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
 from ketgrad.gates import GATES, Gate
 from ketgrad.gates_checks import deviation_from_unitary
@@ -214,8 +214,7 @@ def compile(circuit: Circuit, question: Question) -> Program:
     >>> program.num_instructions, program.occurrences[0].frequencies
     (2, (1.0, 2.0))
     """
-    if not isinstance(circuit, Circuit):
-        raise KetgradTypeError(f"`circuit` must be a kg.Circuit, but is {type(circuit).__name__}.")
+    circuit = as_circuit(circuit)
     _reserve_variables(circuit)
     lowering = _Lowering(circuit)
     touched = 0

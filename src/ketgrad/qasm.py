@@ -31,6 +31,13 @@ from ketgrad.qasm_expressions import Source
 from ketgrad.qasm_gates import LIBRARIES
 from ketgrad.qasm_reader import Reading, read_program
 
+__all__ = ["from_qasm", "write"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 MAX_BYTES = 64 * 2**20  # of a text
 MAX_OPERATIONS = 10**7  # of a circuit that is read
 MAX_MATRIX_QUBITS = 8  # a matrix of k qubits becomes about 4**k gates

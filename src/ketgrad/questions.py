@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.circuit import Circuit
+from ketgrad.circuit import Circuit, as_circuit
 from ketgrad.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
 from ketgrad.executors.sampled import MAX_SHOTS
 from ketgrad.memory import reserve, state_bytes
@@ -66,15 +66,15 @@ def shot_count(shots: Any) -> int:
     return count
 
 
-def check_circuit(circuit: Any, itemsize: int) -> None:
-    """Raise unless this is a circuit whose state fits into memory."""
-    if not isinstance(circuit, Circuit):
-        raise KetgradTypeError(f"`circuit` must be a kg.Circuit, but is {type(circuit).__name__}.")
+def check_circuit(circuit: Any, itemsize: int) -> Circuit:
+    """The circuit, itself or as a bridge returned it; raise unless its state fits into memory."""
+    circuit = as_circuit(circuit)
     reserve(
         state_bytes(circuit.num_qubits, 1, itemsize),
         f"the state of {circuit.num_qubits} qubits",
         "Every amplitude is kept: use fewer qubits, or circuits on parts of them.",
     )
+    return circuit
 
 
 def hermitian_sums(observables: Any, num_qubits: int) -> tuple[PauliSum, ...]:

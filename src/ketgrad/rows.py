@@ -189,7 +189,7 @@ def check_angles(program: Program, rows: Rows) -> None:
         return
     row, instruction = np.argwhere(senseless)[0]
     gate = next((o for o in program.occurrences if instruction in o.instructions), None)
-    name = "a constant angle" if gate is None else f"the angle {gate.angle!r} of {describe(gate)}"
+    name = "a constant angle" if gate is None else f"the angle {gate.angle} of {describe(gate)}"
     raise KetgradValueError(
         f"{name} must lie within +-{limit:.1g} - {kind} numbers beyond that stand more than 1 rad apart - but is "
         f"{sizes[row, instruction]:.3g} in row {row}. Reduce it modulo 2 pi before the call."

@@ -23,3 +23,7 @@ from ketgrad.bridges.cirq_simulator import Simulator
 from ketgrad.bridges.cirq_writer import to_cirq
 
 __all__ = ["Imported", "Simulator", "from_cirq", "from_pauli_sum", "to_cirq", "to_pauli_sum"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -13,8 +13,8 @@ import sympy
 
 from ketgrad.angles import ZERO, Angle, Variable
 from ketgrad.bridges.cirq_angles import expression_of, half_turns
-from ketgrad.circuit import Circuit, Op
-from ketgrad.errors import KetgradTypeError, KetgradValueError
+from ketgrad.circuit import Circuit, Op, as_circuit
+from ketgrad.errors import KetgradValueError
 from ketgrad.gates import GATES
 from ketgrad.paulis import letters
 
@@ -61,8 +61,7 @@ def to_cirq(
                      │
     1: ──────────────X───
     """
-    if not isinstance(circuit, Circuit):
-        raise KetgradTypeError(f"`circuit` must be a kg.Circuit, but is {type(circuit).__name__}.")
+    circuit = as_circuit(circuit)
     places = cirq.LineQubit.range(circuit.num_qubits) if qubits is None else list(qubits)
     if len(places) < circuit.num_qubits:
         raise KetgradValueError(

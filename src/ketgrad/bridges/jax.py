@@ -35,6 +35,10 @@ from ketgrad.bridges.jax_inputs import circuit_values
 __all__ = ["JaxFunction", "function"]
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def function(f: Function) -> JaxFunction:
     """The function as JAX wants it: g(weights, inputs), pure, with the shapes and broadcasting of `f`.
 

@@ -26,6 +26,11 @@ except ModuleNotFoundError as error:
 
 __all__ = ["Layer"]
 
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 START = 0.1  # standard deviation of the first weights: near the identity, where gradients are not flat
 BACK_ENDS = ("torch", "jax", "tensorflow")
 

@@ -23,3 +23,7 @@ from ketgrad.bridges.pennylane_device import QubitDevice
 from ketgrad.bridges.pennylane_observables import from_observable, to_observable
 
 __all__ = ["Converted", "QubitDevice", "from_observable", "from_pennylane", "to_observable", "to_pennylane"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -17,7 +17,7 @@ from ketgrad.bridges.pennylane_device import run_natively
 from ketgrad.bridges.pennylane_gates import evaluate, lower, operators, preparation, reads_angles
 from ketgrad.bridges.pennylane_observables import from_observable, to_observable
 from ketgrad.bridges.pennylane_tapes import real_amplitudes
-from ketgrad.circuit import Circuit, Op
+from ketgrad.circuit import Circuit, Op, as_circuit
 from ketgrad.errors import KetgradTypeError, KetgradValueError
 from ketgrad.function import Function, expectation, probabilities, samples, state
 from ketgrad.program import Expect, Probabilities, State
@@ -217,11 +217,7 @@ def to_pennylane(source: Circuit | Function, wires: Sequence[Any] | None = None)
     >>> qml.tape.make_qscript(function)([0.5]).circuit
     [RX(0.5, wires=[0]), expval(Z(0))]
     """
-    circuit = source.circuit if isinstance(source, Function) else source
-    if not isinstance(circuit, Circuit):
-        raise KetgradTypeError(
-            f"`source` must be a kg.Circuit or a Function, but is {type(source).__name__}."
-        )
+    circuit = source.circuit if isinstance(source, Function) else as_circuit(source, "source")
     names = list(range(circuit.num_qubits)) if wires is None else list(wires)
     if len(names) < circuit.num_qubits or len(set(names)) != len(names):
         raise KetgradValueError(

@@ -36,3 +36,7 @@ __all__ = [
     "to_qiskit",
     "to_sparse_pauli_op",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

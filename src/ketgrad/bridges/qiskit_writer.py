@@ -12,7 +12,7 @@ from qiskit.circuit import library as lib
 
 from ketgrad.angles import ZERO, Angle, Variable
 from ketgrad.bridges.qiskit_angles import expression_of
-from ketgrad.circuit import Circuit, Op
+from ketgrad.circuit import Circuit, Op, as_circuit
 from ketgrad.errors import KetgradTypeError, KetgradValueError
 from ketgrad.gates import GATES, Gate
 from ketgrad.paulis import letters
@@ -42,8 +42,7 @@ def to_qiskit(
     >>> [instruction.name for instruction in qc.data], str(qc.data[1].params[0])
     (['h', 'crx'], '0.5 + 2*w[0]')
     """
-    if not isinstance(circuit, Circuit):
-        raise KetgradTypeError(f"`circuit` must be a kg.Circuit, but is {type(circuit).__name__}.")
+    circuit = as_circuit(circuit)
     symbols: dict[Variable, Any] = {}
     for kind, names, count, label in (
         ("w", weights, circuit.num_weights, "weights"),

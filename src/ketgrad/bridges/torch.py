@@ -36,6 +36,11 @@ from ketgrad.bridges.torch_nodes import Values, call
 
 __all__ = ["Layer", "apply"]
 
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 START = 0.1  # standard deviation of the first weights: near the identity, where gradients are not flat
 REAL = (torch.float32, torch.float64)
 SHORT = (torch.float16, torch.bfloat16)

@@ -7,6 +7,13 @@ from typing import Any
 
 from ketgrad.errors import KetgradValueError, missing_extra, near_matches
 
+__all__ = ["TARGETS", "load", "path"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 TARGETS = {"breast_cancer": "diagnosis", "diabetes": "progression", "wine_messy": "cultivar"}
 
 

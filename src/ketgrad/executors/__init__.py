@@ -11,6 +11,12 @@ import numpy as np
 from ketgrad.errors import KetgradTypeError, KetgradValueError, near_matches
 from ketgrad.program import Program
 
+__all__ = ["EXECUTORS", "Executor", "get"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 @runtime_checkable
 class Executor(Protocol):

@@ -11,7 +11,7 @@ import numpy as np
 from ketgrad import ops
 from ketgrad.angles import w, x
 from ketgrad.ansatz import ansatz_named
-from ketgrad.circuit import Circuit, Op
+from ketgrad.circuit import Circuit, Op, as_circuit
 from ketgrad.encodings import encoding_named
 from ketgrad.errors import KetgradTypeError, KetgradValueError, near_matches
 from ketgrad.patterns import check_count, groups
@@ -132,20 +132,17 @@ class Design:
         return circuit if self.entangle else without_entanglers(circuit)
 
     def _given(self) -> Circuit:
-        if not isinstance(self.circuit, Circuit):
-            raise KetgradTypeError(
-                f"`circuit` must be a Circuit or None, but is {type(self.circuit).__name__}."
-            )
+        circuit = as_circuit(self.circuit)
         for name in ("encoding", "ansatz", "num_qubits"):
             if getattr(self, name) is not None:
                 raise KetgradValueError(
                     f"`{name}` must be None where `circuit` is given: the circuit decides it."
                 )
-        if not self.circuit.num_inputs:
+        if not circuit.num_inputs:
             raise KetgradValueError(
                 "`circuit` must read inputs x[0], x[1], ... - else all rows are alike - but reads none."
             )
-        return self.circuit
+        return circuit
 
     def _default(self, num_features: int, least_qubits: int, layers: int, trainable: bool) -> Circuit:
         if self.num_qubits is None:
@@ -166,8 +163,8 @@ class Design:
         if not trainable:
             _refuse_weights(first, self.encoding)
             return first
-        if isinstance(self.ansatz, Circuit):
-            return first + self.ansatz
+        if not (self.ansatz is None or isinstance(self.ansatz, str)):
+            return first + as_circuit(self.ansatz, "ansatz")
         builder = ansatz_named("hardware_efficient" if self.ansatz is None else self.ansatz)
         takes_layers = "layers" in inspect.signature(builder).parameters
         return first + (
@@ -175,8 +172,8 @@ class Design:
         )
 
     def _encoding(self, encoding: Any, num_features: int, layers: int) -> Circuit:
-        if isinstance(encoding, Circuit):
-            return encoding
+        if not isinstance(encoding, str):
+            return as_circuit(encoding, "encoding")
         builder = encoding_named(encoding)
         options = {}
         if "layers" in (known := inspect.signature(builder).parameters):

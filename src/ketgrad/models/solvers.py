@@ -12,8 +12,8 @@ import numpy as np
 from ketgrad import gradients
 from ketgrad.ansatz import ansatz_named, qaoa_ansatz, two_local
 from ketgrad.arguments import real_array
-from ketgrad.circuit import Circuit
-from ketgrad.errors import KetgradTypeError, KetgradValueError
+from ketgrad.circuit import Circuit, as_circuit
+from ketgrad.errors import KetgradValueError
 from ketgrad.function import Function, expectation, samples
 from ketgrad.hamiltonians import diagonal_energies, exact_ground_state, num_qubits_of
 from ketgrad.memory import reserve, state_bytes
@@ -283,10 +283,7 @@ def _trial_circuit(hamiltonian: PauliSum, ansatz: Circuit | str | None) -> Circu
     if ansatz is None:
         is_real = all((x & z).bit_count() % 2 == 0 for x, z, _ in hamiltonian.terms)
         return two_local(size, ("ry",) if is_real else ("ry", "rz"), "cx", "linear", max(3, size))
-    if not isinstance(ansatz, Circuit):
-        raise KetgradTypeError(
-            f"`ansatz` must be a kg.Circuit, a name or None, but is {type(ansatz).__name__}."
-        )
+    ansatz = as_circuit(ansatz, "ansatz")
     if ansatz.num_inputs:
         raise KetgradValueError(
             f"`ansatz` must have no inputs - an energy has no data - but reads x[0] to x[{ansatz.num_inputs - 1}]. "

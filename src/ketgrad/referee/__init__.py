@@ -10,3 +10,7 @@ from ketgrad.referee.twins import CONTESTANTS
 MODELS = tuple(contestant.name for contestant in CONTESTANTS)
 
 __all__ = ["CONTESTANTS", "MODELS", "Comparison", "Progress", "compare"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
