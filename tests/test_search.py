@@ -1,0 +1,297 @@
+"""When a search stops, on which side of each limit, what it keeps, and the steps that the methods make."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.optimize
+
+import ketgrad as kg
+from ketgrad.errors import KetgradTypeError, KetgradValueError
+from ketgrad.search import Search, Step, Stop
+from ketgrad.streams import stream
+
+
+def fed(values, *, max_steps: int = 100, tolerance: float = 0.25, window: int = 3, stochastic: bool = False):
+    """(steps made, reason, converged) of a search that meets these losses, the first one at the start."""
+    search = Search(lambda weights: values[int(weights[0])], (1,), max_steps, tolerance, window, stochastic)
+    for place in range(len(values)):
+        try:
+            search.finish_step(np.array([place]), search.value(np.array([place])))
+        except Stop as stop:
+            return search.steps, stop.reason, stop.converged
+    return search.steps, None, False
+
+
+@pytest.mark.parametrize(
+    ("values", "stops"),
+    [
+        ((9.0, 1.0, 1.125, 1.25), True),
+        ((9.0, 1.0, 1.125, 1.2501), False),  # farther apart than the tolerance
+        ((9.0, 1.2501, 1.125, 1.0), False),
+        ((1.0, 1.0, 1.0), False),  # the window is not full before its third step
+        ((1.0, 1.0, 1.0, 1.0), True),
+        ((0.5, 0.5, 0.625, 0.75), True),  # values below one are taken as they are
+        ((99.0, 8.0, 9.0, 10.0), True),  # and larger ones relative to the best
+        ((99.0, 8.0, 9.0, 10.01), False),
+        ((99.0, -8.0, -7.0, -6.0), True),
+        ((99.0, -8.0, -7.0, -5.99), False),
+    ],
+)
+def test_a_loss_settles_when_a_window_of_steps_lies_within_the_tolerance(values, stops):
+    steps, reason, converged = fed(values)
+    assert converged == stops and steps == len(values) - 1
+    assert reason == ("the loss changed by less than the tolerance over 3 steps" if stops else None)
+
+
+@pytest.mark.parametrize(
+    ("before", "start", "stops"),
+    [
+        (1.25, (9.0,), True),  # the last window has deviation 1: 1 / (2 sqrt(4)) = 1/4
+        (1.2501, (9.0,), False),
+        (0.75, (9.0,), True),
+        (0.7499, (9.0,), False),
+        (1.25, (), False),  # more than two windows of steps are needed
+    ],
+)
+def test_a_noisy_loss_settles_when_two_windows_agree_within_their_noise(before, start, stops):
+    values = (*start, 9.0, *[before] * 4, 0.0, 2.0, 0.0, 2.0)
+    steps, reason, converged = fed(values, window=4, stochastic=True)
+    assert converged == stops and steps == len(values) - 1
+    assert reason == ("the means of two windows agree within their noise" if stops else None)
+
+
+def test_the_last_step_ends_the_search():
+    assert fed((5.0, 4.0, 3.0), max_steps=2) == (2, "all 2 steps were made before the loss settled", False)
+    assert fed((5.0, 4.0, 3.0), max_steps=3)[1] is None
+    assert fed((1.0, 1.0, 1.0, 1.0), max_steps=3)[2]  # settled in the last step is settled
+
+
+@pytest.mark.parametrize(("scale", "limit"), [(0.5, 1e-14), (1.0, 1e-14), (100.0, 1e-12)])
+def test_a_gradient_of_rounding_at_the_start_is_flat(scale, limit):
+    for slope, flat in ((0.9 * limit, True), (1.1 * limit, False), (-1.1 * limit, False), (0.0, True)):
+        for stochastic in (False, True):
+            search = Search(lambda weights: scale, (2,), 9, 1e-8, 9, stochastic)
+            search.finish_step(np.zeros(2), search.value(np.zeros(2)))
+            try:
+                search.check_slope(np.array([0.0, slope]))
+                stopped = None
+            except Stop as stop:
+                stopped = stop
+            assert (stopped is not None) == (flat and not stochastic), slope
+            if stopped is not None:
+                assert "stationary point" in stopped.reason and not stopped.converged
+
+
+def test_the_best_point_is_kept_or_with_noise_the_last_one_and_the_mean_of_the_window():
+    values = (5.0, 1.0, 3.0, 2.0)
+    for stochastic, place, value in ((False, 1, 1.0), (True, 3, 2.5)):
+        search = Search(lambda weights: values[int(weights[0])], (1,), 100, 1e-8, 2, stochastic)
+        seen: list[Step] = []
+        search.listeners.append(seen.append)
+        for number in range(4):
+            search.finish_step(np.array([number]), search.value(np.array([number])))
+        fit = search.fit(Stop("enough", converged=True))
+        assert (fit.weights.tolist(), fit.value, fit.steps, fit.evaluations) == ([place], value, 3, 4)
+        assert fit.history.tolist() == list(values) and (fit.reason, fit.converged) == ("enough", True)
+        assert [(step.number, step.value, step.best_value) for step in seen] == [
+            (0, 5.0, 5.0),
+            (1, 1.0, 1.0),
+            (2, 3.0, 1.0),
+            (3, 2.0, 1.0),
+        ]
+        assert {step.max_steps for step in seen} == {100} and not fit.interrupted
+
+
+def test_what_a_listener_returns_stops_only_if_it_is_true():
+    for answer, stops in (
+        (True, True),
+        (np.True_, True),
+        (False, False),
+        (1, False),
+        (None, False),
+        ("no", False),
+    ):
+        search = Search(lambda weights: 1.0, (1,), 9, 1e-8, 9, False)
+        search.listeners.append(lambda step, answer=answer: answer)
+        try:
+            search.finish_step(np.zeros(1), 1.0)
+        except Stop as stop:
+            assert stops and stop.reason == "the callback asked to stop" and not stop.converged
+        else:
+            assert not stops, answer
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error", "message"),
+    [
+        (3.0, KetgradTypeError, r"must return \(value, gradient\).*returned float"),
+        ((1.0, [1.0, 2.0], 3), KetgradTypeError, r"must return \(value, gradient\).*returned tuple"),
+        (
+            (1.0, [1.0]),
+            KetgradValueError,
+            r"shape of `start`, \(2,\), but returned dtype float64 and shape \(1,\)",
+        ),
+        ((1.0, [1j, 0]), KetgradValueError, "real gradient"),
+        ((1j, [1.0, 2.0]), KetgradTypeError, "one real number, but returned dtype complex128"),
+        (([1.0, 2.0], [1.0, 2.0]), KetgradTypeError, r"one real number.*shape \(2,\)"),
+        (
+            (1.0, [1.0, np.nan]),
+            KetgradValueError,
+            r"the gradient by weight \[1\] is nan at step 0; it is the start",
+        ),
+    ],
+)
+def test_a_loss_returns_a_number_and_a_gradient_of_the_shape_of_the_start(outcome, error, message):
+    with pytest.raises(error, match=message):
+        kg.minimise(lambda weights: outcome, [1.0, 2.0])
+    assert kg.minimise(lambda weights: (np.array([[2.0]]), [1, 0]), [1.0, 2.0], max_steps=1).value == 2.0
+
+
+# ---------------------------------------------------------------------------------------------------- the methods
+
+
+def losses_of(method: Any, loss, start, **options) -> tuple[np.ndarray, kg.Fit]:
+    """Where the loss was asked for, and the fit."""
+    asked: list[np.ndarray] = []
+
+    def listening(weights):
+        asked.append(np.array(weights))
+        return loss(weights)
+
+    fit = kg.minimise(listening, start, method, **options)
+    return np.array(asked), fit
+
+
+def bowl(weights) -> float:
+    return float((weights - 1) @ (weights - 1) + np.cos(weights).sum())
+
+
+@pytest.mark.parametrize("rate", [0.3, None])
+@pytest.mark.parametrize("stability", [4.0, None])
+def test_spsa_makes_the_steps_of_spall(rate, stability):
+    start, num_steps = np.array([0.3, -0.2, 0.9]), 6
+    method = kg.SPSA(learning_rate=rate, stability=stability, perturbation=0.2, first_step=0.1)
+    asked, fit = losses_of(method, bowl, start, max_steps=num_steps, seed=5)
+    rng, weights, wanted, history = stream(5), start, [start], [bowl(start)]
+    offset = num_steps / 10 if stability is None else stability
+
+    def slope_at(point, distance):
+        direction = rng.choice([-1.0, 1.0], size=3)
+        wanted.extend([point + distance * direction, point - distance * direction])
+        ahead, behind = bowl(wanted[-2]), bowl(wanted[-1])
+        return (ahead - behind) / (2 * distance), direction, (ahead + behind) / 2
+
+    if rate is None:
+        typical = np.mean([abs(slope_at(start, 0.2)[0]) for _ in range(25)])
+        rate = 0.1 * (1 + offset) ** 0.602 / typical
+    for step in range(1, num_steps + 1):
+        slope, direction, mean = slope_at(weights, 0.2 / step**0.101)
+        weights = weights - rate / (step + offset) ** 0.602 * slope * direction
+        history.append(mean)
+    assert asked == pytest.approx(np.array([*wanted, weights]))
+    assert fit.history == pytest.approx(history) and fit.steps == num_steps
+
+
+def outcome_of(monkeypatch, outcome, **options) -> tuple[kg.Fit, dict[str, Any]]:
+    """The fit, and how SciPy was called, where SciPy asks once and returns the outcome."""
+    called: dict[str, Any] = {}
+
+    def minimize(evaluate, start, **arguments):
+        called.update(arguments)
+        evaluate(start)
+        evaluate(start + 1)
+        return outcome
+
+    monkeypatch.setattr(scipy.optimize, "minimize", minimize)
+    loss = options.pop("loss", lambda weights: (float(weights @ weights), 2 * weights))
+    return kg.minimise(loss, [1.0, 2.0], **options), called
+
+
+def test_lbfgsb_hands_its_limits_to_scipy(monkeypatch):
+    done = SimpleNamespace(status=0)
+    method = kg.LBFGSB(memory=7, gradient_tolerance=1e-5, bounds=((0, 1), (None, 2)))
+    _, called = outcome_of(monkeypatch, done, optimizer=method, max_steps=30, tolerance=1e-3)
+    assert called["options"] == {"maxiter": 30, "maxfun": 700, "maxcor": 7, "ftol": 1e-3, "gtol": 1e-5}
+    assert (called["method"], called["jac"], called["bounds"]) == ("L-BFGS-B", True, ((0, 1), (None, 2)))
+    assert kg.LBFGSB().gradient_tolerance == 1e-9 and kg.LBFGSB().memory == 20
+
+
+@pytest.mark.parametrize(
+    ("status", "slope", "value", "converged", "reason"),
+    [
+        (0, 1.0, 1.0, True, "no longer changes within the tolerance"),
+        (1, 0.0, 1.0, False, "limit of evaluations"),
+        (2, 1e-5, 0.5, True, "no lower value along the search direction"),
+        (2, 1.1e-5, 0.5, False, "the gradient may not belong to the loss"),
+        (2, -1.1e-5, 0.5, False, "the gradient may not belong to the loss"),
+        (2, 1e-3, 100.0, True, "no lower value along the search direction"),
+        (2, 1.1e-3, -100.0, False, "the gradient may not belong to the loss"),
+    ],
+)
+def test_lbfgsb_says_why_scipy_stopped(monkeypatch, status, slope, value, converged, reason):
+    outcome = SimpleNamespace(status=status, jac=np.array([0.0, slope]), fun=value)
+    fit, _ = outcome_of(monkeypatch, outcome, optimizer=kg.LBFGSB())
+    assert fit.converged == converged and reason in fit.reason
+    assert fit.reason.count("gradient may not") == (not converged and status == 2)
+
+
+def test_cobyla_hands_its_simplex_to_scipy(monkeypatch):
+    for max_steps, limit in ((30, 32), (1, 4)):
+        done = SimpleNamespace(success=True)
+        fit, called = outcome_of(
+            monkeypatch,
+            done,
+            optimizer=kg.COBYLA(first_step=0.3),
+            max_steps=max_steps,
+            tolerance=1e-3,
+            loss=lambda weights: float(weights @ weights),
+        )
+        assert called == {
+            "method": "COBYLA",
+            "options": {"maxiter": limit, "rhobeg": 0.3, "tol": 1e-3},
+        }
+        assert fit.converged == (max_steps > 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "taken", "refused"),
+    [
+        (lambda value: kg.Adam(beta1=value), (0, 0.0, 0.999), (1, 1.0, -0.1)),
+        (lambda value: kg.Adam(beta2=value), (0, 0.0, 0.999), (1, 1.0, -0.1)),
+        (
+            lambda value: kg.Adam(learning_rate=value),
+            (1e-300, 5, np.float32(1)),
+            (0, -1, np.inf, np.nan, "1", True),
+        ),
+        (lambda value: kg.Adam(epsilon=value), (1e-300,), (0, -1)),
+        (lambda value: kg.LBFGSB(gradient_tolerance=value), (1e-300,), (0, -1)),
+        (lambda value: kg.SPSA(learning_rate=value), (None, 1e-300), (0, -1)),
+        (lambda value: kg.SPSA(perturbation=value), (1e-300,), (0, -1)),
+        (lambda value: kg.SPSA(first_step=value), (1e-300,), (0, -1)),
+        (lambda value: kg.SPSA(alpha=value), (1e-300,), (0, -1)),
+        (lambda value: kg.SPSA(gamma=value), (1e-300,), (0, -1)),
+        (lambda value: kg.COBYLA(first_step=value), (1e-300,), (0, -1)),
+    ],
+)
+def test_the_numbers_of_a_method_are_checked_at_their_limits(make, taken, refused):
+    for value in taken:
+        make(value)
+    for value in refused:
+        with pytest.raises(KetgradValueError):
+            make(value)
+
+
+def test_without_an_optimiser_the_defaults_are_those_that_are_written():
+    quick = {"max_steps": 3}
+    start, loss = [1.0, 2.0], lambda weights: (float(weights @ weights), 2 * weights)
+    assert kg.minimise(loss, start, **quick).history == pytest.approx(
+        kg.minimise(loss, start, kg.Adam(), **quick).history
+    )
+    flat = kg.minimise(lambda weights: (float(1 + 1e-12 * weights.sum()), np.full(2, 1e-12)), start)
+    assert flat.converged and flat.steps == 20 and "over 20 steps" in flat.reason
+    noisy = kg.minimise(lambda weights: (1.0, np.ones(2)), start, stochastic=True)
+    assert noisy.converged and noisy.steps == 401
