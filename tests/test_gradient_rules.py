@@ -256,3 +256,31 @@ def test_the_directions_of_spsa_are_signs_in_all_weights_and_inputs_at_once():
     assert moves[::2] == pytest.approx(-moves[1::2])
     assert (np.abs(moves[::2].mean(axis=0)) < 0.5).all()
     assert len({tuple(move.round()) for move in moves}) == 16  # every combination of four signs
+
+
+@pytest.mark.parametrize(
+    ("amplitudes", "runs"),
+    [
+        ([x[0], 1.0], 2),  # one variable, the first of all slots
+        ([x[0], x[0]], 4),
+        ([0.5, 2.0 * x[0], -x[1], 0.0], 4),
+        ([w[0], x[0], 0.0, 1.0], 4),
+    ],
+)
+def test_the_shift_rule_for_amplitudes_is_exact_wherever_the_variables_stand(amplitudes, runs):
+    qubits = range(len(amplitudes).bit_length() - 1)
+    prepared = kg.Circuit([kg.prepare_state(amplitudes, *qubits, normalize=True), kg.ry(0.7, 0)], 2)
+    observables = [kg.Pauli("Z0"), kg.Pauli("X0 + 0.3")]
+    exact, shifted = (kg.expectation(prepared, observables, gradient=rule) for rule in (RULES[0], RULES[1]))
+    assert RULES[1].cost(exact.program).executions == 1 + runs
+    weights, inputs = (
+        np.full(exact.num_weights, 0.4),
+        np.array([[0.3, -0.8], [1.7, 0.2]])[:, : exact.num_inputs],
+    )
+    for first, second in zip(exact.jacobian(weights, inputs), shifted.jacobian(weights, inputs), strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-12)
+    cotangent = np.array([[1.0, -2.0], [0.5, 3.0]])
+    for first, second in zip(
+        exact.vjp(weights, inputs, cotangent), shifted.vjp(weights, inputs, cotangent), strict=True
+    ):
+        np.testing.assert_allclose(first, second, atol=1e-12)
