@@ -1,10 +1,5 @@
 """Training on noise: nothing reports a lucky number, every step draws afresh, and one seed repeats the whole run."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from typing import Any
 
 import numpy as np
@@ -302,46 +297,3 @@ def test_boosting_works_over_a_variational_classifier():
     alone = kg.VariationalClassifier(random_state=0, max_steps=40)
     boosted = AdaBoostClassifier(alone, n_estimators=4, random_state=0).fit(inputs, labels)
     assert boosted.score(inputs, labels) >= clone(alone).fit(inputs, labels).score(inputs, labels) - 0.05
-
-
-# -- Ctrl-C ----------------------------------------------------------------------------------------------------
-
-
-INTERRUPTED = {
-    "a fit": "kg.VariationalClassifier(max_steps=10**6, tolerance=1e-300, optimizer='adam').fit(X, Y)",
-    "a grid search": "GridSearchCV(MODEL, {'num_layers': [1, 2, 3]}, cv=3).fit(X, Y)",
-    "a cross validation": "cross_val_score(MODEL, X, Y, cv=5)",
-    "a regressor with shots": "kg.VariationalRegressor(max_steps=10**6, executor='sampled').fit(X, Y)",
-    "a support vector machine": "kg.KernelClassifier(C=1e6, tolerance=1e-9).fit(X, Y)",
-}
-CHILD = """
-import signal, sys, time
-import numpy as np
-from sklearn.model_selection import GridSearchCV, cross_val_score
-import ketgrad as kg
-signal.signal(signal.SIGINT, signal.default_int_handler)
-MODEL = kg.VariationalClassifier(max_steps=10**6, tolerance=1e-300, optimizer="adam", threads=1)
-rng = np.random.default_rng(0)
-X = rng.normal(size=(ROWS, 4)); Y = (rng.random(ROWS) < 0.5).astype(int)
-print("ready", flush=True)
-CALL
-print("finished", flush=True)
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-@pytest.mark.parametrize("case", INTERRUPTED)
-def test_ctrl_c_ends_every_kind_of_training_within_seconds(case):
-    rows = "1000" if case == "a support vector machine" else "60"
-    text = CHILD.replace("ROWS", rows).replace("CALL", INTERRUPTED[case])
-    command = [sys.executable, "-c", text]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        try:
-            assert child.stdout is not None and child.stdout.readline() == "ready\n"
-            time.sleep(1.5)
-            assert child.poll() is None, "the call ended before it could be interrupted"
-            child.send_signal(signal.SIGINT)
-            out, errors = child.communicate(timeout=10)
-        finally:
-            child.kill()
-    assert "KeyboardInterrupt" in errors and "finished" not in out

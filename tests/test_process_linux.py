@@ -91,6 +91,45 @@ def test_an_interrupt_is_answered_within_a_second(qubits, batch, call):
     assert "KeyboardInterrupt" in errors
 
 
+TRAINING = {
+    "a fit": "kg.VariationalClassifier(max_steps=10**6, tolerance=1e-300, optimizer='adam').fit(X, Y)",
+    "a grid search": "GridSearchCV(MODEL, {'num_layers': [1, 2, 3]}, cv=3).fit(X, Y)",
+    "a cross validation": "cross_val_score(MODEL, X, Y, cv=5)",
+    "a regressor with shots": "kg.VariationalRegressor(max_steps=10**6, executor='sampled').fit(X, Y)",
+    "a support vector machine": "kg.KernelClassifier(C=1e6, tolerance=1e-9).fit(X, Y)",
+}
+TRAINING_SCRIPT = """
+import signal, sys, time
+import numpy as np
+from sklearn.model_selection import GridSearchCV, cross_val_score
+import ketgrad as kg
+signal.signal(signal.SIGINT, signal.default_int_handler)
+MODEL = kg.VariationalClassifier(max_steps=10**6, tolerance=1e-300, optimizer="adam", threads=1)
+rng = np.random.default_rng(0)
+X = rng.normal(size=(ROWS, 4)); Y = (rng.random(ROWS) < 0.5).astype(int)
+print("ready", flush=True)
+CALL
+print("finished", flush=True)
+"""
+
+
+@pytest.mark.parametrize("case", TRAINING)
+def test_ctrl_c_ends_every_kind_of_training_within_seconds(case):
+    rows = "1000" if case == "a support vector machine" else "60"
+    text = TRAINING_SCRIPT.replace("ROWS", rows).replace("CALL", TRAINING[case])
+    command = [sys.executable, "-c", text]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout is not None and child.stdout.readline() == "ready\n"
+            time.sleep(1.5)
+            assert child.poll() is None, "the call ended before it could be interrupted"
+            child.send_signal(signal.SIGINT)
+            out, errors = child.communicate(timeout=10)
+        finally:
+            child.kill()
+    assert "KeyboardInterrupt" in errors and "finished" not in out
+
+
 def test_an_exception_of_a_signal_handler_passes_through_and_leaves_the_core_usable():
     before = answer(2)
 

@@ -157,6 +157,24 @@ def test_a_copy_is_equal_and_begins_its_stream_anew(maker, way, tmp_path):
     assert SEEDED[maker](seed=5) != SEEDED[maker](seed=5, common_random_numbers=True)
 
 
+def test_functions_with_equal_seeds_of_any_form_are_equal():
+    def make(seed):
+        return kg.samples(kg.Circuit([kg.h(0)]), shots=3, seed=seed)
+
+    forms: list[Any] = [
+        lambda: None,
+        lambda: 3,
+        lambda: np.int64(4),
+        lambda: np.random.SeedSequence(3),
+        lambda: np.random.SeedSequence([1, 2]),
+        lambda: np.random.SeedSequence(3, spawn_key=(0, 1)),
+    ]
+    functions = [[make(form()) for form in forms] for _ in range(2)]
+    for i, one in enumerate(functions[0]):
+        for j, other in enumerate(functions[1]):
+            assert (one == other) is (i == j) and (hash(one) == hash(other) or i != j)
+
+
 def test_threads_share_a_stream_without_drawing_a_call_twice():
     f, g = (kg.samples(kg.Circuit([kg.h(q) for q in range(10)]), shots=8, packed=True, seed=1) for _ in "fg")
     with ThreadPoolExecutor(8) as pool:

@@ -52,7 +52,7 @@ from ketgrad.rows import (
     unbroadcast,
 )
 from ketgrad.rows_edges import Near, chain_inputs, near_edges
-from ketgrad.streams import numbered_stream
+from ketgrad.streams import numbered_stream, seed_content
 
 FLOAT64 = np.dtype(np.float64)
 FLOAT32 = np.dtype(np.float32)
@@ -88,7 +88,7 @@ class Function:
     gradient: Any = None
     dtype: np.dtype = COMPLEX128
     threads: int | None = None
-    seed: Any = None
+    seed: Any = field(default=None, compare=False)  # a SeedSequence is compared by its content, below
     packed: bool = False
     common_random_numbers: bool = False
 
@@ -103,6 +103,7 @@ class Function:
     )  # sums of squares that need no look at the angles
     _direct: Any = field(init=False, compare=False)  # the key of the executor's own way for plain arrays
     _single: bool = field(init=False, compare=False)
+    _seed_content: Any = field(init=False)
     _calls: Any = field(init=False, compare=False)  # numbers the calls that draw; a step of it is atomic
 
     def __post_init__(self) -> None:
@@ -134,6 +135,7 @@ class Function:
             "_bounds": quick_bounds(program),
             "_direct": getattr(self.executor, "direct", None) if plain else None,
             "_single": self.dtype == COMPLEX64,
+            "_seed_content": seed_content(self.seed),
             "_calls": itertools.count(),
         }
         for name, value in found.items():

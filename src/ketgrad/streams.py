@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -73,3 +74,19 @@ def check_seed(seed: Any) -> np.random.SeedSequence:
     if number < 0:
         raise KetgradValueError(f"`seed` must not be negative, but is {number}.")
     return np.random.SeedSequence(number)
+
+
+def seed_content(seed: Any) -> Any:
+    """What two seeds are compared by: equal for two SeedSequences that give the same bits.
+
+    >>> seed_content(np.random.SeedSequence(1)) == seed_content(np.random.SeedSequence(1)), seed_content(5)
+    (True, 5)
+    """
+    if not isinstance(seed, np.random.SeedSequence):
+        return seed
+    entropy = seed.entropy
+    return (
+        tuple(entropy) if isinstance(entropy, Sequence | np.ndarray) else entropy,
+        seed.spawn_key,
+        seed.pool_size,
+    )

@@ -260,7 +260,7 @@ def _ask_machine(model: Any, X: Any, question: str) -> np.ndarray:
     return getattr(model.machine_, question)(gram)
 
 
-def _kernel(model: Any, num_features: int, seed: np.random.SeedSequence) -> Kernel:
+def _kernel(model: Any, num_features: int, seed: int) -> Kernel:
     given = model.kernel
     if isinstance(given, FidelityKernel | ProjectedKernel):
         if model.circuit is not None or model.encoding is not None:

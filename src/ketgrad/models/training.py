@@ -158,7 +158,7 @@ class Recipe:
             tolerance=self.tolerance,
             stochastic=noise is not None and noise.in_values,
             progress=self.verbose,
-            seed=child(seed, SEARCH),
+            seed=np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, SEARCH)),
         )
         return fit if self.optimizer is not None or noise is None else by_adam(fit, noise)
 
@@ -225,13 +225,14 @@ def default_observables(num_qubits: int) -> tuple[PauliSum, ...]:
     return tuple(Pauli(f"{letter}{q}") for q in range(num_qubits) for letter in "ZX")
 
 
-def child(seed: np.random.SeedSequence, counter: int) -> np.random.SeedSequence:
-    """One of the seeds under a seed.
+def child(seed: np.random.SeedSequence, counter: int) -> int:
+    """One of the seeds under a seed, as a number of 128 bits: functions and kernels are compared and saved with it.
 
-    >>> child(np.random.SeedSequence(7), PREDICTION).spawn_key
-    (4,)
+    >>> child(np.random.SeedSequence(7), PREDICTION) == child(np.random.SeedSequence(7), PREDICTION)
+    True
     """
-    return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, counter))
+    words = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, counter)).generate_state(4)
+    return int.from_bytes(words.astype("<u4").tobytes(), "little")
 
 
 def with_seed(function: Function, seed: np.random.SeedSequence, counter: int) -> Function:
