@@ -35,7 +35,7 @@ def trainable_uploads(num_features: int, num_qubits: int, num_layers: int = 3) -
 
     >>> circuit = trainable_uploads(2, 2, 1)
     >>> circuit.ops[0], circuit.num_weights, len(circuit)
-    (ry(w[0] x[0] + w[1], 0), 6, 5)
+    (ry(w[0] * x[0] + w[1], 0), 6, 5)
     """
     features, qubits = check_count(num_features, "num_features"), check_count(num_qubits, "num_qubits")
     layers = max(check_count(num_layers, "num_layers"), -(-features // qubits))
@@ -59,7 +59,7 @@ def phase_uploads(num_features: int, num_qubits: int, num_layers: int = 1) -> Ci
     Havlicek et al. 2019, arXiv:1804.11326.
 
     >>> phase_uploads(2, 2).ops
-    (h(0), h(1), rz(x[0], 0), rz(x[1], 1), rzz(x[0] x[1], 0, 1))
+    (h(0), h(1), rz(x[0], 0), rz(x[1], 1), rzz(x[0] * x[1], 0, 1))
     """
     features, qubits = check_count(num_features, "num_features"), check_count(num_qubits, "num_qubits")
     layers = max(check_count(num_layers, "num_layers"), -(-features // qubits))
@@ -81,7 +81,7 @@ def without_entanglers(circuit: Circuit) -> Circuit:
     Bowles et al. 2024, arXiv:2403.07059, section 5: is it the entanglement that helps?
 
     >>> without_entanglers(trainable_uploads(2, 2, 1)).ops
-    (ry(w[0] x[0] + w[1], 0), ry(w[2] x[1] + w[3], 1), ry(w[4], 0), ry(w[5], 1))
+    (ry(w[0] * x[0] + w[1], 0), ry(w[2] * x[1] + w[3], 1), ry(w[4], 0), ry(w[5], 1))
     """
     wide = [op for op in circuit.ops if len(op.qubits) + len(op.controls) > 1]
     for op in wide:
