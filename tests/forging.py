@@ -64,7 +64,7 @@ HOSTILE: tuple[Any, ...] = (
 )  # fmt: skip
 HOSTILE_KEYS = (
     "_impl", "memory", "__class__", "__dict__", "predict", "fit", "verbose", "kernel", "_sparse", "_gamma", "steps",
-    "n_features_in_", "classes_", "copy", "$array", "$estimator", "$object", "name", "base64", "complex", "order",
+    "n_features_in_", "classes_", "copy", "$array", "$estimator", "$object", "name", "base64", "complex", "strides",
 )  # fmt: skip
 
 

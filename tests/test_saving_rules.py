@@ -8,6 +8,7 @@ import tracemalloc
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 from forging import closed, forged, nodes, opened
@@ -22,7 +23,7 @@ from sklearn.svm import SVC, SVR, NuSVC, OneClassSVM
 
 import ketgrad as kg
 from ketgrad import saving, saving_values, w, x
-from ketgrad.saving_rules import ESTIMATORS, RULES
+from ketgrad.saving_rules import ESTIMATORS, RULES, TRAINING_ROWS
 from ketgrad.saving_values import CLASSES, FIELDS, PARAMETERS
 
 RANDOM = np.random.default_rng(3)
@@ -142,6 +143,11 @@ MACHINES = {
     "in a pipeline": lambda: make_pipeline(StandardScaler(), SVC(kernel=kernel())).fit(X, TWO),
     "after PCA": lambda: make_pipeline(PCA(2), SVC(kernel=kernel(2))).fit(X, THREE),
     "in pipelines": lambda: make_pipeline(make_pipeline(Normalizer(), PCA(2)), SVR(kernel=kernel(2))).fit(X, NUMBERS),
+    "rows of float32": lambda: SVC(kernel=kernel()).fit(X.astype(np.float32), TWO),
+    "rows in a list": lambda: SVC(kernel=kernel()).fit(X.tolist(), TWO),
+    "rows in a table": lambda: SVC(kernel=kernel()).fit(pd.DataFrame(X), TWO),
+    "whole numbers": lambda: SVR(kernel=kernel()).fit(np.round(X).astype(int), NUMBERS),
+    "a table with names": lambda: SVC().fit(pd.DataFrame(X, columns=list("abc")), TWO),
     "not fitted": lambda: make_pipeline(StandardScaler(), SVC(kernel=kernel())),
 }  # fmt: skip
 QUESTIONS = ("predict", "decision_function", "predict_proba")
@@ -270,7 +276,6 @@ def far(a):
     return np.where(np.arange(a.size) == a.size - 1, np.array(2 * 10**8, a.dtype), a.ravel()).reshape(a.shape)
 
 
-XFIT = "_BaseLibSVM__Xfit"  # the training rows of a machine whose kernel is called
 MACHINE_CHANGES = {
     "rows far away": change_array("support_", lambda a: a + np.int32(10**6)),
     "one row far away": change_array("support_", far),
@@ -305,7 +310,11 @@ MACHINE_CHANGES = {
     "without the rows": change_learned(lambda parts: parts.pop("support_")),
     "without the shape": change_learned(lambda parts: parts.pop("shape_fit_")),
     "training rows from elsewhere": change_learned(
-        lambda parts: parts.pop(XFIT) if XFIT in parts else parts.update({XFIT: parts["support_vectors_"]})
+        lambda parts: (
+            parts.pop(TRAINING_ROWS)
+            if TRAINING_ROWS in parts
+            else parts.update({TRAINING_ROWS: parts["support_vectors_"]})
+        )
     ),
     "another kernel": lambda content, _: machine_of(content)["parameters"].update(
         kernel="linear" if machine_of(content)["parameters"]["kernel"] != "linear" else "precomputed"
@@ -458,22 +467,76 @@ def test_a_label_in_a_file_is_one_of_two(label):
         saving._value(forged(saving._file(kg.Circuit([kg.unitary(MATRIX, 0)])), rename), "forged", False)
 
 
-def test_arrays_come_back_in_their_order_in_memory():
+LAYOUTS = {
+    "rows": lambda a: a,
+    "columns": np.asfortranarray,
+    "upside down": lambda a: a[::-1],
+    "mirrored": lambda a: a[..., ::-1],
+    "both": lambda a: np.asfortranarray(a)[::-1, ..., ::-1] if a.ndim > 1 else a[::-1],
+    "part of the rows": lambda a: np.asfortranarray(np.concatenate([a, a]))[: len(a)],
+    "every other column": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+    "axes exchanged": lambda a: np.ascontiguousarray(a.swapaxes(0, -1)).swapaxes(0, -1),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_arrays_come_back_in_their_order_in_memory(layout):
     """Linear algebra rounds by it: the same numbers in another order predict other last bits."""
-    for shape in ((3, 4), (1, 4), (4, 1), (2, 3, 4), (5,), (0, 3)):
+    for shape in ((3, 4), (1, 4), (4, 1), (2, 3, 4), (5,), (0, 3), (3, 1, 2)):
         for dtype in (np.float64, np.float32, np.complex128, np.int64, bool):
-            for order in "CF":
-                array = np.asarray(RANDOM.normal(size=shape) * 9, order=order).astype(dtype, order="K")
-                arrays = {}
-                form = saving_values.Writer(arrays).write(array, "a")
-                plain = json.loads(json.dumps(saving_values.Writer(None).write(array, "a")))
-                for again in (saving_values.Reader(arrays).read(form), saving_values.Reader({}).read(plain)):
-                    np.testing.assert_array_equal(again, array)
-                    assert again.dtype == array.dtype and again.strides == array.strides
+            array = LAYOUTS[layout]((RANDOM.normal(size=shape) * 9).astype(dtype))
+            arrays = {}
+            form = saving_values.Writer(arrays).write(array, "a")
+            plain = json.loads(json.dumps(saving_values.Writer(None).write(array, "a")))
+            for again in (saving_values.Reader(arrays).read(form), saving_values.Reader({}).read(plain)):
+                np.testing.assert_array_equal(again, array)
+                assert again.dtype == array.dtype
+                steps = [(a, b) for a, b, n in zip(again.strides, array.strides, shape, strict=True) if n > 1]
+                assert not array.size or all(a == b for a, b in steps)
+
+
+def test_wide_gaps_are_closed_and_axes_keep_their_order():
+    for array in (
+        np.zeros((3, 1000))[:, ::400],
+        np.zeros((1000, 3))[::400].T,
+        np.zeros((3, 1000))[::-1, ::400],
+    ):
+        again = has_the_same_form(array)
+        steps = np.array(again.strides) * np.sign(array.strides)
+        assert sorted(steps) == [8, 24] and (np.argsort(steps) == np.argsort(np.abs(array.strides))).all()
+    assert has_the_same_form(np.broadcast_to(np.arange(3.0), (4, 3))).strides == (24, 8)
 
 
 @pytest.mark.parametrize(
-    "scaler", [PCA(2), PCA(2, svd_solver="covariance_eigh"), QuantileTransformer(n_quantiles=5)], ids=str
+    "strides",
+    [[1, 1], [1, 2], [0, 1], [3], [3, 1, 1], [2**62, 1], [10**30, 1], [100, 1], ["3", 1], [3.0, 1], [True, 3], 3, None],
+)  # fmt: skip
+def test_strides_that_no_array_has_are_refused(strides):
+    arrays = {"a": np.zeros((3, 3))}
+    with pytest.raises(kg.KetgradError):
+        saving_values.Reader(arrays).read({"$array": {"name": "a", "strides": strides}})
+
+
+def test_an_array_is_copied_once_however_often_it_is_named():
+    arrays = {"a": np.zeros((3, 3))}
+    first, second = saving_values.Reader(arrays).read([{"$array": {"name": "a", "strides": [1, 3]}}] * 2)
+    assert first is second
+    with pytest.raises(kg.KetgradError, match="two orders"):
+        saving_values.Reader(arrays).read(
+            [{"$array": {"name": "a", "strides": s}} for s in ([1, 3], [-1, 3])]
+        )
+
+
+@pytest.mark.parametrize(
+    "scaler",
+    [
+        *(
+            PCA(2, svd_solver=solver, random_state=0)
+            for solver in ("full", "covariance_eigh", "arpack", "randomized")
+        ),
+        QuantileTransformer(n_quantiles=5),
+    ],
+    ids=str,
 )
 def test_what_scikit_learn_has_learned_comes_back_in_its_order_in_memory(scaler, tmp_path):
     fitted = scaler.fit(X)
@@ -481,6 +544,7 @@ def test_what_scikit_learn_has_learned_comes_back_in_its_order_in_memory(scaler,
     for name, value in vars(fitted).items():
         if isinstance(value, np.ndarray):
             assert vars(again)[name].strides == value.strides, name
+    np.testing.assert_array_equal(again.transform(X), fitted.transform(X))
 
 
 # ----------------------------------------------------------------------------------------- small files, much memory

@@ -313,8 +313,8 @@ def _is_exact(model: Any) -> bool:
 def _compare(model: Any, saved: np.ndarray | None, content: Mapping[str, Any], path: str) -> None:
     if saved is None:
         return
-    if not isinstance(saved, np.ndarray):
-        raise KetgradTypeError(f"{path!r} holds predictions that are no array.")
+    if not isinstance(saved, np.ndarray) or saved.dtype.kind != "f":
+        raise KetgradTypeError(f"{path!r} holds predictions that are no numbers.")
     try:
         now = _probe(model)
     except BAD_FORM as error:
@@ -322,6 +322,6 @@ def _compare(model: Any, saved: np.ndarray | None, content: Mapping[str, Any], p
     if now is None or now.shape != saved.shape or not np.allclose(now, saved, rtol=1e-9, atol=1e-9):
         raise _unusable(
             path,
-            f"its model predicts otherwise here than where it was saved, with {content.get('versions')}; "
+            f"its model predicts otherwise here than where it was saved, with {str(content.get('versions'))[:200]}; "
             "kg.load(path, check=False) loads it nevertheless",
         )

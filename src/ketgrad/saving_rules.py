@@ -152,7 +152,7 @@ LIBSVM: Mapping[str, Kind] = {
 }
 LIBSVM_LEARNED: Mapping[str, Kind] = {
     "_sparse": one_of(False),
-    "shape_fit_": several(tuple, whole(0), 2, 2),
+    "shape_fit_": several(tuple, whole(0), 1, 2),
     "_gamma": number(0.0),
     "support_": array("i", "s", itemsize=4),
     "support_vectors_": doubles("v u"),
@@ -166,6 +166,7 @@ LIBSVM_LEARNED: Mapping[str, Kind] = {
     "_num_iter": array("i", "p", itemsize=4),
     "fit_status_": one_of(0, 1),
 }
+TRAINING_ROWS = "_BaseLibSVM__Xfit"  # of a machine whose kernel is called
 TO_LIBSVM = ("support_", "support_vectors_", "_n_support", "_dual_coef_", "_intercept_", "_probA", "_probB")
 LIBSVM_MAYBE: Mapping[str, Kind] = {
     "n_features_in_": whole(0),
@@ -282,17 +283,23 @@ def _machine_fits(classes: Callable[[Any], int], is_regression: bool) -> Callabl
 
 def _vectors_fit(machine: Any) -> bool:
     """The support vectors for libsvm's own kernels; for the others the training rows, or none."""
-    vectors, (rows, columns) = machine.support_vectors_, machine.shape_fit_
-    trained_on = getattr(machine, "_BaseLibSVM__Xfit", None)
+    vectors, shape = machine.support_vectors_, machine.shape_fit_
+    trained_on = getattr(machine, TRAINING_ROWS, None)
     features = getattr(machine, "n_features_in_", None)
     if isinstance(machine.kernel, str) and machine.kernel != "precomputed":
         return (
-            vectors.shape == (len(machine.support_), columns) and features == columns and trained_on is None
+            vectors.shape == (len(machine.support_), features)
+            and shape[1:] == (features,)
+            and trained_on is None
         )
+    if vectors.shape != (0, 0):
+        return False
     if isinstance(machine.kernel, str):
-        return vectors.shape == (0, 0) and rows == columns == features and trained_on is None
-    fits = trained_on is not None and trained_on.shape == (rows, columns) and features in (None, columns)
-    return fits and vectors.shape == (0, 0) and machine.kernel.circuit.num_inputs == columns
+        return shape == (features, features) and trained_on is None
+    if trained_on is None or trained_on.shape[: len(shape)] != shape:
+        return False
+    columns = trained_on.shape[1]
+    return features in (None, columns) and machine.kernel.circuit.num_inputs == columns
 
 
 def _pipeline_fits(pipeline: Any) -> bool:
@@ -335,7 +342,7 @@ REGRESSOR: Mapping[str, Kind] = {
     "class_weight": NONE,
     "random_state": RANDOM_STATE,
 }
-XFIT: Mapping[str, Kind] = {"_BaseLibSVM__Xfit": doubles("n d")}
+XFIT: Mapping[str, Kind] = {TRAINING_ROWS: array("biuf", "n d", finite=True)}
 CLASSIFIER_MAYBE: Mapping[str, Kind] = {"epsilon": one_of(0.0), **XFIT}
 TARGETS = floats("t", finite=True) | floats("", finite=True)
 SEEN = whole(0) | number(0.0) | array("iuf", "d")

@@ -23,8 +23,9 @@ from ketgrad.errors import KetgradError, KetgradTypeError, KetgradValueError
 from ketgrad.gates import GATES, Gate, gate_named
 from ketgrad.losses import LOSSES
 from ketgrad.paulis import PauliSum
+from ketgrad.saving_arrays import laid_out, strides_to_keep
 from ketgrad.saving_kinds import Kind, Sizes
-from ketgrad.saving_rules import RULES
+from ketgrad.saving_rules import RULES, TRAINING_ROWS
 
 MOST_NESTING = 100
 MOST_PADDING = 16 * 2**20  # bytes of texts in a file that are shorter than their dtype
@@ -131,8 +132,8 @@ class Writer:
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
         parts = array[..., None].view(f"<f{array.itemsize // 2}") if array.dtype.kind == "c" else array
         form: dict[str, Any] = {"complex": True} if array.dtype.kind == "c" else {}
-        if _is_by_columns(value):
-            form["order"] = "F"  # linear algebra rounds by the order in memory
+        if strides := strides_to_keep(value):
+            form["strides"] = strides  # linear algebra rounds by the order in memory
         if self.arrays is None:
             data = base64.b64encode(parts.tobytes()).decode("ascii")
             return form | {"base64": data, "dtype": parts.dtype.str, "shape": list(parts.shape)}
@@ -188,7 +189,10 @@ class Writer:
         known = value.get_params(deep=False)
         for name, entry in vars(value).items():
             if name not in known:
-                learned[name] = self.write(entry, f"{path}.{name}")
+                content = (
+                    np.asarray(entry) if name == TRAINING_ROWS else entry
+                )  # scikit-learn keeps them as given
+                learned[name] = self.write(content, f"{path}.{name}")
                 continue
             try:
                 parameters[name] = self.write(entry, f"{path}.{name}")
@@ -204,7 +208,7 @@ class Reader:
 
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         self.arrays = arrays
-        self.by_columns: dict[str, np.ndarray] = {}
+        self.laid_out: dict[str, tuple[list[int], np.ndarray]] = {}
         self.padding = 0
 
     def read(self, form: Any, depth: int = 0) -> Any:
@@ -215,10 +219,10 @@ class Reader:
             return form
         if isinstance(form, list):
             return [self.read(entry, depth + 1) for entry in form]
-        tag = next(iter(form), "")
+        tag = next(iter(form), "") if isinstance(form, dict) else type(form).__name__
         reader: Callable[[Any, int], Any] | None = self._readers().get(tag)
         if reader is None:
-            raise KetgradValueError(f"The file holds a value of the unknown kind {tag[:40]!r}.")
+            raise KetgradValueError(f"The file holds a value of the unknown kind {str(tag)[:40]!r}.")
         try:
             return reader(form if tag in ("$object", "$estimator") else form[tag], depth + 1)
         except BAD_FORM as error:
@@ -252,13 +256,17 @@ class Reader:
     def _array(self, form: Any, depth: int) -> np.ndarray:
         if "entries" in form:
             return self._entries(form, depth)
-        if form.get("order") == "F" and "name" in form:  # once for each array, however often it is named
-            name = form["name"]
-            if name not in self.by_columns:
-                self.by_columns[name] = np.asfortranarray(self._numbers(form))
-            return self.by_columns[name]
-        array = self._numbers(form)
-        return np.asfortranarray(array) if form.get("order") == "F" else array
+        if "strides" not in form:
+            return self._numbers(form)
+        strides, name = form["strides"], form.get("name")
+        if name not in self.laid_out:  # one copy of an array, however often it is named
+            array = laid_out(self._numbers(form), strides)
+            if name is None:
+                return array
+            self.laid_out[name] = strides, array
+        if self.laid_out[name][0] != strides:
+            raise KetgradValueError(f"The file gives the array {str(name)[:80]!r} two orders in memory.")
+        return self.laid_out[name][1]
 
     def _numbers(self, form: Any) -> np.ndarray:
         if "base64" in form:
@@ -415,11 +423,6 @@ def _check_same(written: Any, read: Any, path: str) -> None:
 
 def _is_known(gate: str) -> bool:
     return gate in GATES or (gate.endswith("_dg") and gate[:-3] in GATES)
-
-
-def _is_by_columns(value: Any) -> bool:
-    """Whether an array lies in memory column by column (Fortran's order) and not also row by row."""
-    return isinstance(value, np.ndarray) and value.flags.f_contiguous and not value.flags.c_contiguous
 
 
 def _dtype(text: str, kinds: str) -> np.dtype:
