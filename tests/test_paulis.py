@@ -199,3 +199,9 @@ def test_terms_that_are_no_words_are_refused(terms):
 
 def test_terms_in_any_order_are_one_value():
     assert kg.PauliSum([(0, 1, 1.0), (1, 0, 2), (0, 1, 1.0), (3, 0, 0.0)]) == kg.Pauli("2 X0 + 2 Z0")
+
+
+def test_masks_of_many_bits_are_reversed_as_those_of_few():
+    for mask, width in ((2**200 - 1, 300), (sum(1 << 3 * k for k in range(100)), 301), (5, 64)):
+        expected = sum(1 << (width - 1 - q) for q in range(width) if mask >> q & 1)
+        assert reverse_bits(mask, width) == expected

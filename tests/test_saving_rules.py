@@ -671,3 +671,47 @@ def test_an_angle_that_no_circuit_has_is_refused(terms):
 def test_places_of_a_description_are_found():
     """What forgeries change: each entry of each object and list, once."""
     assert len(list(nodes({"a": [1, {"b": 2}], "c": 3}))) == 5
+
+
+def test_a_short_file_about_a_wide_register_is_refused_before_it_fills_the_memory():
+    """Each instruction on 10^7 qubits holds integers of a megabyte."""
+    op = ["rx", [0], [[[1.0, [["x", 0]]]]], []]
+    circuit = {"$circuit": [10**7, [op] * 10_000]}
+    state = {"$object": "State", "fields": {}}
+    native = {"$object": "Native", "fields": {}}
+    for name, fields in {
+        "Function": {"circuit": circuit, "question": state, "executor": native},
+        "FidelityKernel": {"circuit": circuit},
+    }.items():
+        with pytest.raises(kg.errors.KetgradMemoryError, match=r"register|ops on 10000000 qubits|state of"):
+            value = saving.restore({"ketgrad": 1, "value": {"$object": name, "fields": fields}})
+            value.features([[0.1]])
+
+
+@pytest.mark.parametrize("index", [2**31, 10**12, 2**62])
+def test_a_short_file_about_a_far_variable_is_refused_at_once(index):
+    circuit = {"$circuit": [1, [["rx", [0], [[[1.0, [["w", index]]]]], []]]]}
+    fields = {
+        "circuit": circuit,
+        "question": {"$object": "State", "fields": {}},
+        "executor": {"$object": "Native", "fields": {}},
+    }
+    with pytest.raises(kg.errors.KetgradMemoryError, match="largest index"):
+        saving.restore({"ketgrad": 1, "value": {"$object": "Function", "fields": fields}})
+
+
+@pytest.mark.parametrize(
+    "value", [object(), (1, 2), b"x", 1j, {1: 2}, {None: 1}, {"$array": 3}, {"$circuit": []}]
+)
+def test_what_is_no_description_is_refused_in_words(value):
+    with pytest.raises(kg.KetgradError):
+        saving.restore({"ketgrad": 1, "value": value})
+
+
+@pytest.mark.parametrize(
+    "probe", [["a"], {"$array": {"entries": ["a"], "dtype": "<U1", "shape": [1]}}, True, "x", 1.0]
+)
+def test_predictions_that_are_no_numbers_are_refused_in_words(probe):
+    data = forged(FILES["inside"], lambda content, _: content.update(probe=probe))
+    with pytest.raises(kg.KetgradError, match="no numbers"):
+        saving._value(data, "forged", True)

@@ -455,6 +455,8 @@ def reverse_bits(mask: int, num_qubits: int) -> int:
     >>> bin(reverse_bits(0b001, 3))
     '0b100'
     """
+    if mask.bit_count() > 64:  # bit by bit, wide words would take the square of their width
+        return int(f"{mask:0{num_qubits}b}"[::-1], 2)
     moved = 0
     while mask:
         low = mask & -mask

@@ -23,6 +23,7 @@ from ketgrad.memory import reserve
 from ketgrad.paulis import PauliSum, check_hermitian, reverse_bits
 
 PAULI_ROTATION, UNITARY, STATE_PREPARATION, CHANNEL = range(4)
+MASKS_PER_OP = 3  # that are as wide as the register, where that is wider than 62 qubits
 WIDEST = 62  # qubits that fit into the masks of an executor; wider programs can be described, not simulated
 LARGEST_CONSTANT = 2.0**53  # of an angle: float64 numbers beyond it stand more than 1 rad apart
 REDUCED_ABOVE = (
@@ -207,7 +208,8 @@ def compile(circuit: Circuit, question: Question) -> Program:
     Constants beyond 2^20 are reduced by multiples of 4 pi, exactly. Cost: linear in the number of ops. Raises
     `KetgradValueError` if a state is prepared on a qubit that something has acted on, a constant in an angle lies
     beyond 2^53, or an observable is not Hermitian; `KetgradIndexError` if the question names a qubit that the circuit
-    does not have; `KetgradMemoryError` if the weights and inputs up to the largest index do not fit into memory.
+    does not have; `KetgradMemoryError` if the weights and inputs up to the largest index, or the instructions on a
+    very wide register, do not fit into memory.
 
     >>> import ketgrad as kg
     >>> program = compile(kg.Circuit([kg.xy(kg.w[0], 0, 1)]), State())
@@ -216,6 +218,8 @@ def compile(circuit: Circuit, question: Question) -> Program:
     """
     circuit = as_circuit(circuit)
     _reserve_variables(circuit)
+    if circuit.num_qubits > WIDEST:
+        _reserve_masks(circuit, question)
     lowering = _Lowering(circuit)
     touched = 0
     for index, op in enumerate(circuit.ops):
@@ -442,6 +446,16 @@ def _reserve_variables(circuit: Circuit) -> None:
             f"one row of `{name}`, {letter}[0] to {letter}[{count - 1}],",
             f"The largest index decides: number the {name} from 0 without gaps.",
         )
+
+
+def _reserve_masks(circuit: Circuit, question: Question) -> None:
+    """Refuse a program of which each instruction, and each word, holds integers as wide as the register."""
+    words = sum(len(sums.terms) for sums in question.observables) if isinstance(question, Expect) else 0
+    reserve(
+        (len(circuit.ops) * MASKS_PER_OP + 2 * words) * (circuit.num_qubits // 8),
+        f"the program of {len(circuit.ops)} ops on {circuit.num_qubits} qubits",
+        "The highest qubit decides: number the qubits from 0 without gaps.",
+    )
 
 
 def _input_map(circuit: Circuit) -> tuple[tuple[str, int], ...] | None:
