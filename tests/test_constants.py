@@ -265,6 +265,5 @@ def test_a_matrix_that_is_not_unitary_is_refused_however_it_comes(matrix, tmp_pa
         with pytest.raises(KetgradValueError, match=f"matrix of {name} on qubit 0 must be unitary"):
             kg.state(kg.Circuit([by_hand]))
         if name == "unitary":
-            kg.save(kg.Circuit([by_hand]), tmp_path / "forged")
-            with pytest.raises(KetgradError, match="must be unitary"):
-                kg.load(tmp_path / "forged")
+            with pytest.raises(KetgradError, match=r"cannot be saved.*must be unitary"):
+                kg.save(kg.Circuit([by_hand]), tmp_path / "forged")

@@ -151,8 +151,14 @@ class Writer:
         ]
         form = [self._gate(op.gate, path), list(op.qubits), angles, list(op.controls)]
         if not isinstance(form[0], str):
-            _check_same(op, Reader(self.arrays or {}).read_op(form), path)
+            _check_same(op, self._read_back(form, path), path)
         return form
+
+    def _read_back(self, form: Any, path: str) -> Op:
+        try:
+            return Reader(self.arrays or {}).read_op(form)
+        except (*BAD_FORM, KetgradError) as error:
+            raise KetgradTypeError(f"`{path}` cannot be saved: {error}") from error
 
     def _gate(self, gate: Gate, path: str) -> Any:
         if gate.amplitudes is not None:
@@ -325,9 +331,9 @@ class Reader:
 
     def _unitary(self, form: Any, qubits: Any, depth: int) -> Op:
         matrix, label = self._array(form["unitary"], depth), form.get("label", LABELS[0])
+        op = custom.unitary(matrix, *qubits)
         if label not in LABELS:
             raise KetgradValueError(f"The file holds a unitary with the label {str(label)[:40]!r}.")
-        op = custom.unitary(matrix, *qubits)
         kept = (
             deviation_from_unitary(matrix) <= NEARLY
         )  # the bits of the file, and not those of the nearest matrix
