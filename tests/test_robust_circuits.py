@@ -362,10 +362,14 @@ def test_S3_registers_of_any_written_size_are_refused_at_once():
     assert time.perf_counter() - start < 2
 
 
-def test_S4_loops_and_recursion_are_refused_by_name():
+def test_S4_endless_loops_and_recursion_are_refused_by_name():
     refuses([
         (lambda: kg.from_qasm(V3 + "qubit q;\nwhile (true) { x q; }"), ValueError, "qasm:4:1", "'while'"),
-        (lambda: kg.from_qasm(V3 + "qubit q; for int i in [0:1000000000000] { x q; }"), ValueError, "'for'"),
+        (lambda: kg.from_qasm(V3 + "qubit q; for int i in [0:1000000000000] { x q; }"), ValueError, "qasm:3:10",
+         "1,000,000"),
+        (lambda: kg.from_qasm(V3 + "for int i in [0:9999] { for int j in [0:9999] { } }"), ValueError, "1,000,000"),
+        (lambda: kg.from_qasm(V3 + "def f(qubit q) { f(q); } qubit q; f(q);"), ValueError, "nested more than 100"),
+        (lambda: kg.from_qasm(V3 + "qubit q; " + "box { " * 101 + "x q; " + "}" * 101), ValueError, "more than 100"),
         (lambda: kg.from_qasm(V3 + "gate g a { g a; }"), ValueError, "qasm:3:12", "'g' is not declared"),
         (lambda: kg.from_qasm(V3 + "gate g a { for int i in [0:9] { x a; } }"), ValueError, "'for'", "body"),
     ])  # fmt: skip
@@ -500,10 +504,10 @@ def test_S11_duplicates_and_undeclared_names_are_refused_with_their_place():
         "qubit[2] q; cx q[0];": ("qasm:3:13", "2 qubit(s), but 1"),
         "qubit q; rx q;": ("qasm:3:10", "1 angle(s)", "but 0"),
         "qubit q; rx(1, 2) q;": ("qasm:3:10", "but 2"),
+        "qubit q; pow(0.5) @ ctrl(8) @ x q;": ("qasm:3:10", "1 to 8 qubits"),
         "qubit q; h(1) q;": ("qasm:3:10", "no angle"),
-        "qubit q; x $0;": ("qasm:3:12", "physical"),
+        "qubit q; x $0;": ("qasm:3:12", "physical ones such as $0"),
         "qubit q; h q": ("qasm:3:13", "end of the text"),
-        "qubit q; pow(0.5) @ x q;": ("qasm:3:10", "integer"),
         "input float v; qubit q; pow(v) @ x q;": ("qasm:3:29", "'v' is not declared"),
         "qubit q; ctrl x q;": ("qasm:3:15", "'@'"),
         "input int n;": ("qasm:3:7", "float"),
@@ -547,10 +551,8 @@ def test_S13_no_text_is_ever_run_as_code():
 
 def test_S14_statements_that_are_no_circuit_are_refused_by_name():
     statements = {
-        "if (c == 1) x q;": "'if'", "def f() { }": "'def'", "int n = 1;": "'int'", "let a = q;": "'let'",
-        "delay[10] q;": "'delay'",
-        "extern f() -> int;": "'extern'", "box { }": "'box'", "cal { }": "'cal'", "#pragma x": "'#'",
-        "@note\nx q;": "'@'",
+        "if (c == 1) x q;": "'if'", "def f() -> int { }": "return nothing", "int n = 1;": "'int'",
+        "extern f() -> int;": "'extern'", "cal { }": "'cal'", "#x": "expected a statement", "@ 3\nx q;": "annotation",
         "array[int, 3] a;": "'array'", "output bit c;": "'output'", "switch (1) { }": "'switch'",
         "x = 1;": "expected", "3;": "statement",
     }  # fmt: skip
@@ -559,7 +561,8 @@ def test_S14_statements_that_are_no_circuit_are_refused_by_name():
             [(lambda text=text: kg.from_qasm(f"{V3}qubit q; bit d;\n{text}"), ValueError, "qasm:4:", part)]
         )
     refuses([
-        (lambda: kg.from_qasm(V2 + "opaque g a;"), ValueError, "qasm:3:1", "'opaque'"),
+        (lambda: kg.from_qasm(V2 + "opaque g(t) a, b; qreg q[2]; g(1) q[0], q[1];"), ValueError, "qasm:3:30", "opaque"),
+        (lambda: kg.from_qasm(V3 + "opaque g a;"), ValueError, "qasm:3:1", "'opaque'"),
         (lambda: kg.from_qasm(V2 + "qreg q[1]; creg c[1]; if (c==1) x q[0];"), ValueError, "'if'"),
         (lambda: kg.from_qasm(V2 + "qubit q;"), ValueError, "'qubit'", "OpenQASM 2"),
         (lambda: kg.from_qasm(V2 + "qreg q[1]; inv @ x q[0];"), ValueError, "'inv'"),
@@ -593,7 +596,9 @@ SCRAPS = [
     "input float ", "const int ",
     "qubit[2] ", "bit ", "reset ", "barrier ", "OPENQASM 3;", "$0", ":", "0", "-1", "{0,1}", "arccos(", "0x",
     "0x_", "1.", "_", "w_0",
-    "pauli_rotation_", "\n", "#",
+    "pauli_rotation_", "\n", "#", "9" * 309, "9" * 400, "0x" + "f" * 300, "pow(0.5) @ ", "for int i in [0:3] ",
+    "let a = ",
+    "def f(qubit p) {", "box ", "delay[1ns] ", "%", "++", "opaque ",
 ]  # fmt: skip
 
 

@@ -46,11 +46,14 @@ MAX_MATRIX_QUBITS = 8  # a matrix of k qubits becomes about 4**k gates
 def from_qasm(text: str | bytes, *, max_operations: int = MAX_OPERATIONS) -> Circuit:
     """The circuit that a text in OpenQASM 2 or 3 describes.
 
-    Read: registers, every gate of qelib1.inc and stdgates.inc, gate definitions, the modifiers ctrl, negctrl, inv
-    and pow (integers), broadcasting, arithmetic in angles, `input float` parameters (w_3 becomes w[3], x_3 becomes
-    x[3], any other name the next free weight), constants, barriers. Final measurements and resets of fresh qubits
-    are left out; `parse` notes them. Any other statement is refused.
-    Cost: linear in the number of ops; 64 MB of text and `max_operations` ops at most, counted before expansion.
+    Read: registers, physical qubits ($3 is qubit 3), every gate of qelib1.inc and stdgates.inc, gate definitions,
+    the modifiers ctrl, negctrl, inv and pow (a power that is no integer is the principal one, of at most 8 qubits),
+    broadcasting, ranges, aliases, arithmetic in angles, `input float` parameters (w_3 becomes w[3], x_3 becomes x[3],
+    any other name the next free weight), constants, barriers, loops over constants, boxes, and subroutines of gates.
+    Final measurements, resets of fresh qubits, delays, annotations and pragmas that name no qubit are left out;
+    `parse` notes them. Any other statement is refused.
+    Cost: linear in the number of ops; 64 MB of text, `max_operations` ops and a million characters of loops and
+    subroutines that are read again at most, counted before expansion.
     Raises `KetgradValueError` with line and column.
 
     >>> from_qasm('OPENQASM 3.0; include "stdgates.inc"; qubit[2] q; h q[0]; cx q[0], q[1];')

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import operator
 import re
+import sys
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -148,6 +149,14 @@ def _divide(a: Any, b: Any) -> Any:
     return a / b
 
 
+def _remainder(a: Any, b: Any) -> Any:
+    if not (isinstance(a, int) and isinstance(b, int)) or a < 0 or b < 0:
+        raise ValueError(
+            "it is the remainder of integers that are not negative; languages differ in all others"
+        )
+    return a % b
+
+
 def _power(a: Any, b: Any) -> Any:
     if isinstance(a, Angle) or isinstance(b, Angle):
         if isinstance(b, Angle) or b not in (1, 2):
@@ -192,6 +201,7 @@ CONSTANTS: Mapping[str, float] = {
 
 _NEGATE, _KEEP = (operator.neg, 1, "-"), (operator.pos, 1, "+")
 _BINARY = {"+": (operator.add, 1), "-": (operator.sub, 1), "*": (operator.mul, 2), "/": (_divide, 2)}
+_NEW_BINARY = _BINARY | {"%": (_remainder, 2)}
 _UNARY_RANK, _POWER_RANK = 3, 4  # -2**2 is -(2**2)
 
 
@@ -275,16 +285,13 @@ def _read_operand(
 
 
 def _literal(tokens: Tokens, version: int) -> float | int:
-    if tokens.kind == "integer":
-        value = integer(tokens)
-        return value if version == 3 and abs(value) < 2**63 else _finite(float(value), tokens)
-    return _finite(float(tokens.word.replace("_", "")), tokens)
-
-
-def _finite(value: float, tokens: Tokens) -> float:
-    if math.isinf(value):
+    """The number that stands here; an integer that fits into 64 bits stays one in version 3."""
+    value = integer(tokens) if tokens.kind == "integer" else float(tokens.word.replace("_", ""))
+    if isinstance(value, int) and version == 3 and value < 2**63:
+        return value
+    if value > sys.float_info.max:  # compared exactly, also for an integer
         raise tokens.fault(f"the number {tokens.shown()} is larger than any float; write one below 1.8e308.")
-    return value
+    return float(value)
 
 
 def _named(tokens: Tokens, word: str, position: int, known: Container[str], version: int) -> Item:
@@ -303,8 +310,8 @@ def _read_operator(tokens: Tokens, version: int, output: list[Item], pending: li
     word = tokens.word
     if word == ("**" if version == 3 else "^"):
         call, rank = (_power, 2, word), _POWER_RANK
-    elif word in _BINARY:
-        function, rank = _BINARY[word]
+    elif word in (_NEW_BINARY if version == 3 else _BINARY):
+        function, rank = _NEW_BINARY[word]
         call = (function, 2, word)
     elif word in ("^", "**"):
         power = "**" if version == 3 else "^"

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from ketgrad.angles import as_angle
+import numpy as np
+
+from ketgrad.angles import Angle, as_angle
 from ketgrad.circuit import Op, known_op
-from ketgrad.gates import CONTROLLED, GATES, Gate
+from ketgrad.custom import unitary
+from ketgrad.gates import CONTROLLED, GATES, Gate, embed
 from ketgrad.qasm_expressions import Expression, Item, Source, evaluate
 
 # Gates of qelib1.inc that are no row of the gate table; the others are found by their names.
@@ -46,9 +49,16 @@ LIBRARIES: Mapping[str, Mapping[str, tuple[str, int]]] = {
 }
 
 
+WIDEST_ROOT = 8  # qubits of a gate that may be raised to a power which is no integer: a matrix
+DEEPEST_ROOT = 20  # such powers inside such powers
+
+
 @dataclass(frozen=True)
 class Definition:
-    """A gate that may be called: a row of the table under `num_controls` controls, or a body of calls."""
+    """A gate that may be called: a row of the table under `num_controls` controls, or a body of calls.
+
+    exponent: the power of the body, whose only call it is, where that is no integer. roots: such powers inside.
+    """
 
     name: str
     parameters: tuple[str, ...]
@@ -57,6 +67,8 @@ class Definition:
     row: Gate | None = None
     num_controls: int = 0
     body: tuple[Call, ...] = ()
+    exponent: float | None = None
+    roots: int = 0
 
 
 @dataclass(frozen=True)
@@ -140,8 +152,52 @@ def expanded(call: Call, angles: tuple[Any, ...], places: tuple[int, ...], sourc
             middle = gate.num_controls
             op = known_op(gate.row, qubits[middle:], tuple(map(as_angle, values)), controls + qubits[:middle])
             yield op.inverse() if power < 0 else op
+        elif gate.exponent is not None:
+            op = unitary(_root(gate, values, source), *qubits).control(*controls)
+            yield op.inverse() if power < 0 else op
         else:
             named = dict(zip(gate.parameters, values, strict=True))
             for inner in gate.body if power < 0 else reversed(gate.body):
                 numbers = tuple(evaluate(angle, named, source) for angle in inner.angles)
                 push(stack, inner, numbers, tuple(qubits[k] for k in inner.qubits), controls, power)
+
+
+def root(call: Call, exponent: float, source: Source) -> Definition:
+    """The gate that is the principal power of a call; its parameters are those of the gate that is called."""
+    size, depth = call.num_qubits, call.gate.roots + 1
+    if not 0 < size <= WIDEST_ROOT or depth > DEEPEST_ROOT:
+        raise source.fault(
+            call.position,
+            f"a gate that is raised to a power which is no integer, here {exponent}, must act on 1 to {WIDEST_ROOT} "
+            f"qubits and hold fewer than {DEEPEST_ROOT} such powers inside; {call.gate.name} acts on {size} here.",
+        )
+    angles = tuple((Item("name", name, call.position),) for name in call.gate.parameters)
+    inner = Call(call.gate, angles, call.polarity, call.power, call.position, tuple(range(size)))
+    cost = (call.cost + 1) * max(16, 4**size)  # of the product of matrices, in gate calls
+    name = f"pow({exponent:g}) of {call.gate.name}"
+    return Definition(name, call.gate.parameters, size, cost, None, 0, (inner,), exponent, depth)
+
+
+def _root(gate: Definition, values: tuple[Any, ...], source: Source) -> np.ndarray:
+    """The principal power of the matrix of a body: each eigenvalue exp(i t) with -pi < t <= pi becomes exp(i r t)."""
+    (call,) = gate.body
+    if any(isinstance(value, Angle) and not value.is_constant for value in values):
+        raise source.fault(
+            call.position, "a power that is no integer needs a gate whose angles are numbers, not parameters."
+        )
+    named = dict(zip(gate.parameters, values, strict=True))
+    angles = tuple(evaluate(angle, named, source) for angle in call.angles)
+    matrix = np.eye(2**gate.num_qubits, dtype=np.complex128)
+    for op in expanded(call, angles, call.qubits, source):
+        matrix = embed(op.matrix(), op.qubits, gate.num_qubits, op.controls) @ matrix
+    return principal_power(matrix, gate.exponent or 0.0)
+
+
+def principal_power(matrix: np.ndarray, exponent: float) -> np.ndarray:
+    """The power of a unitary matrix; an eigenvalue within 1e-9 of -1 counts as exp(i pi)."""
+    from scipy.linalg import schur
+
+    triangle, vectors = schur(matrix, output="complex")
+    turns = np.angle(np.diag(triangle))
+    turns = np.where(turns < -np.pi + 1e-9, turns + 2 * np.pi, turns)
+    return vectors * np.exp(1j * exponent * turns) @ vectors.conj().T

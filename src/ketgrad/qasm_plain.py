@@ -19,7 +19,7 @@ from ketgrad.qasm_names import Names, Register
 PLAIN_CALL = re.compile(
     r"[ \t\r\n]*([^\W\d]\w*)[ \t]*"  # the gate
     r"(?:\(([^();{}\[\]\"'/]*(?:/[^();{}\[\]\"'/*][^();{}\[\]\"'/]*)*)\))?[ \t]*"  # angles without brackets, comments
-    r"(?<![\w])(\w+\[\d{1,7}\](?:,[ \t]*\w+\[\d{1,7}\])*);"  # single qubits
+    r"(?<![\w])((?:\w+\[\d{1,7}\]|\$\d{1,7})(?:,[ \t]*(?:\w+\[\d{1,7}\]|\$\d{1,7}))*);"  # single qubits
 )
 
 
@@ -69,12 +69,15 @@ class PlainCalls:
         return tuple(found) if tokens.kind == "end" else ()
 
     def _place(self, text: str) -> int:
-        """The qubit that `q[3]` means; -1 if it means none."""
+        """The qubit that `q[3]` or `$3` means; -1 if it means none, or none yet."""
         place = self.places.get(text)
         if place is None:
             name, _, index = text.strip().rstrip("]").partition("[")
+            if name.startswith("$"):
+                known = self.names.physical and int(name[1:]) < self.names.sizes["qubit"]
+                return int(name[1:]) if known else -1
             register = self.names.declared.get(name)
             if not isinstance(register, Register) or register.kind != "qubit" or int(index) >= register.size:
                 return -1
-            place = self.places[text] = register.first + int(index)
+            place = self.places[text] = register.places[int(index)]
         return place

@@ -6,8 +6,9 @@ when its definition has been read, so a definition that doubles sixty times is r
 
 from __future__ import annotations
 
+import re
 from collections import ChainMap, Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -17,6 +18,7 @@ from ketgrad.circuit import Circuit, Op
 from ketgrad.errors import near_matches
 from ketgrad.gates import Gate
 from ketgrad.memory import reserve
+from ketgrad.qasm_blocks import MAX_READ, OUTSIDE, Blocks, Parameter, Subroutine, as_argument, find_body
 from ketgrad.qasm_expressions import (
     Expression,
     Source,
@@ -34,9 +36,10 @@ from ketgrad.qasm_gates import (
     Call,
     Definition,
     expanded,
+    root,
     settled,
 )
-from ketgrad.qasm_names import MAX_BITS, Names, Register
+from ketgrad.qasm_names import MAX_BITS, Names, Register, Unknown
 from ketgrad.qasm_plain import PlainCalls
 
 BYTES_PER_OP = 600  # of an op in a Circuit, its angle included
@@ -47,6 +50,10 @@ _CLASSICAL = (
 ).split()
 _NOT_IN_BODIES = {*_CLASSICAL, *"measure reset qubit bit qreg creg gate include input const".split()}
 _MODIFIERS = ("ctrl", "negctrl", "inv", "pow")
+_NUMBERS = ("int", "uint", "float", "angle")
+PRAGMA = re.compile(r"#?pragma\b(.*)")
+ANNOTATION = re.compile(r"@[ \t]*[^\W\d][\w.]*")
+WORD = re.compile(r"\$\d+|[^\W\d]\w*")
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,10 @@ class _Reader:
     measured: set[int] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     plain: PlainCalls = field(init=False)
+    blocks: Blocks = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.blocks = Blocks(self.tokens, self.names)
 
     def program(self) -> Reading:
         """All statements, first to last."""
@@ -98,10 +109,12 @@ class _Reader:
             self.version = 2
         self.plain = PlainCalls(self.names, self.version)
         self.names.declare_gates(BUILT_IN[self.version], tokens.position)
-        while tokens.kind != "end":
-            self._plain_calls()
+        while tokens.kind != "end" or self.blocks.open:
+            if not self.blocks.open:  # what a text means in a block changes with its variables
+                self._plain_calls()
             if tokens.kind != "end":
                 self._statement()
+            self.blocks.settle()
         circuit = Circuit(self.ops, self.names.sizes["qubit"])
         return Reading(
             circuit, self.version, tuple(self.names.qubits), self.names.parameters, tuple(self.notes)
@@ -137,9 +150,13 @@ class _Reader:
             return self._gate_call()
         if word == ";":
             return tokens.advance()
+        if self.blocks.open and word in OUTSIDE:
+            raise tokens.fault(f"the statement '{word}' must stand outside of loops, boxes and subroutines.")
         statement = _STATEMENTS[self.version].get(word)
         if statement is not None:
             return statement(self)
+        if isinstance(self.names.declared.get(word), Subroutine):
+            return self._subroutine_call()
         if word in _MODIFIERS and self.version == 3:
             return self._gate_call()
         if isinstance(self.names.declared.get(word), Register):
@@ -193,7 +210,7 @@ class _Reader:
         position, name = tokens.position, tokens.name("a register")
         self.names.declare_register(kind, name, size, is_array, position)
         if kind == "bit" and tokens.accept("="):
-            self._measurement(Register("bit", 0, size), position)
+            self._measurement(Register("bit", range(size)), position)
         tokens.expect(";", f"after the declaration of {name}")
 
     def _designator(self) -> int:
@@ -224,17 +241,22 @@ class _Reader:
     def _constant(self) -> None:
         tokens = self.tokens
         tokens.advance()
-        if tokens.word not in ("int", "uint", "float", "angle"):
-            raise tokens.fault(
-                f"a constant of type {tokens.shown()} is not supported; types: int, uint, float, angle."
-            )
-        kind = tokens.take()
-        if tokens.word == "[":
-            self._designator()
+        kind = self._type("a constant")
         position, name = tokens.position, tokens.name("a constant")
         tokens.expect("=", f"after const {name}")
         self.names.declare_constant(kind, name, self._value(), position)
         tokens.expect(";", f"after the declaration of {name}")
+
+    def _opaque(self) -> None:
+        """opaque name(params) qubits; declares a gate that only hardware knows."""
+        tokens = self.tokens
+        tokens.advance()
+        position, name = tokens.position, tokens.name("a gate")
+        if tokens.accept("("):
+            self._names_in_brackets()
+        self._name_list("a qubit", ";")
+        tokens.expect(";", f"after the declaration of {name}")
+        self.names.declare(name, Unknown(name), position)
 
     def _value(self) -> Any:
         return evaluate(
@@ -273,9 +295,9 @@ class _Reader:
         text = tokens.source.text[start : tokens.position + 1]
         cost = min(1 + sum(call.cost for call in body), self.max_operations + 1)
         made = self._gate_with_this_definition(name, text, body)
-        self.names.declare(
-            name, made or Definition(name, parameters, len(qubits), cost, body=tuple(body)), position
-        )
+        roots = max((call.gate.roots for call in body), default=0)
+        own = Definition(name, parameters, len(qubits), cost, body=tuple(body), roots=roots)
+        self.names.declare(name, made or own, position)
         tokens.advance()
 
     def _gate_with_this_definition(self, name: str, text: str, body: list[Call]) -> Definition | None:
@@ -362,7 +384,7 @@ class _Reader:
         """Modifiers, name and angles of a call."""
         tokens = self.tokens
         start = tokens.position
-        power, polarity = self._modifiers() if self.version == 3 and tokens.word in _MODIFIERS else (1, ())
+        modifiers = self._modifiers() if self.version == 3 and tokens.word in _MODIFIERS else ()
         position, name = tokens.position, tokens.word
         gate = self.names.declared.get(name)
         if not isinstance(gate, Definition):
@@ -377,6 +399,26 @@ class _Reader:
                 else "no angle"
             )
             raise self.source.fault(position, f"the gate {name} takes {wanted}, but {len(angles)} are given.")
+        return self._modified(gate, angles, modifiers, start)
+
+    def _modified(
+        self,
+        gate: Definition,
+        angles: tuple[Expression, ...],
+        modifiers: Sequence[tuple[float, tuple[bool, ...]]],
+        start: int,
+    ) -> Call:
+        """A call under modifiers, the innermost of which is the last."""
+        power, polarity = 1, ()
+        for number, controls in reversed(modifiers):
+            polarity = controls + polarity
+            if number == int(number):
+                power *= int(number)
+                if abs(power) > self.max_operations:
+                    raise self._too_many(start)
+            else:
+                gate = root(Call(gate, angles, polarity, power, start), number, self.source)
+                power, polarity = 1, ()
         return Call(gate, angles, polarity, power, start)
 
     def _angles(self, known: Mapping[str, Any]) -> tuple[Expression, ...]:
@@ -390,35 +432,35 @@ class _Reader:
         tokens.expect(")", "after the angles")
         return tuple(angles)
 
-    def _modifiers(self) -> tuple[int, tuple[bool, ...]]:
-        """ctrl @, negctrl(2) @, inv @, pow(3) @ in any order; they commute, so two numbers hold them all."""
-        tokens, power, polarity = self.tokens, 1, []
+    def _modifiers(self) -> list[tuple[float, tuple[bool, ...]]]:
+        """ctrl @, negctrl(2) @, inv @, pow(3) @ in any order: the power and the controls of each, outermost first."""
+        tokens, found, added = self.tokens, [], 0
         while tokens.word in _MODIFIERS:
             position, word = tokens.position, tokens.take()
-            number = 1
-            if word != "inv" and (word == "pow" or tokens.word == "("):
-                tokens.expect("(", f"after {word}")
-                value = evaluate(
-                    parse_expression(tokens, 3, self.names.constants), self.names.constants, self.source
-                )
-                if isinstance(value, Angle) or value != int(value):
-                    raise self.source.fault(
-                        position, f"the number of '{word}' must be an integer, but is {value}."
-                    )
-                number = int(value)
-                tokens.expect(")", f"after {word}")
+            number = self._number_of(word) if word != "inv" and (word == "pow" or tokens.word == "(") else 1
             tokens.expect("@", f"after {word}")
             if word in ("inv", "pow"):
-                power *= number if word == "pow" else -1
-                if abs(power) > self.max_operations:
-                    raise self._too_many(position)
-            elif not 1 <= number <= MAX_BITS or len(polarity) + number > MAX_BITS:
+                found.append((number if word == "pow" else -1, ()))
+                continue
+            if number != int(number):
                 raise self.source.fault(
-                    position, f"'{word}' takes 1 to {MAX_BITS:,} controls, but {number} is given."
+                    position, f"the number of '{word}' must be an integer, but is {number}."
                 )
-            else:
-                polarity += [word == "ctrl"] * number
-        return power, tuple(polarity)
+            added += int(number)
+            if number < 1 or added > MAX_BITS:
+                raise self.source.fault(
+                    position, f"'{word}' takes 1 to {MAX_BITS:,} controls, but {int(number)} is given."
+                )
+            found.append((1, (word == "ctrl",) * int(number)))
+        return found
+
+    def _number_of(self, word: str) -> float:
+        """The number in brackets behind a modifier."""
+        tokens, known = self.tokens, self.names.constants
+        tokens.expect("(", f"after {word}")
+        value = evaluate(parse_expression(tokens, 3, known), known, self.source)
+        tokens.expect(")", f"after {word}")
+        return value
 
     def _check_number_of_qubits(self, call: Call, given: int) -> None:
         if given != call.num_qubits:
@@ -450,55 +492,267 @@ class _Reader:
             "raise it with `max_operations`.",
         )
 
+    # -- loops, boxes, subroutines, other names
+
+    def _loop(self) -> None:
+        """for int i in [0:2:8] { ... }, also over {1, 2, 4}; the body is read once for each value."""
+        tokens, start = self.tokens, self.tokens.position
+        tokens.advance()
+        kind = self._type("a loop variable")
+        name = tokens.name("a loop variable")
+        tokens.expect("in", f"after {name}")
+        values, times = self._loop_values()
+        self.blocks.repeat(find_body(tokens), kind, name, values, times, start)
+
+    def _type(self, what: str) -> str:
+        tokens = self.tokens
+        if tokens.word not in _NUMBERS:
+            raise tokens.fault(
+                f"the type {tokens.shown()} of {what} is not supported; types: {', '.join(_NUMBERS)}."
+            )
+        kind = tokens.take()
+        if tokens.word == "[":
+            self._designator()
+        return kind
+
+    def _loop_values(self) -> tuple[Iterable[Any], int]:
+        """The values of [0:2:8] or {1, 2, 4}, and how many there are."""
+        tokens, position = self.tokens, self.tokens.position
+        if tokens.accept("{"):
+            values = [self._value()]
+            while tokens.accept(","):
+                values.append(self._value())
+            tokens.expect("}", "after the values")
+            return values, len(values)
+        tokens.expect("[", "or '{' before the values of a loop")
+        numbers = [self._whole_number("a bound")]
+        while tokens.accept(":"):
+            numbers.append(self._whole_number("a bound"))
+        tokens.expect("]", "after the bounds")
+        if len(numbers) not in (2, 3) or (len(numbers) == 3 and numbers[1] == 0):
+            raise self.source.fault(
+                position, "a loop takes [first:last] or [first:step:last], with a step other than 0."
+            )
+        first, last, step = numbers[0], numbers[-1], numbers[1] if len(numbers) == 3 else 1
+        times = max(0, (last - first) // step + 1)
+        return (first + k * step for k in range(min(times, MAX_READ))), times
+
+    def _box(self) -> None:
+        """box { ... } or box[100ns] { ... }: the statements, since a circuit has no time."""
+        tokens, start = self.tokens, self.tokens.position
+        tokens.advance()
+        self._skip_duration()
+        if tokens.word != "{":
+            raise tokens.fault(f"expected '{{' after box, but found {tokens.shown()}.")
+        self.blocks.once(find_body(tokens), start)
+
+    def _delay(self) -> None:
+        """delay[100ns] q; is the identity."""
+        tokens, start = self.tokens, self.tokens.position
+        tokens.advance()
+        self._skip_duration()
+        self._operands()
+        self._note(start, "delay: left out; a circuit has no time")
+        tokens.expect(";", "after delay")
+
+    def _nop(self) -> None:
+        self.tokens.advance()
+        self._operands()
+        self.tokens.expect(";", "after nop")
+
+    def _skip_duration(self) -> None:
+        tokens = self.tokens
+        if tokens.accept("["):
+            while tokens.word not in ("]", ";") and tokens.kind != "end":
+                tokens.advance()
+            tokens.expect("]", "after the duration")
+
+    def _alias(self) -> None:
+        """let a = q[0:2] ++ r; gives qubits another name."""
+        tokens = self.tokens
+        tokens.advance()
+        position, name = tokens.position, tokens.name("an alias")
+        tokens.expect("=", f"after let {name}")
+        parts = [self._operand("qubit")]
+        while tokens.accept("++"):
+            parts.append(self._operand("qubit"))
+        places = parts[0][0] if len(parts) == 1 else tuple(k for part, _ in parts for k in part)
+        if len(set(places)) != len(places):
+            raise self.source.fault(
+                position, f"the alias {shortened(name)} names a qubit twice; qubits must be distinct."
+            )
+        is_array = len(parts) > 1 or parts[0][1]
+        self.names.declare(name, Register("qubit", places, is_array), position)
+        tokens.expect(";", f"after the alias {name}")
+
+    def _subroutine(self) -> None:
+        """def f(qubit q, angle t) { ... }: kept as it stands, and read where it is called."""
+        tokens = self.tokens
+        tokens.advance()
+        position, name = tokens.position, tokens.name("a subroutine")
+        tokens.expect("(", f"after def {name}")
+        parameters: list[Parameter] = []
+        while tokens.word != ")":
+            parameters.append(self._parameter())
+            if not tokens.accept(","):
+                break
+        tokens.expect(")", "after the parameters")
+        self._refuse_repeats(tuple(parameter.name for parameter in parameters), position)
+        if tokens.word != "{":
+            raise tokens.fault(
+                f"expected the body of the subroutine {name}, but found {tokens.shown()}; only subroutines of gates, "
+                "which return nothing, can be read."
+            )
+        body = find_body(tokens)
+        self.names.declare(name, Subroutine(name, tuple(parameters), body), position)
+        tokens.restart(body.resume)
+
+    def _parameter(self) -> Parameter:
+        tokens = self.tokens
+        if tokens.word != "qubit":
+            return Parameter(self._type("a parameter"), tokens.name("a parameter"), None)
+        tokens.advance()
+        size = self._designator() if tokens.word == "[" else None
+        return Parameter("qubit", tokens.name("a parameter"), size)
+
+    def _subroutine_call(self) -> None:
+        tokens, start = self.tokens, self.tokens.position
+        subroutine: Subroutine = self.names.declared[tokens.take()]
+        tokens.expect("(", f"after {subroutine.name}")
+        arguments: list[Any] = []
+        for parameter in subroutine.parameters:
+            if arguments:
+                tokens.expect(",", f"between the arguments of {subroutine.name}")
+            arguments.append(self._argument(subroutine, parameter))
+        tokens.expect(")", f"after the {len(arguments)} argument(s) of {subroutine.name}")
+        if tokens.word != ";":
+            raise tokens.fault(
+                f"expected ';' after the call of {subroutine.name}, but found {tokens.shown()}."
+            )
+        self.blocks.call(subroutine, arguments, tokens.position, start)
+
+    def _argument(self, subroutine: Subroutine, parameter: Parameter) -> Any:
+        if parameter.kind != "qubit":
+            return self._value()
+        position = self.tokens.position
+        found = as_argument(parameter, self._operand("qubit"))
+        if found is None:
+            wanted = "one qubit" if parameter.size is None else f"{parameter.size} qubits"
+            message = f"the parameter {parameter.name} of {subroutine.name} takes {wanted}."
+            raise self.source.fault(position, message)
+        return found
+
+    # -- lines for other tools
+
+    def _pragma(self) -> None:
+        """pragma ... and #pragma ...: left out, unless they name qubits and so may change what the circuit does."""
+        tokens = self.tokens
+        line = self._line()
+        words = PRAGMA.match(line)
+        if words is None:
+            raise tokens.fault(f"expected a statement, but found {tokens.shown()}.")
+        for word in WORD.findall(words[1]):
+            register = self.names.declared.get(word)
+            if word.startswith("$") or (isinstance(register, Register) and register.kind == "qubit"):
+                raise tokens.fault(
+                    f"this pragma names the qubit {shortened(word)}, so it may change what the circuit does, and it is "
+                    "not understood. Remove it, or write it as gates."
+                )
+        self._note(tokens.position, f"pragma {shortened(words[1].strip())}: left out")
+        tokens.restart(tokens.position + len(line))
+
+    def _annotation(self) -> None:
+        """@name ...: a hint for a compiler, on a line of its own."""
+        tokens, line = self.tokens, self._line()
+        if ANNOTATION.match(line) is None:
+            raise tokens.fault("an annotation is '@' and a name, on a line of its own.")
+        self._note(tokens.position, f"annotation {shortened(line.strip())}: left out")
+        tokens.restart(tokens.position + len(line))
+
+    def _line(self) -> str:
+        """The rest of the line from the current word on."""
+        end = self.source.text.find("\n", self.tokens.position)
+        return self.source.text[self.tokens.position : end if end >= 0 else None]
+
     # -- measurements, resets, barriers
 
-    def _operands(self) -> list[tuple[range | tuple[int, ...], bool]]:
+    def _operands(self) -> list[tuple[Sequence[int], bool]]:
         """Qubit operands with commas between them: (places, whether it is an array to broadcast over)."""
-        operands: list[tuple[range | tuple[int, ...], bool]] = []
+        operands: list[tuple[Sequence[int], bool]] = []
         while self.tokens.word not in (";", "->"):
             operands.append(self._operand("qubit"))
             if not self.tokens.accept(","):
                 break
         return operands
 
-    def _operand(self, kind: str) -> tuple[range | tuple[int, ...], bool]:
-        """q, q[2], q[0:2] or q[{0, 2}]."""
+    def _operand(self, kind: str) -> tuple[Sequence[int], bool]:
+        """q, q[2], q[0:2], q[0:2:8] or q[{0, 2}]; $2."""
         tokens = self.tokens
         position, name = tokens.position, tokens.word
-        if not name.startswith("$"):
-            tokens.name(f"a {kind}")
-        register = self.names.register(kind, name, position)
+        if name.startswith("$") and kind == "qubit" and self.version == 3:
+            tokens.advance()
+            return self.names.physical_qubit(name, position).places, False
+        register = self.names.register(kind, tokens.name(f"a {kind}"), position)
         if tokens.word != "[":
-            return range(register.first, register.first + register.size), register.is_array
+            return register.places, register.is_array
         tokens.advance()
         if tokens.accept("{"):
             chosen = [self._index(name, register)]
             while tokens.accept(","):
                 chosen.append(self._index(name, register))
             tokens.expect("}", "after the indices")
-            places, is_array = tuple(chosen), True
+            places, is_array = tuple(register.places[k] for k in chosen), True
         else:
             places, is_array = self._index_or_range(name, register)
         tokens.expect("]", "after the index")
         return places, is_array
 
-    def _index_or_range(self, name: str, register: Register) -> tuple[range | tuple[int, ...], bool]:
-        first = self._index(name, register)
-        if not self.tokens.accept(":"):
-            return (first,), False
-        last = self._index(name, register)
-        return range(first, last + 1), True
+    def _index_or_range(self, name: str, register: Register) -> tuple[Sequence[int], bool]:
+        """2, 0:2 or 0:2:8, whose step is in the middle and whose last index belongs to it; :2 and 1: have open ends."""
+        tokens, position = self.tokens, self.tokens.position
+        numbers = [self._bound()]
+        if tokens.word != ":":
+            if numbers[0] is None:
+                raise tokens.fault(f"expected an index of {name}, but found {tokens.shown()}.")
+            return (register.places[self._inside(numbers[0], name, register)],), False
+        while len(numbers) < 3 and tokens.accept(":"):
+            numbers.append(self._bound())
+        if self.version == 2 and (len(numbers) == 3 or None in numbers):
+            raise self.source.fault(position, "a range of OpenQASM 2 has a first and a last index.")
+        step = 1 if len(numbers) < 3 else numbers[1][0] if numbers[1] and numbers[2] else 0
+        if step == 0:
+            raise self.source.fault(
+                position,
+                "a range of three parts has its step, which is not 0, in the middle and its last index at the end.",
+            )
+        ends = (0, register.size - 1) if step > 0 else (register.size - 1, 0)
+        first, last = (
+            end if number is None else self._inside(number, name, register)
+            for number, end in zip((numbers[0], numbers[-1]), ends, strict=True)
+        )
+        return tuple(register.places[k] for k in range(first, last + (1 if step > 0 else -1), step)), True
+
+    def _bound(self) -> tuple[int, int] | None:
+        """The number that stands here and its position; None if a ':' or ']' does."""
+        if self.tokens.word in (":", "]"):
+            return None
+        position = self.tokens.position
+        return self._whole_number("an index"), position
 
     def _index(self, name: str, register: Register) -> int:
+        """The index that stands here, counted from 0."""
         position = self.tokens.position
-        index = self._whole_number("an index")
+        return self._inside((self._whole_number("an index"), position), name, register)
+
+    def _inside(self, number: tuple[int, int], name: str, register: Register) -> int:
+        index, position = number
         if not -register.size <= index < register.size or (index < 0 and self.version == 2):
             shown = index if abs(index) < 10**15 else "the index"
             raise self.source.fault(
                 position,
                 f"{shown} is out of range: {name} is {register}, so indices are 0 to {register.size - 1}.",
             )
-        return register.first + index % register.size
+        return index % register.size
 
     def _measure(self) -> None:
         """Of the forms: measure q -> c; measure q;."""
@@ -517,10 +771,10 @@ class _Reader:
         position = self.tokens.position
         bits, _ = self._operand("bit")
         self.tokens.expect("=", "after the bit")
-        self._measurement(Register("bit", 0, len(bits)), position)
+        self._measurement(Register("bit", bits), position)
         self.tokens.expect(";", "after the measurement")
 
-    def _measurement(self, target: Register | None, position: int) -> tuple[range | tuple[int, ...], bool]:
+    def _measurement(self, target: Register | None, position: int) -> tuple[Sequence[int], bool]:
         self.tokens.expect("measure", "- only a measurement can be assigned -" if target else "")
         places, is_array = self._operand("qubit")
         if target is not None and target.size != len(places):
@@ -566,13 +820,22 @@ _BOTH: _Statements = {
     "measure": _Reader._measure, "reset": _Reader._reset, "qreg": _Reader._old_register, "creg": _Reader._old_register,
 }  # fmt: skip
 _STATEMENTS: Mapping[int, _Statements] = {
-    2: _BOTH,
+    2: {**_BOTH, "opaque": _Reader._opaque},
     3: {
         **_BOTH,
         "qubit": _Reader._register,
         "bit": _Reader._register,
         "input": _Reader._input,
         "const": _Reader._constant,
+        "let": _Reader._alias,
+        "for": _Reader._loop,
+        "box": _Reader._box,
+        "def": _Reader._subroutine,
+        "delay": _Reader._delay,
+        "nop": _Reader._nop,
+        "pragma": _Reader._pragma,
+        "#": _Reader._pragma,
+        "@": _Reader._annotation,
     },
 }
 
