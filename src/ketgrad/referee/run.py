@@ -74,9 +74,10 @@ def compare(
     starts or ends. journal: a file to which each fit is appended as soon as it is done; the fits that stand in
     it are not repeated, so that a run that was killed goes on where it was, with the same result in the end.
 
-    Returns a `Comparison`; after Ctrl-C one of what is done, with `interrupted` true. Cost: about a minute for
-    500 rows on two idle cores. Raises `KetgradError` before any work if the table cannot be used, or if the fits
-    in the journal are those of another comparison. A fit whose process is killed counts as failed.
+    Returns a `Comparison`; after Ctrl-C one of what is done, if anything is, with `interrupted` true. Cost:
+    about a minute for 500 rows on two idle cores. Raises `KetgradError` before any work if the table cannot be
+    used, or if the fits in the journal are those of another comparison. A fit whose process is killed counts
+    as failed.
 
     >>> import ketgrad.datasets
     >>> table = ketgrad.datasets.path("breast_cancer")

@@ -28,7 +28,7 @@ def run_all(
     journal: Journal | None = None,
     fits: Fits | None = None,
 ) -> tuple[list[Outcome], bool]:
-    """Every contestant on every split, split by split, the long ones first; stopped by Ctrl-C.
+    """Every contestant on every split, split by split, the long ones first; stopped by Ctrl-C once one is done.
 
     journal: takes down each fit as soon as it is known. fits: those that are known already.
     """
@@ -49,6 +49,8 @@ def run_all(
                 record.append(outcome)
                 reporter.ended(outcome, rules.metric.name)
     except KeyboardInterrupt:
+        if not outcomes:
+            raise  # there is nothing to report
         reporter.tell("interrupted", "Stopped. What is done is reported.")
         return outcomes, True
     finally:

@@ -14,8 +14,10 @@ import gzip
 import hashlib
 import heapq
 import io
+import itertools
 import os
 import stat
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad.errors import (
+    KetgradMemoryError,
     KetgradOSError,
     KetgradTypeError,
     KetgradValueError,
@@ -33,10 +36,19 @@ from ketgrad.errors import (
 from ketgrad.memory import available_bytes, readable, reserve
 from ketgrad.streams import stream
 
+GZIP = b"\x1f\x8b"
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-# A cell costs about 60 bytes as a Python string and 8 for its place in a list; a short cell has 5 in the file.
-MEMORY_PER_FILE_BYTE = 14
+# What a row and a cell of a text file cost at the peak, beyond the characters: as strings, in lists, in the frame.
+BYTES_PER_ROW, BYTES_PER_CELL = 360, 105
+BYTES_OF_BUFFERS = 2**24
 MAX_COLUMNS = 20_000
+LONGEST_CELL = 131_072  # bytes or characters; the csv module has the same bound
+LONGEST_RECORD = 2**24  # bytes of one row
+ROWS_AT_A_TIME = 1000
+WAY_OUT = "Use a part of it: rows=2000 (--rows 2000)."
+
+
+Record = tuple[int, list[str]]  # line, fields
 
 
 class InputMissing(KetgradOSError):
@@ -149,16 +161,17 @@ def _from_memory(source: Any, rows: int | None, seed: int) -> RawTable:
             f" but is {type(source).__name__}."
         )
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
-    _check_names(list(frame.columns))
+    check_names(list(frame.columns))
     total = len(frame)
     if total == 0:
         raise BadTable("the table has no rows.")
-    chosen = _sample_indices(total, rows, seed)
+    chosen = sample_indices(total, rows, seed)
     places = tuple(f"row {i}" for i in chosen)
     return RawTable("table", frame.iloc[chosen].reset_index(drop=True), places, total, _sampled(rows, total))
 
 
-def _sample_indices(total: int, rows: int | None, seed: int) -> np.ndarray:
+def sample_indices(total: int, rows: int | None, seed: int) -> np.ndarray:
+    """The numbers of the rows that are used, in their order: all, or `rows` of them drawn at random."""
     if rows is None or rows >= total:
         return np.arange(total)
     return np.sort(stream(seed, 0).choice(total, size=rows, replace=False))
@@ -182,8 +195,8 @@ def _read_file(
         binary.seek(0)
         _refuse_foreign_formats(path, head)
         parquet = head.startswith(b"PAR1")
-        if not parquet and rows is None:
-            _reserve_for_text(path, before.st_size)
+        if not parquet and not head.startswith(GZIP) and rows is None:
+            _reserve_for_text(path, before.st_size, head, _layout(path, head, separator, encoding))
         digest = hashlib.file_digest(binary, "sha256").hexdigest()
         binary.seek(0)
         if parquet:
@@ -267,19 +280,61 @@ def _refuse_changed(path: str, before: os.stat_result, after: os.stat_result) ->
         raise InputChanged(f"the file {path!r} changed while it was read. Try again when it is complete.")
 
 
-def _reserve_for_text(path: str, size: int) -> None:
-    way_out = "Use a part of it: rows=2000 (--rows 2000)."
-    reserve(size * MEMORY_PER_FILE_BYTE, f"reading the {readable(size)} of {path!r}", way_out)
+def _reserve_for_text(path: str, size: int, head: bytes, layout: _Layout) -> None:
+    """Refuse a file at once that would not fit into memory if all of it is like its first records."""
+    records = _records_of(_whole_lines(_sample(head, layout.encoding)), layout.separator)
+    need = size * max(1, sum(_cost(len(record), len(head) // len(records)) for record in records) / len(head))
+    reserve(int(need), f"reading the {readable(size)} of {path!r}", WAY_OUT)
+
+
+def _cost(cells: int, characters: int) -> int:
+    """Bytes that a row takes at the peak of reading."""
+    return BYTES_PER_ROW + BYTES_PER_CELL * cells + characters
+
+
+def _own_cost(record: Record) -> int:
+    return _cost(len(record[1]), 4 * sum(map(len, record[1])))
+
+
+class _Budget:
+    """The memory that the rows of a file may take: they are counted as they come, for no file says it before."""
+
+    def __init__(self, path: str, source: _Watched) -> None:
+        self._path, self._source = path, source
+        self._room, self.taken = available_bytes(), BYTES_OF_BUFFERS
+
+    def take(self, records: list[Record]) -> None:
+        """Count some more, with everything that was read for them; raises `KetgradMemoryError` if they are too many."""
+        self.taken += len(records) * _cost(len(records[0][1]), 0)
+        self._compare(self.taken + self._source.width)
+
+    def exchange(self, new: Record, old: Record | None) -> None:
+        """Count `new`, which is kept in place of `old`; raises `KetgradMemoryError` if too much is kept."""
+        self.taken += _own_cost(new) - (0 if old is None else _own_cost(old))
+        self._compare(self.taken)
+
+    def _compare(self, need: int) -> None:
+        if need > self._room:
+            raise KetgradMemoryError(
+                f"{self._path!r} holds more rows than the {readable(self._room)} that are usable on this machine."
+                f" {WAY_OUT}"
+            )
 
 
 # ------------------------------------------------------------------------------------------------ text files
 
 
-class _Capped(io.RawIOBase):
-    """The unpacked bytes of a compressed file, refused beyond `limit` (a small file can unpack to any size)."""
+class _Watched(io.RawIOBase):
+    """The bytes of a file on their way to the csv module, which by itself would take a row of any length into memory.
 
-    def __init__(self, inner: gzip.GzipFile, limit: int, path: str) -> None:
-        self._inner, self._left, self._limit, self._path = inner, limit, limit, path
+    since: bytes after the last whole record; whoever completes one sets it to 0. width: bytes that all characters so
+    far take as text. limit: of a compressed file, for a small one can unpack to any size.
+    """
+
+    def __init__(self, inner: Any, path: str, limit: int | None = None) -> None:
+        self._inner, self._path, self._limit = inner, path, limit
+        self.since = self.width = self._read = 0
+        self._narrow = self._wide_until = 0
 
     def readable(self) -> bool:
         return True
@@ -287,16 +342,31 @@ class _Capped(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         try:
             data = self._inner.read(len(buffer))
-        except (EOFError, OSError, ValueError) as error:
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise BadTable(f"the compressed file {self._path!r} is damaged: {error}.") from error
-        self._left -= len(data)
-        if self._left < 0:
+        self._read += len(data)
+        self.since += len(data)
+        self._count_width(data)
+        if self._limit is not None and self._read > self._limit:
             raise BadTable(
                 f"{self._path!r} unpacks to more than {readable(self._limit)} - the memory of this machine does"
                 " not hold more. Unpack it yourself and use a part of it: rows=2000 (--rows 2000)."
             )
+        if self.since > LONGEST_RECORD:
+            raise BadTable(
+                f"{self._path!r} has a row of more than {readable(LONGEST_RECORD)}, which is no row of a table."
+            )
         buffer[: len(data)] = data
         return len(data)
+
+    def _count_width(self, data: bytes) -> None:
+        """One character that is not ASCII can make all of its cell take four bytes each, before it and after it."""
+        if not data.isascii():
+            self.width += 3 * min(self._narrow, LONGEST_CELL)
+            self._wide_until = self._read + LONGEST_CELL
+        wide = self._read <= self._wide_until and self._wide_until > 0
+        self._narrow = 0 if wide else self._narrow + len(data)
+        self.width += 4 * len(data) if wide else len(data)
 
 
 def _read_text(
@@ -308,17 +378,17 @@ def _read_text(
     separator: str | None,
     encoding: str | None,
 ) -> RawTable:
-    source: Any = binary
-    if head.startswith(b"\x1f\x8b"):
-        limit = available_bytes() // MEMORY_PER_FILE_BYTE
-        unpacked = gzip.GzipFile(fileobj=binary)
-        head = io.BufferedReader(_Capped(unpacked, limit, path)).read(65536)
+    source = _Watched(binary, path)
+    if head.startswith(GZIP):
+        limit = available_bytes()
+        head = io.BufferedReader(_Watched(gzip.GzipFile(fileobj=binary), path, limit)).read(65536)
         binary.seek(0)
-        source = io.BufferedReader(_Capped(gzip.GzipFile(fileobj=binary), limit, path))
+        source = _Watched(gzip.GzipFile(fileobj=binary), path, limit)
     layout = _layout(path, head, separator, encoding)
-    text = io.TextIOWrapper(source, encoding=layout.encoding, newline="")
+    buffered = io.BufferedReader(source, 2**16)
+    text = io.TextIOWrapper(buffered, encoding=layout.encoding, newline="")
     try:
-        return _parse(path, text, layout, rows, seed)
+        return _parse(path, text, source, layout, rows, seed)
     except UnicodeDecodeError as error:
         raise _wrong_encoding(path, layout.encoding, error) from error
     finally:
@@ -336,7 +406,7 @@ def _layout(path: str, head: bytes, separator: str | None, encoding: str | None)
             )
     chosen = encoding or "utf-8-sig"
     try:
-        sample = codecs.getincrementaldecoder(chosen)("replace").decode(head)
+        sample = _sample(head, chosen)
     except LookupError:
         raise KetgradValueError(
             f"there is no encoding {encoding!r}; common ones are 'utf-8', 'utf-16', 'latin-1', 'cp1252'."
@@ -346,10 +416,18 @@ def _layout(path: str, head: bytes, separator: str | None, encoding: str | None)
     return _Layout(separator or _detect_separator(sample), chosen)
 
 
+def _sample(head: bytes, encoding: str) -> str:
+    return codecs.getincrementaldecoder(encoding)("replace").decode(head)
+
+
+def _whole_lines(sample: str) -> list[str]:
+    lines = sample.splitlines(keepends=True)
+    return lines[:-1] if len(lines) > 1 and not lines[-1].endswith(("\n", "\r")) else lines
+
+
 def _detect_separator(sample: str) -> str:
     """The separator under which most of the first records have as many fields as the header, and more than one."""
-    lines = sample.splitlines(keepends=True)
-    complete = lines[:-1] if len(lines) > 1 and not lines[-1].endswith(("\n", "\r")) else lines
+    complete = _whole_lines(sample)
     best, best_score = ",", (0.0, 0)
     for candidate in SEPARATORS:
         records = _records_of(complete[:200], candidate)
@@ -382,17 +460,17 @@ def _wrong_encoding(path: str, encoding: str, error: UnicodeDecodeError) -> BadT
     )
 
 
-def _parse(path: str, text: io.TextIOWrapper, layout: _Layout, rows: int | None, seed: int) -> RawTable:
+def _parse(path: str, text: Any, source: _Watched, layout: _Layout, rows: int | None, seed: int) -> RawTable:
     reader = csv.reader(text, delimiter=layout.separator, strict=True)
-    records = _records(path, reader, layout)
+    records = _records(path, reader, source, layout)
     header = next(records, None)
     if header is None:
         raise BadTable(f"{path!r} holds only blank lines: no rows.")
     names, warnings = _column_names(header[1])
-    kept, total = _keep(records, rows, seed)
+    kept, total = _keep(records, rows, seed, _Budget(path, source))
     if not kept:
         raise BadTable(f"{path!r} holds a header and no rows.")
-    columns = list(zip(*(record for _, record in kept), strict=True))
+    columns = zip(*(record for _, record in kept), strict=True)
     cells = [[cell if cell.strip() else None for cell in column] for column in columns]
     frame = _pandas().DataFrame(dict(zip(names, cells, strict=True)), dtype=object)
     if layout.separator != ",":
@@ -405,12 +483,13 @@ def _parse(path: str, text: io.TextIOWrapper, layout: _Layout, rows: int | None,
     return RawTable("", frame, places, total, notes, separator=layout.separator, encoding=encoding)
 
 
-def _records(path: str, reader: Any, layout: _Layout) -> Iterator[tuple[int, list[str]]]:
+def _records(path: str, reader: Any, source: _Watched, layout: _Layout) -> Iterator[Record]:
     """(line number, fields) of every record that is not blank; the first one is the header and sets the width."""
     width = None
     line = 1
     try:
         for record in reader:
+            source.since = 0
             if any(cell.strip() for cell in record) or (width is not None and 1 < width == len(record)):
                 width = width or len(record)
                 if len(record) != width:
@@ -438,11 +517,12 @@ def _column_names(header: list[str]) -> tuple[list[str], list[str]]:
         )
     names = [name.strip() or f"column {j + 1}" for j, name in enumerate(header)]
     nameless = [f"column {j + 1}" for j, name in enumerate(header) if not name.strip()]
-    _check_names(names)
+    check_names(names)
     return names, [f"Columns without a name are called {', '.join(map(repr, nameless))}."] if nameless else []
 
 
-def _check_names(names: list[str]) -> None:
+def check_names(names: list[str]) -> None:
+    """Refuse a table without columns, or with two of one name."""
     if not names:
         raise BadTable("the table has no columns.")
     seen: set[str] = set()
@@ -455,21 +535,25 @@ def _check_names(names: list[str]) -> None:
 
 
 def _keep(
-    records: Iterator[tuple[int, list[str]]], rows: int | None, seed: int
-) -> tuple[list[tuple[int, list[str]]], int]:
+    records: Iterator[Record], rows: int | None, seed: int, budget: _Budget
+) -> tuple[list[Record], int]:
     """All records, or a uniform sample of `rows` of them in their order, in one pass; and how many there were."""
     if rows is None:
-        kept = list(records)
+        kept: list[Record] = []
+        while some := list(itertools.islice(records, ROWS_AT_A_TIME)):
+            budget.take(some)
+            kept += some
         return kept, len(kept)
     rng = stream(seed, 0)
-    heap: list[tuple[float, int, tuple[int, list[str]]]] = []
+    heap: list[tuple[float, int, Record]] = []
     total = 0
     for total, record in enumerate(records, start=1):
         entry = (-float(rng.random()), -total, record)  # the records with the smallest random keys stay
         if len(heap) < rows:
             heapq.heappush(heap, entry)
+            budget.exchange(record, None)
         elif entry > heap[0]:
-            heapq.heapreplace(heap, entry)
+            budget.exchange(record, heapq.heapreplace(heap, entry)[2])
     return [record for _, _, record in sorted(heap, key=lambda entry: -entry[1])], total
 
 
@@ -477,42 +561,9 @@ def _keep(
 
 
 def _read_parquet(path: str, binary: io.BufferedReader, rows: int | None, seed: int) -> RawTable:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise missing_extra("pyarrow", "compare") from None
-    try:
-        # a memory limit on the metadata: a footer may declare anything
-        source = pyarrow.parquet.ParquetFile(
-            binary, thrift_string_size_limit=2**26, thrift_container_size_limit=2**22
-        )
-        total, schema = source.metadata.num_rows, source.schema_arrow
-        _check_parquet(path, schema, total)
-        table = source.read()
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        if isinstance(error, BadTable):
-            raise
-        raise BadTable(f"{path!r} is not a readable Parquet file: {str(error).splitlines()[0]}.") from error
-    if table.num_rows != total:
-        raise BadTable(f"{path!r} declares {total} rows but holds {table.num_rows}.")
-    chosen = _sample_indices(total, rows, seed)
-    frame = table.take(chosen).to_pandas(ignore_metadata=True)
-    places = tuple(f"row {i}" for i in chosen)
+    from ketgrad.referee import parquet
+
+    table, total = parquet.decode(path, binary, rows, seed)
+    frame = table.to_pandas(ignore_metadata=True)
+    places = tuple(f"row {i}" for i in sample_indices(total, rows, seed))
     return RawTable("", frame, places, total, _sampled(rows, total))
-
-
-def _check_parquet(path: str, schema: Any, total: int) -> None:
-    import pyarrow
-
-    _check_names(list(schema.names))
-    if total <= 0:
-        raise BadTable(f"{path!r} has no rows.")
-    for field in schema:
-        kind = field.type
-        if isinstance(kind, pyarrow.BaseExtensionType) or pyarrow.types.is_nested(kind):
-            raise BadTable(
-                f"the column {field.name!r} of {path!r} has the type {kind}; a cell must be one value."
-            )
-    way_out = "Use a table with fewer rows."
-    reserve(total * len(schema) * 24, f"the {total} rows and {len(schema)} columns of {path!r}", way_out)
