@@ -284,3 +284,21 @@ def test_the_shift_rule_for_amplitudes_is_exact_wherever_the_variables_stand(amp
         exact.vjp(weights, inputs, cotangent), shifted.vjp(weights, inputs, cotangent), strict=True
     ):
         np.testing.assert_allclose(first, second, atol=1e-12)
+    executor: Any = Recording("exact")
+    kg.expectation(prepared, observables, executor=executor).vjp(weights, inputs, cotangent)
+    assert sum(executor.rows) == 2 * (1 + runs)  # as announced: nothing is run for constants
+
+
+def test_two_prepared_states_have_their_own_norms():
+    circuit = kg.Circuit(
+        [
+            kg.prepare_state([x[0], 1.0], 0, normalize=True),
+            kg.prepare_state([2.0, x[1]], 1, normalize=True),
+            kg.ry(w[0], 0),
+            kg.cx(0, 1),
+        ]
+    )
+    exact, shifted = (kg.expectation(circuit, kg.Pauli("Z0 Z1 + X1"), gradient=rule) for rule in RULES[:2])
+    point = [0.3], [[0.4, -3.0], [5.0, 0.1]]
+    for first, second in zip(exact.jacobian(*point), shifted.jacobian(*point), strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-12)
