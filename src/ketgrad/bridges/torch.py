@@ -27,6 +27,9 @@ from ketgrad.streams import check_seed
 
 try:
     import torch
+    from torch._C import _dispatch_tls_is_dispatch_key_included as includes
+    from torch._C import _len_torch_dispatch_stack as modes
+    from torch.compiler import is_compiling
 except ModuleNotFoundError as error:
     if error.name != "torch":
         raise
@@ -43,6 +46,7 @@ def __dir__() -> list[str]:
 
 START = 0.1  # standard deviation of the first weights: near the identity, where gradients are not flat
 REAL = (torch.float32, torch.float64)
+PRE_DISPATCH = torch._C.DispatchKey.PreDispatch  # included where make_fx records before autograd
 SHORT = (torch.float16, torch.bfloat16)
 
 
@@ -59,7 +63,8 @@ def apply(
     `torch.func`: grad, vmap (one more leading axis, never a loop), jacrev, jacfwd, hessian. With shots first
     derivatives in reverse mode are shift rules; second ones are refused, as third ones always are. Every call with
     shots draws fresh noise, values and derivatives each for themselves, from the stream under the function's seed.
-    Not supported: the vectorised mode of `torch.autograd.functional`, which came before torch.func.
+    Refused in words: the vectorised mode of `torch.autograd.functional`, which came before torch.func, and what records
+    a graph of operations without numbers, as torch.export, `fullgraph=True` and make_fx do.
     Cost: one forward simulation; the notes at the top of the module tell that of derivatives.
     Raises `KetgradTypeError` for tensors of another or of different types, `KetgradValueError` for tensors that are
     not on the CPU, for shapes, and naming the first entry that is not finite.
@@ -72,14 +77,16 @@ def apply(
     >>> w.grad
     tensor([-0.9469])
     """
-    if torch.compiler.is_compiling():
+    if is_compiling():
         from ketgrad.bridges.torch_break import outside_of_graphs
 
         return outside_of_graphs(function, weights, inputs)
+    if modes() or includes(PRE_DISPATCH):
+        _refuse_tracing()
     if not isinstance(function, Function) or isinstance(function.question, Samples):
         _refuse_function(function)
-    if function.seed is not None and torch.utils.data.get_worker_info() is not None:
-        function = _of_worker(function, torch.utils.data.get_worker_info().seed)
+    if function.seed is not None and (worker := torch.utils.data.get_worker_info()) is not None:
+        function = _of_worker(function, worker.seed)
     w, x = (
         (weights, inputs)
         if weights is not None and inputs is not None
@@ -198,6 +205,28 @@ def _with_empty(function: Function, weights: Any, inputs: Any) -> tuple[Any, Any
     return found[0], found[1]
 
 
+def _refuse_tracing() -> None:
+    """`KetgradValueError` inside of a mode that records operations, or runs them without numbers; others pass."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.experimental.proxy_tensor import ProxyTorchDispatchMode
+    from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
+
+    traced = (FakeTensorMode, ProxyTorchDispatchMode)
+    for mode in _get_current_dispatch_mode_stack():
+        if isinstance(mode, traced):
+            raise refuse_graph("make_fx or FakeTensorMode")
+    if includes(PRE_DISPATCH):
+        raise refuse_graph("make_fx")
+
+
+def refuse_graph(by: str) -> KetgradValueError:
+    """The refusal of a graph that would have to hold the circuit."""
+    return KetgradValueError(
+        f"a circuit cannot be traced by {by} - it runs outside of PyTorch, and the graph would hold the numbers of "
+        "this call. Trace what stands before and behind it, and keep the function itself with kg.save."
+    )
+
+
 def _refuse_function(function: Any) -> None:
     if isinstance(function, Function):
         raise KetgradTypeError(
@@ -219,6 +248,8 @@ def _lengthened(function: Function, *pair: Any) -> list[Any]:
 
 def _refuse_tensors(function: Function, weights: Any, inputs: Any) -> NoReturn:
     for name, tensor in (("weights", weights), ("inputs", inputs)):
+        if isinstance(tensor, torch.fx.Proxy):
+            raise refuse_graph("torch.fx")
         if not isinstance(tensor, torch.Tensor):
             raise KetgradTypeError(
                 f"`{name}` must be a tensor, but is {type(tensor).__name__} - write torch.as_tensor({name})."

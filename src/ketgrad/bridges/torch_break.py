@@ -9,6 +9,17 @@ from typing import Any
 
 import torch
 
-from ketgrad.bridges.torch import apply
+from ketgrad.bridges.torch import apply, refuse_graph
 
-outside_of_graphs: Any = torch.compiler.disable(apply)
+REASON = (
+    "a circuit of ketgrad runs outside of PyTorch, where no graph can hold it: compile without fullgraph=True"
+)
+
+_break: Any = torch.compiler.disable(apply, reason=REASON)
+
+
+def outside_of_graphs(*arguments: Any) -> Any:
+    """The values, behind a graph break; `KetgradValueError` where the graph is exported as a whole."""
+    if torch.compiler.is_exporting():
+        raise refuse_graph("torch.export")
+    return _break(*arguments)

@@ -5,7 +5,11 @@
 | `Values` | f(weights, inputs) | `Pullback` (reverse), `Pushforward` (forward) |
 | `Pullback` | f.vjp | `Curvature` |
 | `Pushforward` | f.jvp | `Curvature` |
-| `Curvature` | f.hvp | refused: third derivatives |
+| `Curvature` | f.hvp | by what it is linear in: `Curvature` |
+| `Guarded` | its argument | refused: third derivatives |
+
+A Hessian-vector product is linear in its directions, and those derivatives it has. By weights, inputs and the cotangent
+it has none: they reach it through `Guarded`, which refuses where PyTorch asks for such a derivative, and only there.
 
 All arrays have one axis of their own (weights, inputs or outputs) behind any number of leading axes, so that
 `torch.func.vmap` is one more leading axis for every node, never a loop.
@@ -16,12 +20,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import from_numpy
+from torch import from_numpy, is_grad_enabled
+from torch._C import _are_functorch_transforms_active as transforms_active
+from torch._C._functorch import is_legacy_batchedtensor
 from torch._functorch.utils import unwrap_dead_wrappers
 from torch.autograd import Function as Node
 from torch.autograd import forward_ad
 
-from ketgrad.errors import KetgradValueError
+from ketgrad.errors import KetgradError, KetgradTypeError, KetgradValueError
 
 Tensors = tuple[Any, ...]
 
@@ -31,9 +37,9 @@ def call(node: Any, *arguments: Any) -> Any:
 
     `apply` binds default arguments on every call, which takes longer than the rest of it; the nodes have none.
     """
-    if torch._C._are_functorch_transforms_active():
+    if transforms_active():
         return node.apply(*arguments)
-    if not torch.is_grad_enabled() and forward_ad._current_level < 0:
+    if not is_grad_enabled() and forward_ad._current_level < 0:
         return node.forward(*arguments)
     base: Any = super(Node, node)
     return base.apply(*unwrap_dead_wrappers(arguments))  # as `apply` itself ends
@@ -45,7 +51,11 @@ class Values(Node):
     @staticmethod
     def forward(function: Any, weights: Any, inputs: Any) -> Any:
         """One forward simulation."""
-        return from_numpy(function(weights.numpy(force=True), inputs.numpy(force=True)))
+        try:
+            arrays = weights.numpy(force=True), inputs.numpy(force=True)
+        except (RuntimeError, TypeError):
+            arrays = _array(weights), _array(inputs)
+        return from_numpy(function(*arrays))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Tensors, output: Any) -> None:
@@ -80,8 +90,7 @@ class Pullback(Node):
     @staticmethod
     def forward(function: Any, weights: Any, inputs: Any, cotangent: Any) -> Tensors:
         """One forward and one backward pass."""
-        arrays = weights.numpy(force=True), inputs.numpy(force=True), cotangent.numpy(force=True)
-        _, dweights, dinputs = function.vjp(*arrays)
+        _, dweights, dinputs = function.vjp(_array(weights), _array(inputs), _array(cotangent))
         return from_numpy(dweights), from_numpy(dinputs)
 
     @staticmethod
@@ -94,7 +103,7 @@ class Pullback(Node):
         """Second derivatives: by the weights, the inputs and the cotangent."""
         if cotangents[0] is None and cotangents[1] is None:
             return None, None, None, None
-        found = call(Curvature, ctx.function, *ctx.saved_tensors, *cotangents, None)
+        found = call(Curvature, ctx.function, *_guarded(ctx.saved_tensors), *cotangents, None)
         return None, found[3], found[4], found[0]
 
     @staticmethod
@@ -127,8 +136,9 @@ class Pushforward(Node):
         """Second derivatives by weights and inputs, first ones by the direction."""
         if cotangents[0] is None:
             return None, None, None, None, None
-        weights, inputs, *directions = ctx.saved_tensors
-        found = call(Curvature, ctx.function, weights, inputs, cotangents[0], *directions, None)
+        *points, dweights, dinputs = ctx.saved_tensors
+        held = _guarded((*points, cotangents[0]))
+        found = call(Curvature, ctx.function, *held, dweights, dinputs, None)
         return None, found[3], found[4], found[1], found[2]
 
     @staticmethod
@@ -165,6 +175,42 @@ class Curvature(Node):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Tensors, output: Any) -> None:
+        """Keep the arguments, whose directions may be left out."""
+        _keep(ctx, inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Any) -> Any:
+        """By the directions: the product with the Hessian again, which is symmetric. The rest is guarded."""
+        weights, inputs, cotangent, *directions = ctx.saved_tensors
+        tangents, _, _, *turns = cotangents
+        blank = [torch.zeros_like(held) for held in (weights, inputs, cotangent)]
+        if all(one is None for one in (tangents, *turns)):
+            return None, *blank, None, None, None
+        found = call(Curvature, ctx.function, weights, inputs, cotangent, *turns, tangents)
+        by_directions = zip(directions, (found[3], found[4], found[0]), strict=True)
+        return None, *blank, *(None if given is None else by for given, by in by_directions)
+
+    @staticmethod
+    def jvp(ctx: Any, *directions: Any) -> Any:
+        """Refused."""
+        raise _third()
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Tensors, *arguments: Any) -> tuple[Any, Any]:
+        """One more leading axis."""
+        return _batch(Curvature, info.batch_size, in_dims, arguments, (None, 0, 1, 0, 1))
+
+
+class Guarded(Node):
+    """A tensor as it is, by which a Hessian-vector product has no derivative."""
+
+    @staticmethod
+    def forward(tensor: Any) -> Any:
+        """The same numbers."""
+        return tensor.view_as(tensor)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Tensors, output: Any) -> None:
         """Nothing is kept."""
 
     @staticmethod
@@ -178,9 +224,16 @@ class Curvature(Node):
         raise _third()
 
     @staticmethod
-    def vmap(info: Any, in_dims: Tensors, *arguments: Any) -> tuple[Any, Any]:
-        """One more leading axis."""
-        return _batch(Curvature, info.batch_size, in_dims, arguments, (None, 0, 1, 0, 1))
+    def vmap(info: Any, in_dims: Tensors, tensor: Any) -> tuple[Any, Any]:
+        """The same tensor, with its axis where it is."""
+        return call(Guarded, tensor), in_dims[0]
+
+
+def _guarded(tensors: Tensors) -> Tensors:
+    """The tensors, through `Guarded` where a derivative of what is made of them may be asked for."""
+    if not is_grad_enabled():
+        return tensors
+    return tuple(call(Guarded, tensor) for tensor in tensors)
 
 
 def _third() -> KetgradValueError:
@@ -200,7 +253,24 @@ def _keep(ctx: Any, inputs: Tensors) -> None:
 
 def _array(tensor: Any) -> Any:
     """The memory of a tensor as an array; None stays None."""
-    return None if tensor is None else tensor.numpy(force=True)
+    try:
+        return None if tensor is None else tensor.numpy(force=True)
+    except (RuntimeError, TypeError) as error:
+        raise _without_numbers(tensor) from error
+
+
+def _without_numbers(tensor: Any) -> KetgradError:
+    if is_legacy_batchedtensor(tensor):
+        return KetgradValueError(
+            "a circuit cannot be batched by `vectorize=True` or `is_grads_batched=True` - they came before torch.func, "
+            "and know the operations of PyTorch alone. Use torch.func: jacrev, jacfwd, hessian or vmap."
+        )
+    plain = type(tensor) is torch.Tensor and not tensor.is_nested
+    kind = str(tensor.layout) if plain else "nested tensor" if tensor.is_nested else type(tensor).__name__
+    return KetgradTypeError(
+        f"the arguments of a circuit must be dense tensors of numbers - it runs outside of PyTorch - but one is a "
+        f"{kind}. Write tensor.to_dense(), or call the circuit outside of what traces without numbers."
+    )
 
 
 def _lead(dims: Any, tensors: Any) -> list[Any]:
