@@ -170,6 +170,29 @@ def bowl(weights) -> float:
     return float((weights - 1) @ (weights - 1) + np.cos(weights).sum())
 
 
+def test_adam_moves_by_weighted_means_of_all_gradients_and_their_squares():
+    method = kg.Adam(learning_rate=0.3, beta1=0.7, beta2=0.95, epsilon=0.01)
+    start, num_steps = np.array([0.3, -0.2, 0.9]), 8
+
+    def slopes(weights):
+        return 2 * (weights - 1) - np.sin(weights)
+
+    asked, fit = losses_of(
+        method, lambda weights: (bowl(weights), slopes(weights)), start, max_steps=num_steps
+    )
+    points, seen = [start], [slopes(start)]
+    for step in range(1, num_steps + 1):
+        age = np.arange(step)[::-1]
+        mean, square = (
+            np.average(values, axis=0, weights=beta**age)
+            for values, beta in ((np.array(seen), 0.7), (np.array(seen) ** 2, 0.95))
+        )
+        points.append(points[-1] - 0.3 * mean / (np.sqrt(square) + 0.01))
+        seen.append(slopes(points[-1]))
+    assert asked == pytest.approx(np.array(points), rel=1e-12)
+    assert fit.history == pytest.approx([bowl(point) for point in points])
+
+
 @pytest.mark.parametrize("rate", [0.3, None])
 @pytest.mark.parametrize("stability", [4.0, None])
 def test_spsa_makes_the_steps_of_spall(rate, stability):
