@@ -25,7 +25,7 @@ from ketgrad.errors import KetgradOSError
 from ketgrad.referee.progress import Progress
 from ketgrad.referee.results import Column, Comparison, DroppedColumn
 from ketgrad.report import charts, terminal
-from ketgrad.report.names import slug, visible
+from ketgrad.report.names import is_invisible, slug, visible
 from ketgrad.report.page import render
 from ketgrad.report.scores import scores_csv
 
@@ -155,6 +155,35 @@ def test_r6_terminal_escapes_and_bidi_overrides_never_reach_the_terminal(capsys)
     assert r"a\x1b[2J" in printed and "[bold]" in printed
 
 
+def test_r6_nothing_that_cannot_be_seen_reaches_the_page_the_terminal_or_the_results(capsys):
+    invisible = [
+        chr(code)
+        for code in (*range(0x20), *range(0x7F, 0xA0), 0xAD, 0x034F, 0x061C, 0x115F, 0x1160, 0x17B4, 0x180E)
+    ]
+    invisible += [
+        chr(code) for code in (*range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070))
+    ]
+    invisible += ["\u3164", "\ufe0f", "\ufeff", "\uffa0", "\U000e0001", "\U000e0041", "\U000e0100", "\udcff"]
+    hostile = "".join(f"a{character}b" for character in invisible)
+    assert len(visible(hostile, 4000)) > 2 * len(hostile)
+    for start in range(0, len(invisible), 12):
+        text = "".join(f"a{character}b" for character in invisible[start : start + 12])
+        sample = samples.with_text(samples.comparison(), (text,))
+        page = render(sample, text)
+        terminal.show(sample, terminal.console(sys.stdout))
+        results = sample.to_json()
+        for place in (page, capsys.readouterr().out, results):
+            assert not {character for character in place if character != "\n" and is_invisible(character)}
+        assert Comparison.from_json(results) == sample
+
+
+def test_r6_spelling_that_needs_joiners_stays_as_it_is():
+    for text in ("می\u200cخواهم", "क्\u200dष", "👩\u200d🔬", "❤\ufe0f", "größe 🙂", "日本語\u3000名"):
+        assert visible(text) == text
+    for text in ("pay\u200dload", "\u200cx", "x\ufe0f", "👩\u200d", "y\u200b"):
+        assert visible(text) != text
+
+
 # ----------------------------------------------------------------------------------------- writing results
 
 
@@ -215,10 +244,10 @@ def test_r7_a_folder_that_may_not_be_written_exits_77_before_work(instant, monke
 def test_r7_a_disk_that_refuses_gives_its_exit_code_and_the_answer_is_still_shown(
     instant, monkeypatch, capsys, number, code
 ):
-    def refuse(path, data, *, overwrite=False):
-        raise KetgradOSError(number, os.strerror(number), str(path))
+    def refuse(contents, *, overwrite=False):
+        raise KetgradOSError(number, os.strerror(number), str(next(iter(contents))))
 
-    monkeypatch.setattr("ketgrad.files.write_atomically", refuse)
+    monkeypatch.setattr("ketgrad.files.write_together", refuse)
     assert compare() == code
     printed = capsys.readouterr()
     assert "No. Classical models" in printed.out
@@ -236,6 +265,41 @@ def test_r7_a_full_disk_leaves_the_old_report_whole(instant, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (tmp_path / "results/report.html").read_bytes() == before
     assert sorted(path.name for path in (tmp_path / "results").iterdir()) == sorted(cli.OUTPUT_FILES)
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_r7_results_are_replaced_all_or_none(instant, monkeypatch, tmp_path, call):
+    assert compare("--out", "results") == 0
+    paths = [tmp_path / "results" / name for name in cli.OUTPUT_FILES]
+    for path in paths:
+        path.write_text("old")
+    original = getattr(os, call)
+
+    def failing_at(number):
+        calls = []
+
+        def fail(*arguments):
+            calls.append(arguments)
+            if len(calls) == number:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return original(*arguments)
+
+        return fail
+
+    for failing in range(1, 4):
+        monkeypatch.setattr(os, call, failing_at(failing))
+        assert compare("--out", "results", "--overwrite") == 74
+        monkeypatch.setattr(os, call, original)
+        written = [path.read_text() != "old" for path in paths]
+        # the system changes one name at a time; what programs read comes last
+        assert written == [call == "replace" and place < failing - 1 for place in range(3)]
+        assert sorted(path.name for path in (tmp_path / "results").iterdir()) == sorted(cli.OUTPUT_FILES)
+        for path in paths:
+            path.write_text("old")
+    assert compare("--out", "results", "--overwrite") == 0
+    assert all(path.read_text() != "old" for path in paths)
+    digest = Comparison.from_json(paths[-1].read_text(encoding="utf-8")).digest()
+    assert digest in paths[0].read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

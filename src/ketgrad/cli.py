@@ -47,7 +47,7 @@ CREATE_ERRORS = frozenset(
     {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
 )
 FORBIDDEN_ERRORS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-OUTPUT_FILES = ("report.html", "results.json", "scores.csv")
+OUTPUT_FILES = ("report.html", "scores.csv", "results.json")  # the one that programs read is complete last
 JOURNAL_FILE = "fits.jsonl"
 COMPARE_PACKAGES = ("pandas", "skrub", "jinja2", "rich")
 
@@ -528,18 +528,21 @@ def _refuse_impossible(path: Path, folder: Path) -> None:
 def write_results(
     comparison: Comparison, folder: Path, command: str = "", *, overwrite: bool = False, raw_csv: bool = False
 ) -> tuple[Path, ...]:
-    """Write report.html, results.json and scores.csv into `folder` and return their paths."""
-    from ketgrad.files import write_atomically
+    """Write report.html, scores.csv and results.json into `folder`, all or none, and return their paths.
+
+    They take their places in this order. The report names the digest of the results that it shows.
+    """
+    from ketgrad.files import write_together
     from ketgrad.report.page import render
     from ketgrad.report.scores import scores_csv
 
-    texts = (render(comparison, command), comparison.to_json(), scores_csv(comparison, raw=raw_csv))
-    paths = []
-    for name, text in zip(OUTPUT_FILES, texts, strict=True):
-        # A name that is no text in any encoding stays readable: JSON takes \udcff for what it was.
-        data = text.encode("utf-8", "backslashreplace")
-        paths.append(write_atomically(folder / name, data, overwrite=overwrite))
-    return tuple(paths)
+    texts = (render(comparison, command), scores_csv(comparison, raw=raw_csv), comparison.to_json())
+    # A name that is no text in any encoding stays readable: JSON takes \udcff for what it was.
+    contents: dict[str | os.PathLike[str], str | bytes] = {
+        folder / name: text.encode("utf-8", "backslashreplace")
+        for name, text in zip(OUTPUT_FILES, texts, strict=True)
+    }
+    return write_together(contents, overwrite=overwrite)
 
 
 # ------------------------------------------------------------------------------------------------- info and draw

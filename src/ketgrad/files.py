@@ -9,7 +9,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,28 +45,57 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes, *, over
     ...     write_atomically(f"{folder}/new/note.txt", "hello").read_text()
     'hello'
     """
-    named = file_name(path)
-    data = content.encode("utf-8") if isinstance(content, str) else content
+    return write_together({path: content}, overwrite=overwrite)[0]
+
+
+def write_together(
+    contents: Mapping[str | os.PathLike[str], str | bytes], *, overwrite: bool = False
+) -> tuple[Path, ...]:
+    """Write several files as `write_atomically` writes one, and none of them if any is refused.
+
+    All bytes are on the disk before the first file takes its name; then they take their names in the order given. A
+    system changes one name at a time: if it stops dead in between, the first files are new and the last ones old, each
+    of them whole. So the file that says that all is there belongs at the end.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [path.read_text() for path in write_together({f"{folder}/a": "1", f"{folder}/b": "2"})]
+    ['1', '2']
+    """
+    named = [file_name(path) for path in contents]
+    place = named[0] if named else Path()
     try:
-        target, old = _target(named, overwrite)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target)
-        with _temporary(target, old) as (temporary, stream):
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-            if fcntl is None:
-                stream.close()
-            if overwrite:
-                os.replace(temporary, target)
-            else:
-                _take_free_name(temporary, target)
-        _flush_folder(target.parent)
+        with contextlib.ExitStack() as stack:
+            ready = []
+            for place, content in zip(named, contents.values(), strict=True):
+                data = content.encode("utf-8") if isinstance(content, str) else content
+                ready.append((place, *_ready(stack, place, data, overwrite)))
+            for place, temporary, target in ready:  # noqa: B007 - named if it is refused
+                if overwrite:
+                    os.replace(temporary, target)
+                else:
+                    _take_free_name(temporary, target)
+        for place in {target.parent for _, _, target in ready}:
+            _flush_folder(place)
     except OSError as error:
         if isinstance(error, KetgradError):
             raise
-        raise KetgradOSError(error.errno, f"cannot write the file: {error.strerror}", str(named)) from error
-    return named
+        raise KetgradOSError(error.errno, f"cannot write the file: {error.strerror}", str(place)) from error
+    return tuple(named)
+
+
+def _ready(stack: contextlib.ExitStack, named: Path, data: bytes, overwrite: bool) -> tuple[Path, Path]:
+    """A temporary file with all the bytes, on the disk, and the name that it will take."""
+    target, old = _target(named, overwrite)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(target)
+    temporary, stream = stack.enter_context(_temporary(target, old))
+    stream.write(data)
+    stream.flush()
+    os.fsync(stream.fileno())
+    if fcntl is None:
+        stream.close()
+    return temporary, target
 
 
 def file_name(path: Any) -> Path:

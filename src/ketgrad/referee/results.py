@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ketgrad.errors import KetgradValueError
+from ketgrad.report.names import escaped_in_json
 
 SCHEMA_NAME = "ketgrad.comparison"
 SCHEMA_VERSION = 1
@@ -373,9 +374,9 @@ class Comparison:
         return tuple(sorted(scored, key=lambda model: sign * model.summary[metric.name].mean))
 
     def to_json(self) -> str:
-        """UTF-8 text, keys in a fixed order, no NaN; `from_json` gives back an equal value."""
+        """UTF-8 text, keys in a fixed order, no NaN, nothing invisible; `from_json` gives back an equal value."""
         tree = {"schema": SCHEMA_NAME, "schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
-        return json.dumps(tree, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return escaped_in_json(json.dumps(tree, indent=1, ensure_ascii=False, allow_nan=False)) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Comparison:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import re
 import unicodedata
@@ -11,9 +12,16 @@ from typing import Any, TypeVar
 
 Value = TypeVar("Value")
 
-# Left-to-right and right-to-left marks, embeddings, overrides and isolates: they can make a name read as another.
-BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-INVISIBLE_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp", "Cn"})
+# Control and format characters, half characters, line separators, and what no version of Unicode knows yet: marks and
+# overrides of direction, spaces without width, tags and the like make two names look alike, or one read as another.
+INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Cn"})
+# Letters and marks that are drawn as nothing: fillers, joiners of graphemes, variation selectors (Unicode, property
+# Default_Ignorable_Code_Point).
+INVISIBLE_LETTERS = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+# Joiners belong to the spelling of Persian, Hindi and others, and to pictures; only between characters of these.
+JOINERS = frozenset("\u200c\u200d\ufe0e\ufe0f")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 SECRET_NAME = re.compile(
     r"(^|_)(TOKENS?|SECRETS?|PASSWORDS?|PASSWD|APIKEY|KEY|CREDENTIALS?)($|_)", re.IGNORECASE
@@ -24,10 +32,11 @@ HIDDEN = "(hidden)"
 
 
 def visible(text: object, limit: int = 80) -> str:
-    r"""Return `text` on one line with every control character written out, at most `limit` characters long.
+    r"""Return `text` on one line with every character that cannot be seen written out, at most `limit` characters long.
 
-    Terminal escapes, NUL, line breaks, lone surrogates and bidi overrides appear as `\x1b`, `\n`, `\u202e`, so a
-    name can neither clear a terminal nor read as another name. Too long names keep their beginning and end.
+    Terminal escapes, NUL, line breaks, lone surrogates, bidi overrides and spaces without width appear as `\x1b`, `\n`,
+    `\u202e`, so a name can neither clear a terminal nor look like another name. Too long names keep their beginning and
+    end.
 
     >>> print(visible("age\x1b[2J"))
     age\x1b[2J
@@ -35,13 +44,41 @@ def visible(text: object, limit: int = 80) -> str:
     'aaaaaa…aaaa'
     """
     source = shorten(str(text), 4 * limit)
-    return shorten("".join(_written_out(character) for character in source), limit)
+    return shorten("".join(map(_written_out, " " + source, source, source[1:] + " ")), limit)
 
 
-def _written_out(character: str) -> str:
-    if character in BIDI_CONTROLS or unicodedata.category(character) in INVISIBLE_CATEGORIES:
-        return character.encode("unicode_escape").decode("ascii")
-    return character
+def is_invisible(character: str) -> bool:
+    r"""Whether a character by itself leaves no mark on paper.
+
+    >>> [is_invisible(character) for character in ("a", "ö", "\u200b", "\x9b")]
+    [False, False, True, True]
+    """
+    if unicodedata.category(character) in INVISIBLE_CATEGORIES:
+        return True
+    return INVISIBLE_LETTERS.match(character) is not None
+
+
+def _written_out(before: str, character: str, after: str) -> str:
+    if not is_invisible(character):
+        return character
+    joins_forward = character in "\ufe0e\ufe0f" or (not after.isascii() and not after.isspace())
+    if character in JOINERS and joins_forward and not before.isascii() and not before.isspace():
+        return character
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def escaped_in_json(text: str) -> str:
+    r"""JSON text with every character in it that cannot be seen as an escape, which a reader of JSON undoes.
+
+    >>> print(escaped_in_json('"a\u202eb\x9b"'))
+    "a\u202eb\u009b"
+    """
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return "".join(
+        json.dumps(character)[1:-1] if is_invisible(character) and character != "\n" else character
+        for character in text
+    )
 
 
 def shorten(text: str, limit: int) -> str:
