@@ -55,6 +55,7 @@ struct NativeProgram {
     int default_threads = 1;
     std::int64_t free_bytes = 0;  // a direct call needs no more: beyond, memory is asked for first
     std::size_t num_instructions = 0;  // as they were given
+    std::size_t num_unseen = 0;        // of these, outside the light cone of the question
     int block_bits = 0;  // other than 0: blocks of that size wherever they are possible, for tests
 };
 
@@ -204,10 +205,10 @@ void build(NativeProgram* self, std::int64_t num_qubits, std::int64_t num_weight
     const int outside = passes.prune ? restrict_to_light_cone(program) : 0;
     const double bounds[2] = {quick_bound(program, 0x1p53, 0x1p500, 0x1p52), quick_bound(program, 0x1p24, 0x1p60, 0x1p24)};
     Schedule schedule = compile(std::move(program), passes);
-    schedule.pruned += outside;
     auto batched = std::make_unique<LoweredPacks>(lower(schedule, 0));  // points to blocks, which stay where they are
     new (self) NativeProgram{std::move(schedule), chosen, std::move(batched)};
     self->num_instructions = num_instructions;
+    self->num_unseen = std::size_t(outside);
     std::copy_n(bounds, 2, self->quick_bounds);
     self->block_bits = block_bits;
     self->default_threads = default_threads;
@@ -259,11 +260,12 @@ template <class Real>
 bool uses_blocks(const NativeProgram& self, std::int64_t batch) {
     const bool forced = self.block_bits;
     const bool fills_lanes = self.schedule.program.num_qubits >= std::countr_zero(unsigned(lanes_of<Real>(self)));
-    if (!self.schedule.passes.blocks || !fills_lanes) return false;
+    const bool has_dead_bits = self.schedule.given_qubits > self.schedule.program.num_qubits;  // which blocks would hold
+    if (!self.schedule.passes.blocks || !fills_lanes || (has_dead_bits && !forced)) return false;
     if (!forced && (self.schedule.program.num_qubits < least_blocked_qubits || !spreads<Real>(self, batch))) return false;
     std::call_once(self.once_blocked, [&] {
         const int bits = forced ? self.block_bits : default_block_bits;
-        self.blocked = plan_blocked(self.schedule.program, bits);
+        self.blocked = plan_blocked(self.schedule.source(), bits);
         self.cost_blocks = cost_in_blocks(self.blocked);
     });
     // in doubt in lanes: where the estimates agree, they have been measured to be faster
@@ -370,7 +372,7 @@ nb::object vjp(const NativeProgram& self, const Real2& weights, const Real2& inp
 }
 
 std::unique_ptr<TangentProgram> second(const NativeProgram& self) {
-    return heeding_signals([&] { return make_tangent_program(self.schedule.program, self.schedule.passes, self.instruction_set); });
+    return heeding_signals([&] { return make_tangent_program(self.schedule.source(), self.schedule.passes, self.instruction_set); });
 }
 
 /// States as the rows hold them, whatever the batch: many lanes of samples, in one frame for all calls of a program.
@@ -525,9 +527,12 @@ nb::dict describe(const NativeProgram& self, std::int64_t batch) {
     result["blocked_turns"] = turns;
     result["blocked_tables"] = diagonals;
     result["blocked_matrices"] = matrices;
+    result["seen"] = self.schedule.given_qubits;
     result["qubits"] = self.schedule.program.num_qubits;
     result["instructions"] = self.num_instructions;
+    result["unseen"] = self.num_unseen;
     result["absorbed"] = self.schedule.absorbed;
+    result["operations"] = self.schedule.made;
     result["pruned"] = self.schedule.pruned;
     result["product"] = product;
     std::size_t rotations = 0;
@@ -622,6 +627,8 @@ NB_MODULE(_native, m) {
         .def("bytes_needed", bytes_needed, "batch"_a, "threads"_a, "backward"_a, "single"_a = false,
              "Bytes that a call allocates beside the values that it returns.")
         .def("second", second, "The program compiled for derivatives along a direction.")
+        .def_prop_ro("num_qubits", [](const NativeProgram& self) { return self.schedule.program.num_qubits; },
+                     "Bits of the row indices of the states that are held.")
         .def("plan", [](const NativeProgram& self, std::int64_t batch) {
             return heeding_signals([&] { return describe(self, batch); });
         }, "batch"_a = 1, "What the core made of the program, for a batch of that size.");

@@ -97,9 +97,17 @@ struct Schedule {
     std::vector<Block> blocks;
     std::vector<std::vector<WeightedWord>> observables;
     Readout readout;
-    int absorbed = 0, pruned = 0;
+    int absorbed = 0;        // instructions that left nothing but a change of the frame
+    int made = 0, pruned = 0;  // operations that the others became, and those of them that cannot reach the question
+    int given_qubits = 0;    // the masks of the program's instructions are on so many; its num_qubits counts the bits of rows
 
     bool is_product() const { return !product.empty(); }
+    /// The program that was compiled.
+    Program source() const {
+        Program source = program;
+        source.num_qubits = given_qubits;
+        return source;
+    }
 };
 
 Schedule translate(Program program, const Passes& passes);

@@ -32,14 +32,6 @@ Support support_of_question(const Program& program) {
     return support;
 }
 
-/// The bits of `mask` at the places of the bits of `kept`, moved together.
-u64 gather(u64 mask, u64 kept) {
-    u64 result = 0;
-    for (int place = 0; kept; kept &= kept - 1, ++place)
-        if (mask & kept & -kept) result |= u64(1) << place;
-    return result;
-}
-
 void renumber(Program& program, u64 kept) {
     const auto place = [kept](int bit) { return std::popcount(kept & ((u64(1) << bit) - 1)); };
     for (Instruction& instruction : program.instructions) {
@@ -55,6 +47,13 @@ void renumber(Program& program, u64 kept) {
 }
 
 }  // namespace
+
+std::uint64_t gather(std::uint64_t mask, std::uint64_t kept) {
+    std::uint64_t result = 0;
+    for (int place = 0; kept; kept &= kept - 1, ++place)
+        if (mask & kept & -kept) result |= std::uint64_t(1) << place;
+    return result;
+}
 
 int restrict_to_light_cone(Program& program) {
     if (program.question == Question::state) return 0;

@@ -9,4 +9,7 @@ namespace ketgrad {
 /// Nothing is done if every qubit is reached, and to programs that ask for the state.
 int restrict_to_light_cone(Program& program);
 
+/// The bits of `mask` at the places of the bits of `kept`, moved together.
+std::uint64_t gather(std::uint64_t mask, std::uint64_t kept);
+
 }  // namespace ketgrad

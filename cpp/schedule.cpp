@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "compile.hpp"
+#include "light_cone.hpp"
 #include "patience.hpp"
 
 namespace ketgrad {
@@ -81,6 +82,56 @@ void prune(Schedule& schedule) {
     schedule.operations = std::move(result);
 }
 
+/// Bits of row indices that some operation flips; all others are 0 in every row that is not empty.
+std::uint64_t live_bits(const Schedule& schedule) {
+    std::uint64_t live = 0;
+    for (const Operation& operation : schedule.operations) {
+        live |= operation.is_dense ? 0 : operation.rotation.word.x;
+        for (std::uint64_t offset : operation.dense.offsets) live |= offset;
+    }
+    return live;
+}
+
+/// The constraints without the bits that are 0; false where they cannot hold.
+bool narrow(std::vector<Constraint>& constraints, std::uint64_t live) {
+    bool possible = true;
+    for (Constraint& constraint : constraints) {
+        if (!(constraint.mask & live) && constraint.bit) possible = false;
+        constraint.mask = gather(constraint.mask, live);
+    }
+    std::erase_if(constraints, [](const Constraint& constraint) { return constraint.mask == 0; });
+    return possible;
+}
+
+Pauli narrow(const Pauli& word, std::uint64_t live) { return {gather(word.x, live), gather(word.z, live), word.power}; }
+
+/// An operation on the live bits; false where it does nothing.
+bool narrow(Operation& operation, std::uint64_t live) {
+    if (!operation.is_dense) {
+        operation.rotation.word = narrow(operation.rotation.word, live);
+        return narrow(operation.rotation.controls, live);
+    }
+    for (std::uint64_t& offset : operation.dense.offsets) offset = gather(offset, live);
+    for (Pauli& word : operation.dense.generators) word = narrow(word, live);
+    std::erase_if(operation.dense.classes, [&](DenseClass& one) { return !narrow(one.constraints, live); });
+    return !operation.dense.classes.empty();
+}
+
+/// Rows have the live bits only: what Clifford gates alone entangle, as in a GHZ state, costs no memory. A word that flips
+/// another bit has the expectation value zero.
+void drop_dead_bits(Schedule& schedule) {
+    if (schedule.program.question != Question::expect || !schedule.preparations.empty()) return;
+    const std::uint64_t live = live_bits(schedule);
+    if (std::popcount(live) == schedule.program.num_qubits) return;
+    std::erase_if(schedule.operations, [&](Operation& operation) { return !narrow(operation, live); });
+    for (auto& observable : schedule.observables) {
+        std::erase_if(observable, [&](const WeightedWord& word) { return (word.word.x & ~live) != 0; });
+        for (WeightedWord& word : observable) word.word = narrow(word.word, live);
+        if (observable.empty()) observable.push_back({0, {}});
+    }
+    schedule.program.num_qubits = std::popcount(live);
+}
+
 /// The earliest block that the operation can join, moving backward past blocks that it commutes with.
 std::ptrdiff_t find_block(const Schedule& schedule, const Operation& operation, const std::vector<Pauli>& words) {
     if (operation.is_dense || !schedule.passes.merge) return -1;
@@ -146,7 +197,10 @@ void collect_product(Schedule& schedule) {
 }  // namespace
 
 void arrange(Schedule& schedule) {
-    if (schedule.passes.prune) prune(schedule);
+    if (schedule.passes.prune) {
+        prune(schedule);
+        drop_dead_bits(schedule);
+    }
     collect_blocks(schedule);
     if (schedule.passes.product && schedule.preparations.empty() && schedule.program.num_qubits > 0)
         collect_product(schedule);

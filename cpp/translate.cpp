@@ -50,7 +50,6 @@ void constant_diagonal(Translation& t, std::uint64_t z, double angle) {
     const auto quarters = multiple_of(angle, pi / 2);
     if (quarters && t.schedule.passes.frame) {
         absorb_diagonal(t.frame, z, *quarters);
-        ++t.schedule.absorbed;
     } else {
         add_rotation(t, image(t.frame, 0, z), {}, add_constant_angle(t, angle));
     }
@@ -61,7 +60,6 @@ void constant_rotation(Translation& t, std::uint64_t x, std::uint64_t z, double 
     const auto halves = multiple_of(angle, pi);
     if (halves && t.schedule.passes.frame) {
         absorb_word(t.frame, x, z, *halves);
-        ++t.schedule.absorbed;
     } else {
         add_rotation(t, image(t.frame, x, z), {}, add_constant_angle(t, angle));
     }
@@ -170,7 +168,6 @@ bool translate_monomial(Translation& t, const Instruction& instruction) {
     for (std::size_t j = 0; j < size; ++j) phases[j] = std::arg(matrix[(*permutation)[j] * size + j]);
     constant_phases(t, bits, phases);
     absorb_permutation(t.frame, bits, *permutation);
-    ++t.schedule.absorbed;
     return true;
 }
 
@@ -301,18 +298,22 @@ Schedule translate(Program program, const Passes& passes) {
     Schedule schedule;
     schedule.program = std::move(program);
     schedule.passes = passes;
+    schedule.given_qubits = schedule.program.num_qubits;
     Translation t{schedule, identity_frame(schedule.program.num_qubits)};
     std::uint64_t support = 0;
     for (std::size_t i = 0; i < schedule.program.instructions.size(); ++i) {
         const Instruction& instruction = schedule.program.instructions[i];
         poll_compilation();
+        const std::size_t before = schedule.operations.size() + schedule.preparations.size();
         if (instruction.kind == InstructionKind::state_preparation)
             add_preparation(schedule, int(i), support);
         else if (instruction.kind == InstructionKind::pauli_rotation)
             translate_rotation(t, instruction);
         else
             translate_unitary(t, instruction);
+        schedule.absorbed += schedule.operations.size() + schedule.preparations.size() == before;
     }
+    schedule.made = int(schedule.operations.size());
     translate_question(schedule, t.frame);
     return schedule;
 }

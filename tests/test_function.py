@@ -459,7 +459,7 @@ def test_g6_nonsense_in_any_argument_is_taken_as_documented_or_refused_in_our_wo
 # -- memory ---------------------------------------------------------------------------------------------------------
 
 QUESTIONS: dict[str, Any] = {
-    "expectation": lambda circuit: kg.expectation(circuit, kg.Pauli("Z0")),
+    "expectation": lambda circuit: kg.expectation(circuit, kg.Pauli("Z0"), executor="reference"),
     "probabilities": kg.probabilities,
     "state": kg.state,
     "samples": lambda circuit: kg.samples(circuit, shots=3),

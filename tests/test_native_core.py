@@ -115,7 +115,7 @@ def test_qubits_that_the_question_cannot_see_are_left_out(question):
 def test_nothing_is_left_of_a_circuit_that_the_question_cannot_see():
     arrays = few_qubits(random_program(3, 5, prepare=False), [])
     core = _native.Program(**arrays)
-    assert core.plan(1)["qubits"] == 0 and core.plan(1)["pruned"] == core.plan(1)["instructions"]
+    assert core.plan(1)["qubits"] == 0 and core.plan(1)["unseen"] == core.plan(1)["instructions"]
     check(arrays, *arrays_of(np.random.default_rng(0), 1, 3), np.random.default_rng(0))
 
 

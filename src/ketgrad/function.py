@@ -27,9 +27,12 @@ from ketgrad.plan import Plan, make_plan, question_text
 from ketgrad.program import Expect, Probabilities, Program, Question, Samples, State, compile
 from ketgrad.questions import (
     check_circuit,
+    check_held,
+    check_state,
     complex_type,
     fixed_seed,
     flag,
+    held_qubits,
     hermitian_sums,
     measured_qubits,
     shot_count,
@@ -117,6 +120,7 @@ class Function:
         if self.gradient is not None:
             gradients.check_usable(self.gradient, self.executor, program)
         check_observables(program, REAL_OF[self.dtype])
+        check_held(self.executor, program, self.dtype.itemsize)
         adjoint = gradients.Adjoint()
         plain = (
             program.input_map is None
@@ -131,7 +135,7 @@ class Function:
             "num_outputs": outputs,
             "_chosen": self.gradient
             or (adjoint if adjoint.objection(self.executor, program) is None else None),
-            "_quick_rows": FREE_BELOW // (16 * (2**program.num_qubits + outputs)) if plain else 0,
+            "_quick_rows": FREE_BELOW // (state_bytes(program.num_qubits) + 16 * outputs) if plain else 0,
             "_bounds": quick_bounds(program),
             "_direct": getattr(self.executor, "direct", None) if plain else None,
             "_single": self.dtype == COMPLEX64,
@@ -419,7 +423,7 @@ class Function:
             size = dtype.itemsize if isinstance(self.question, State) else dtype.itemsize // 2
             kind = "outputs"
         reserve(
-            batch * outputs * size + state_bytes(qubits, 1, dtype.itemsize),
+            batch * outputs * size + state_bytes(held_qubits(self.executor, self.program), 1, dtype.itemsize),
             f"the result of {batch} rows with {outputs} {kind} each",
             "Call it in smaller batches.",
         )
@@ -494,7 +498,7 @@ def expectation(
     >>> kg.expectation(bell, [kg.Pauli("Z0 Z1"), kg.Pauli("Z0")])().round(6) + 0
     array([1., 0.])
     """
-    circuit = check_circuit(circuit, complex_type(dtype).itemsize)
+    circuit = check_circuit(circuit)
     question = Expect(hermitian_sums(observables, circuit.num_qubits))
     draws = seed, common_random_numbers
     return _function(circuit, question, executor, gradient, shots, dtype, threads, draws)
@@ -520,13 +524,11 @@ def probabilities(
     >>> kg.probabilities(kg.Circuit([kg.h(0), kg.cx(0, 1)]))().round(6)
     array([0.5, 0. , 0. , 0.5])
     """
-    circuit = check_circuit(circuit, complex_type(dtype).itemsize)
+    circuit = check_circuit(circuit)
     measured = (
         tuple(range(circuit.num_qubits)) if qubits is None else measured_qubits(qubits, circuit.num_qubits)
     )
-    reserve(
-        state_bytes(len(measured), 1, 8), f"the probabilities of {len(measured)} qubits", "Measure fewer."
-    )
+    check_state(len(measured), complex_type(dtype).itemsize)
     question, draws = Probabilities(measured), (seed, common_random_numbers)
     return _function(circuit, question, executor, gradient, shots, dtype, threads, draws)
 
@@ -546,7 +548,8 @@ def state(
     >>> kg.state(kg.Circuit([kg.x(1)], num_qubits=2))().real.round(6)
     array([0., 1., 0., 0.])
     """
-    circuit = check_circuit(circuit, complex_type(dtype).itemsize)
+    circuit = check_circuit(circuit)
+    check_state(circuit.num_qubits, complex_type(dtype).itemsize)
     return _function(circuit, State(), executor, gradient, None, dtype, threads, (None, False))
 
 
@@ -570,7 +573,8 @@ def samples(
     >>> kg.samples(kg.Circuit([kg.x(1)], num_qubits=2), shots=3)().tolist()
     [[0, 1], [0, 1], [0, 1]]
     """
-    circuit = check_circuit(circuit, complex_type(dtype).itemsize)
+    circuit = check_circuit(circuit)
+    check_state(circuit.num_qubits, complex_type(dtype).itemsize)
     question, draws = Samples(shot_count(shots)), (seed, common_random_numbers)
     return _function(circuit, question, executor, None, shots, dtype, threads, draws, flag(packed, "packed"))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from ketgrad.errors import KetgradMemoryError
 
 FREE_BELOW = 64 * 2**20  # requests below this many bytes are not checked
+LARGEST_SIZE = 10_000  # qubits whose states are told apart by their size
 
 
 def available_bytes() -> int:
@@ -66,7 +67,7 @@ def state_bytes(num_qubits: int, batch: int = 1, itemsize: int = 16) -> int:
     16384
     """
     # beyond 2^10000 the exact number helps nobody and a shift by 10^6 or 2^63 bits would itself exhaust memory
-    return batch * itemsize << min(num_qubits, 10_000)
+    return batch * itemsize << min(num_qubits, LARGEST_SIZE)
 
 
 def _free_memory() -> int | None:

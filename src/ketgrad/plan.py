@@ -11,7 +11,7 @@ import numpy as np
 from ketgrad import gradients
 from ketgrad.errors import KetgradValueError
 from ketgrad.executors.sampled import Sampled
-from ketgrad.memory import readable, state_bytes
+from ketgrad.memory import LARGEST_SIZE, readable, state_bytes
 from ketgrad.program import Expect, Probabilities, Samples
 
 WIDTH = 110  # of a printed plan
@@ -89,7 +89,7 @@ def make_plan(function: Any) -> Plan:
         rule, cost, reason = repr(chosen), chosen.cost(program), _why(chosen, function)
         memory = cost.memory * function.dtype.itemsize // 16
     if hasattr(executor, "simulated_qubits"):  # those of the light cone; each qubit left out halves a state
-        memory >>= program.num_qubits - executor.simulated_qubits(program)
+        memory >>= min(program.num_qubits, LARGEST_SIZE) - executor.simulated_qubits(program)
     circuits = executor.executions(program) if sampled else 1
     return Plan(
         question=question_text(function.question),

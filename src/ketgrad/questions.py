@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from ketgrad.circuit import Circuit, as_circuit
-from ketgrad.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
+from ketgrad.errors import KetgradIndexError, KetgradMemoryError, KetgradTypeError, KetgradValueError
 from ketgrad.executors.sampled import MAX_SHOTS
-from ketgrad.memory import reserve, state_bytes
+from ketgrad.memory import FREE_BELOW, reserve, state_bytes
 from ketgrad.paulis import PauliSum, check_hermitian
+from ketgrad.program import Program
 from ketgrad.streams import check_seed
 
 COMPLEX128 = np.dtype(np.complex128)
@@ -66,15 +67,43 @@ def shot_count(shots: Any) -> int:
     return count
 
 
-def check_circuit(circuit: Any, itemsize: int) -> Circuit:
-    """The circuit, itself or as a bridge returned it; raise unless its state fits into memory."""
+def check_circuit(circuit: Any) -> Circuit:
+    """The circuit, itself or as a bridge returned it; raise unless its program fits into memory."""
     circuit = as_circuit(circuit)
+    masks = (1 + len(circuit.ops)) * circuit.num_qubits // 2  # bytes: four bits for each qubit and op
     reserve(
-        state_bytes(circuit.num_qubits, 1, itemsize),
-        f"the state of {circuit.num_qubits} qubits",
-        "Every amplitude is kept: use fewer qubits, or circuits on parts of them.",
+        masks, f"the program of {len(circuit.ops)} ops on {circuit.num_qubits} qubits", "Use fewer of them."
     )
     return circuit
+
+
+def check_state(num_qubits: int, itemsize: int) -> None:
+    """Raise unless the state of so many qubits fits into memory."""
+    reserve(
+        state_bytes(num_qubits, 1, itemsize),
+        f"the state of {num_qubits} qubits",
+        "Every amplitude that the question can see is kept: use fewer qubits, or circuits on parts of them.",
+    )
+
+
+def check_held(executor: Any, program: Program, itemsize: int) -> None:
+    """Raise unless the state that the executor holds fits: of all qubits, or of those that the question can see."""
+    try:
+        check_state(program.num_qubits, itemsize)
+    except KetgradMemoryError:
+        if not hasattr(executor, "simulated_qubits"):
+            raise
+        check_state(executor.simulated_qubits(program), itemsize)
+
+
+def held_qubits(executor: Any, program: Program) -> int:
+    """Of how many qubits the states are that an executor holds: all, or those that the question can see.
+
+    Below 64 MiB the difference does not matter, and the program need not be compiled to be told.
+    """
+    if state_bytes(program.num_qubits) <= FREE_BELOW or not hasattr(executor, "simulated_qubits"):
+        return program.num_qubits
+    return executor.simulated_qubits(program)
 
 
 def hermitian_sums(observables: Any, num_qubits: int) -> tuple[PauliSum, ...]:

@@ -11,10 +11,15 @@ from typing import Any
 import numpy as np
 
 from ketgrad.errors import KetgradImportError, KetgradTypeError
+from ketgrad.executors.native_cone import narrowed
 from ketgrad.memory import FREE_BELOW, reserve, state_bytes
 from ketgrad.program import Expect, Probabilities, Program, State
 
 FLOAT64, FLOAT32, COMPLEX128 = np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.complex128)
+LARGEST_GIVEN = (
+    24  # qubits of programs that are handed over as they are; of wider ones what the question can see
+)
+MOST_QUBITS = 40  # that the core takes
 LONGEST = 2**16  # amplitudes of states that are packed at a time
 QUESTIONS = {Expect: 0, Probabilities: 1, State: 2}
 ARRAYS = (
@@ -204,22 +209,26 @@ class Native:
         """What the core made of the program, in one line: for many samples, and for one where that goes another way."""
         many, one = self.facts(program), self.facts(program, 1)
         start = f"{self.name}, {many['instruction_set']}, "
-        if many["qubits"] < program.num_qubits:
-            start += f"the {many['qubits']} of {program.num_qubits} qubits that the question can see, "
+        if many["seen"] < program.num_qubits:
+            start += f"the {many['seen']} of {program.num_qubits} qubits that the question can see, "
+        if many["qubits"] < many["seen"]:
+            start += f"{many['qubits']} without what Clifford gates alone act on, "
         if many["blocked"]:
             return f"{start}{_in_blocks(many)}"
+        unseen = program.num_instructions - many["instructions"] + many["unseen"]
         layout = "one sample at a time" if many["spread"] else f"{many['lanes']} samples per register"
         alone = f"; one sample alone: {_in_blocks(one)}" if one["blocked"] else ""
         return (
-            f"{start}{layout}; of {many['instructions']} instructions "
-            f"{many['absorbed']} absorbed, {many['pruned']} dropped, {many['product']} in the product state; "
+            f"{start}{layout}; of {program.num_instructions} instructions {unseen} out of sight, "
+            f"{many['absorbed']} absorbed; of the {many['operations']} operations that the others make "
+            f"{many['pruned']} dropped, {many['product']} in the product state; "
             f"{many['tables']} phase tables, {many['rotation_passes']} passes of rotations, {many['dense']} matrices"
             f"{alone}"
         )
 
     def simulated_qubits(self, program: Program) -> int:
-        """How many qubits the question can see: the states that are held have no others."""
-        return self.facts(program)["qubits"]
+        """How many qubits the states that are held have: those that the question can see, less what stays |0>."""
+        return self._core(program).program.num_qubits
 
     def facts(self, program: Program, batch: int = 64) -> dict[str, Any]:
         """What each pass of the core did to the program, its layout for a batch of that size, and its memory."""
@@ -286,29 +295,35 @@ class _Core:
 
 
 def _compile(program: Program, instruction_set: str) -> _Core:
-    reserve(
-        state_bytes(program.num_qubits),
-        f"the state of {program.num_qubits} qubits",
-        "Every amplitude is kept: use fewer qubits.",
-    )
     question = QUESTIONS.get(type(program.question))
     if question is None:
         raise KetgradTypeError("The native executor is exact and draws no samples; use kg.samples.")
-    arrays = {name: getattr(program, name) for name in ARRAYS}
+    seen = narrowed(program) if program.num_qubits > LARGEST_GIVEN else program
+    if seen.num_qubits > MOST_QUBITS:
+        _reserve_state(seen.num_qubits)
     native = load_core().Program(
-        **arrays,
+        **{name: getattr(seen, name) for name in ARRAYS},
         question=question,
         instruction_set=instruction_set,
         default_threads=default_threads(),
         free_bytes=FREE_BELOW,
     )
+    _reserve_state(native.num_qubits)
     return _Core(
         program=native,
         call=native.call,
         call_vjp=native.call_vjp,
         is_state=question == 2,
-        state_bytes=state_bytes(program.num_qubits),
+        state_bytes=state_bytes(native.num_qubits),
         row_bytes=program.num_outputs * (16 if question == 2 else 8),
+    )
+
+
+def _reserve_state(num_qubits: int) -> None:
+    reserve(
+        state_bytes(num_qubits),
+        f"the state of {num_qubits} qubits",
+        "Every amplitude that the question can see is kept: use fewer qubits.",
     )
 
 

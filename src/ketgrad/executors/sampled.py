@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ketgrad.errors import KetgradTypeError, KetgradValueError
-from ketgrad.memory import reserve
+from ketgrad.memory import reserve, state_bytes
 from ketgrad.program import PAULI_ROTATION, Expect, Probabilities, Program, Samples, State
 from ketgrad.streams import stream
 
@@ -127,9 +127,23 @@ class Sampled:
             return 1
         return sum(group.program is not None for group in groups(program))
 
+    def simulated_qubits(self, program: Program) -> int:
+        """How many qubits the largest state has that is held at a time."""
+        of = getattr(self.executor, "simulated_qubits", lambda one: one.num_qubits)
+        return max((of(one) for one in self._measured(program)), default=0)
+
+    def _measured(self, program: Program) -> list[Program]:
+        """The programs whose probabilities are drawn from."""
+        if isinstance(program.question, Expect):
+            return [group.program for group in groups(program) if group.program is not None]
+        return [program if isinstance(program.question, Probabilities) else self._everything(program)]
+
     def engine(self, program: Program) -> str:
-        """The exact executor below, in one line."""
-        inner = self._everything(program)
+        """The exact executor below, in one line: for the largest of the circuits that are run."""
+        of = getattr(self.executor, "simulated_qubits", lambda one: one.num_qubits)
+        inner = max(self._measured(program), key=of, default=None)
+        if inner is None:
+            return self.executor.name
         return self.executor.engine(inner) if hasattr(self.executor, "engine") else self.executor.name
 
     @staticmethod
@@ -206,6 +220,9 @@ def _group(program: Program, words: dict[tuple[int, int], np.ndarray]) -> Group:
     if not support:
         return Group(None, np.zeros(1, np.uint64), coefficients)
     places = [p for p in range(program.num_qubits - 1, -1, -1) if support >> p & 1]
+    reserve(
+        state_bytes(len(places)), f"the state of {len(places)} qubits", "Observables are measured together."
+    )
     rotations = [_to_z_basis(p, flip, parity) for p in places if flip >> p & 1]
     measured = tuple(program.num_qubits - 1 - p for p in places)
     bits = [
