@@ -747,6 +747,30 @@ def test_what_the_simulator_cannot_do_is_refused():
         simulator.simulate(circuit, SWEEPS[2], initial_state="0")
 
 
+@pytest.mark.filterwarnings("ignore:.*angles count modulo")
+@pytest.mark.parametrize("size", [2.0**54, 1e26, 1e35, 1e100, 1e300])
+def test_constants_of_any_size_are_refused_before_they_are_wrong(size):
+    simulator = kg.cirq.Simulator(**EXACT)
+    for gate in (
+        cirq.rx(size),
+        cirq.X**size,
+        cirq.CZ**-size,
+        cirq.XX ** (size * S),
+        cirq.rx(S**2 * T * size),
+    ):
+        circuit = cirq.Circuit(gate(*Q[: gate.num_qubits()]))
+        for action in (
+            lambda c=circuit: simulator.simulate(c, {"s": 1.0, "t": 1.0}),
+            lambda c=circuit: simulator.simulate_expectation_values(c, Z(Q[0]), {"s": 1.0, "t": 1.0}),
+            lambda c=circuit: simulator.run(c + cirq.measure(Q[0]), {"s": 1.0, "t": 1.0}),
+        ):
+            with pytest.raises(kg.KetgradError, match="must lie within"):
+                action()
+    for sum_ in (np.inf * Z(Q[0]), np.nan * Z(Q[0])):
+        with pytest.raises(kg.KetgradError, match="must be finite"):
+            kg.cirq.from_pauli_sum(sum_, Q)
+
+
 def test_code_that_takes_a_sampler_runs_unchanged():
     circuit = sweep_circuit()
     estimate = kg.cirq.Simulator(seed=1).sample_expectation_values(

@@ -545,6 +545,62 @@ def test_an_expression_without_a_real_value_is_refused_with_its_parameters():
             kg.qiskit.Estimator().run([(circuit, "Z", [[value]])]).result()
 
 
+HUGE = [2.0**54, 1e26, 1e35, 1e100, 1e300]
+
+
+@pytest.mark.filterwarnings("ignore:.*angles count modulo")
+@pytest.mark.parametrize("size", HUGE)
+def test_constants_of_any_size_are_refused_before_they_are_wrong(size):
+    """By from_qiskit, or by what runs its circuit: a constant has the bounds of data."""
+
+    def alone(gate):
+        circuit = QuantumCircuit(gate.num_qubits)
+        circuit.append(gate, range(gate.num_qubits))
+        return circuit
+
+    circuits = [
+        alone(lib.RXGate(size)),
+        alone(lib.RXGate(-size)),
+        alone(lib.U3Gate(0.1, size, 0.2)),
+        alone(lib.CRXGate(size)),
+        alone(lib.PauliEvolutionGate(SparsePauliOp(["X"], [size]), 0.5)),
+        alone(lib.PauliEvolutionGate(SparsePauliOp(["X", "Z"], [size, 1]), 2.0)),
+        alone(lib.PauliEvolutionGate(SparsePauliOp(["X", "Z"], [1, 1]), size)),
+    ]
+    for circuit in circuits:
+        label = "Z" * circuit.num_qubits
+        measured = circuit.measure_all(inplace=False)
+        for action in (
+            lambda c=circuit, z=label: kg.qiskit.Estimator().run([(c, z)]).result(),
+            lambda c=circuit, z=label: kg.qiskit.Estimator().run([(c, z)], precision=0.1).result(),
+            lambda c=circuit, z=label: kg.qiskit.EstimatorGradient().run([c], [Pauli(z)], [[]]).result(),
+            lambda c=measured: kg.qiskit.Sampler().run([c]).result(),
+            lambda c=measured: kg.qiskit.Sampler(default_shots=None).run([c]).result(),
+        ):
+            with pytest.raises(kg.KetgradError, match="must lie within"):
+                action()
+    free = QuantumCircuit(1)
+    free.rx(A**3, 0)
+    with pytest.raises(kg.KetgradError, match=r"must lie within|finite real number"):
+        kg.qiskit.Estimator().run([(free, "Z", [size])]).result()
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered")
+def test_coefficients_that_are_not_finite_are_refused():
+    for size in (np.inf, -np.inf, np.nan):
+        for operator in (SparsePauliOp(["ZX", "II"], [size, 1]), SparseObservable.from_list([("Z0", size)])):
+            for action in (
+                lambda op=operator: kg.qiskit.from_sparse_pauli_op(op),
+                lambda op=operator: (
+                    kg.qiskit.EstimatorGradient().run([QuantumCircuit(2)], [op], [[]]).result()
+                ),
+            ):
+                with pytest.raises(kg.KetgradError, match="must be finite"):
+                    action()
+    with pytest.raises(kg.KetgradError, match="add up"):
+        kg.qiskit.Estimator().run([(QuantumCircuit(1), SparsePauliOp(["Z"], [1e300]))]).result()
+
+
 # -- gradients
 
 

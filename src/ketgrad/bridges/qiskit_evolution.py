@@ -9,9 +9,11 @@ import numpy as np
 from ketgrad import ops as build
 from ketgrad.angles import Angle
 from ketgrad.circuit import Op
+from ketgrad.errors import KetgradValueError
 from ketgrad.paulis import PauliSum, letters
 
 WIDEST = 8  # qubits of a matrix: as many as OpenQASM can be written for
+LARGEST = 2.0**53  # radians
 _NOISE = 1e-15  # of the largest eigenvalue: what diagonalisation leaves where a coefficient is zero
 
 _Term = tuple[int, int, complex]
@@ -65,6 +67,7 @@ def _of_group(group: Sequence[_Term], time: Angle, qubits: Sequence[int]) -> lis
     places = [qubits[k] for k in support]
     values, vectors = np.linalg.eigh(PauliSum(tuple(group)).relabel(_compact(support)).matrix(len(support)))
     if time.is_constant:
+        _check_phases(time.constant, values)
         phases = np.exp(-1j * time.constant * values)
         return [build.unitary(vectors * phases @ vectors.conj().T, *places)]
     return [
@@ -72,6 +75,16 @@ def _of_group(group: Sequence[_Term], time: Angle, qubits: Sequence[int]) -> lis
         *_diagonal(values, time, places),
         build.unitary(vectors, *places),
     ]
+
+
+def _check_phases(time: float, values: np.ndarray) -> None:
+    """Phases obey the bound of angles, as those of words do."""
+    largest = abs(time) * float(np.abs(values).max(initial=0.0))
+    if not largest <= LARGEST:
+        raise KetgradValueError(
+            f"The time of an evolution times the largest eigenvalue of its operator must lie within +-{LARGEST:.3g} - "
+            f"phases beyond that have no digits left - but is {largest:.3g}. Reduce the time or the coefficients."
+        )
 
 
 def _compact(support: Sequence[int]) -> list[int]:
