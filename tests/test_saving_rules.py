@@ -18,7 +18,13 @@ from programs import random_circuit
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import Normalizer, QuantileTransformer, StandardScaler
+from sklearn.preprocessing import (
+    Normalizer,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+)
 from sklearn.svm import SVC, SVR, NuSVC, OneClassSVM
 
 import ketgrad as kg
@@ -715,3 +721,26 @@ def test_predictions_that_are_no_numbers_are_refused_in_words(probe):
     data = forged(FILES["inside"], lambda content, _: content.update(probe=probe))
     with pytest.raises(kg.KetgradError, match="no numbers"):
         saving._value(data, "forged", True)
+
+
+@pytest.mark.parametrize("key", ["mean_", "scale_", "center_", "_scaler", "_fit_dtype", "add_indicator"])
+def test_what_a_parameter_asks_for_was_learned(key):
+    """Else the first prediction would end in an error about a missing attribute."""
+
+    def change(content, _):
+        fitted = content["value"]["parameters"]["steps"][0]["$tuple"][1]
+        if key == "add_indicator":
+            fitted["parameters"][key] = True
+        elif key in ("_scaler", "_fit_dtype"):
+            fitted["learned"].pop(key)
+        else:
+            fitted["learned"][key] = None
+
+    tried = 0
+    for scaler in (StandardScaler(), RobustScaler(), PowerTransformer(), SimpleImputer()):
+        data = saving._file(make_pipeline(scaler, Normalizer()).fit(X))
+        if key in vars(scaler):
+            tried += 1
+            with pytest.raises(kg.KetgradError, match=r"do not fit together|leaves out"):
+                saving._value(forged(data, change), "forged", False)
+    assert tried

@@ -324,6 +324,17 @@ def _is_step(value: Any, _: Any) -> bool:
     )
 
 
+def _has_learned(**parameters: str) -> Callable[[Any], bool]:
+    """Whether a fitted object has the attributes that a parameter of it asks for."""
+
+    def fits(value: Any) -> bool:
+        return all(
+            getattr(value, name, 0) is not None for name, asked in parameters.items() if getattr(value, asked)
+        )
+
+    return fits
+
+
 def _power_fits(transformer: Any) -> bool:
     if not hasattr(transformer, "lambdas_") or not transformer.standardize:
         return True
@@ -526,8 +537,9 @@ RULES: Mapping[str, Rules] = {
             "add_indicator": FLAG,
             "keep_empty_features": FLAG,
         },
-        {"statistics_": SCALARS },
-        maybe={"indicator_": NONE, "_fit_dtype": DTYPE, "_fill_dtype": DTYPE},
+        {"statistics_": SCALARS, "_fit_dtype": DTYPE},
+        maybe={"indicator_": NONE, "_fill_dtype": DTYPE},
+        fits=lambda imputer: not (imputer.add_indicator and hasattr(imputer, "statistics_")),
     ),
     "StandardScaler": _scaler(
         {"with_mean": FLAG, "with_std": FLAG},
@@ -537,6 +549,7 @@ RULES: Mapping[str, Rules] = {
             "var_": NONE | floats("d"),
             "scale_": NONE | floats("d"),
         },
+        fits=_has_learned(mean_="with_mean", scale_="with_std"),
     ),
     "MinMaxScaler": _scaler(
         {"feature_range": PAIR, "clip": FLAG},
@@ -551,6 +564,7 @@ RULES: Mapping[str, Rules] = {
     "RobustScaler": _scaler(
         {"with_centering": FLAG, "with_scaling": FLAG, "quantile_range": PAIR, "unit_variance": FLAG},
         {"center_": NONE | floats("d"), "scale_": NONE | floats("d")},
+        fits=_has_learned(center_="with_centering", scale_="with_scaling"),
     ),
     "PowerTransformer": _scaler(
         {"method": one_of("yeo-johnson", "box-cox"), "standardize": FLAG},
