@@ -1,5 +1,6 @@
 """Training on noise: nothing reports a lucky number, every step draws afresh, and one seed repeats the whole run."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.ensemble import AdaBoostClassifier
 import ketgrad as kg
 from ketgrad.executors.sampled import Sampled
 from ketgrad.optimize import OPTIMIZERS, minimise
+from ketgrad.search import NonFiniteLoss
 
 CHAIN = kg.hamiltonians.ising(2)
 TREE = kg.ansatz.tree(2)
@@ -107,6 +109,28 @@ def test_minimise_of_a_stochastic_loss_reports_a_mean_and_no_lucky_value(name):
     assert np.mean(values) > -4 / np.sqrt(20 * 30)  # the bowl is not below 0
 
 
+@pytest.mark.parametrize("name", ON_NOISE)
+def test_a_display_of_the_progress_shows_no_lucky_value_either(name):
+    steps = []
+    loss = noisy_bowl(np.random.default_rng(0))
+    fit = minimise(
+        loss, np.zeros(2), OPTIMIZERS[name](), max_steps=40, stochastic=True, seed=0, progress=steps.append
+    )
+    assert steps[-1].best_value == fit.value and steps[-1].best_value > min(step.value for step in steps)
+    exact = []
+    minimise(
+        lambda w: ((w**2).sum(), 2 * w), np.ones(2), OPTIMIZERS[name](), max_steps=9, progress=exact.append
+    )
+    assert all(a.best_value >= b.best_value for a, b in itertools.pairwise(exact))
+
+
+def test_a_noisy_loss_that_breaks_reports_no_lucky_value():
+    values = iter([1.0, -5.0, 1.0, 1.0, np.nan])
+    with pytest.raises(NonFiniteLoss, match=r"the best before, of loss 1, is kept") as caught:
+        minimise(lambda w: (next(values), 0.1 * w), [1.0], stochastic=True)
+    assert caught.value.fit is not None and caught.value.fit.value == 1.0
+
+
 # -- which optimiser is taken, and that it is said -----------------------------------------------------------------
 
 
@@ -137,7 +161,7 @@ def test_a_line_search_on_noise_is_refused_with_the_way_out(case, optimizer):
 
 
 @pytest.mark.parametrize("case", [name for name in NOISY if name != "random directions"])
-def test_a_simplex_on_noise_is_warned_of_where_the_caller_stands(case):
+def test_a_simplex_on_noise_is_taken_with_one_warning(case):
     with pytest.warns(UserWarning, match="COBYLA takes differences between values for structure") as caught:
         NOISY[case](optimizer="cobyla")
     assert len(caught) == 1

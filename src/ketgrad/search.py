@@ -20,7 +20,10 @@ ASKED = "the callback asked to stop"
 
 @dataclass(frozen=True)
 class Step:
-    """What a callback sees after each step. `weights` is a copy in the shape of `start`."""
+    """What a callback sees after each step. `weights` is a copy in the shape of `start`.
+
+    best_value: the lowest value so far; of a stochastic loss, whose lowest value is a lucky one, what `Fit.value` is.
+    """
 
     number: int
     max_steps: int
@@ -99,6 +102,13 @@ class Search:
         """How many steps were finished; the start is not one."""
         return max(0, len(self.history) - 1)
 
+    @property
+    def reported(self) -> float:
+        """The value of the search so far: the lowest, or a mean of the last ones where the lowest would be luck."""
+        if not self.stochastic:
+            return self.best_value
+        return float(np.mean(self.history[-min(self.window, max(1, len(self.history) // 2)) :]))
+
     def value(self, weights: np.ndarray) -> float:
         """The loss alone, for methods without gradients."""
         outcome = self.loss(np.array(weights).reshape(self.shape))
@@ -161,11 +171,9 @@ class Search:
         """The outcome so far."""
         history = np.array(self.history)
         weights = self.last if self.stochastic else self.best
-        recent = history[-min(self.window, max(1, len(history) // 2)) :]
-        value = float(recent.mean()) if self.stochastic else self.best_value
         return Fit(
             weights.reshape(self.shape),
-            value,
+            self.reported,
             history,
             self.steps,
             self.evaluations,
@@ -193,7 +201,7 @@ class Search:
     def _non_finite(self, what: str, value: float) -> NonFiniteLoss:
         step = len(self.history)
         kept = (
-            f"the best loss before, {self.best_value:.6g}, is kept in `error.fit`"
+            f"the best before, of loss {self.reported:.6g}, is kept in `error.fit`"
             if step
             else "it is the start"
         )
@@ -219,7 +227,7 @@ class Search:
             self.steps,
             self.max_steps,
             self.history[-1],
-            self.best_value,
+            self.reported,
             self.last.reshape(self.shape).copy(),
             time.perf_counter() - self.began,
         )
