@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ import scipy.optimize
 
 import ketgrad as kg
 from ketgrad.errors import KetgradTypeError, KetgradValueError
+from ketgrad.optimize import noise_of, optimizer_for
 from ketgrad.search import Search, Step, Stop
 from ketgrad.streams import stream
 
@@ -104,6 +106,7 @@ def test_the_best_point_is_kept_or_with_noise_the_last_one_and_the_mean_of_the_w
             (3, 2.0, 1.0),
         ]
         assert {step.max_steps for step in seen} == {100} and not fit.interrupted
+        assert "history" not in repr(fit) and "interrupted=False" in repr(fit)
 
 
 def test_what_a_listener_returns_stops_only_if_it_is_true():
@@ -278,6 +281,38 @@ def test_cobyla_hands_its_simplex_to_scipy(monkeypatch):
             "options": {"maxiter": limit, "rhobeg": 0.3, "tol": 1e-3},
         }
         assert fit.converged == (max_steps > 1)
+
+
+def test_cobyla_ends_by_its_simplex_and_never_by_a_window_of_steps():
+    values = iter([2.0] + [1.0] * 1000)
+    fit = kg.minimise(lambda weights: next(values), [1.0, 2.0], kg.COBYLA(), window=5, tolerance=1e-3)
+    assert fit.steps > 10 and fit.reason == "the simplex shrank to the tolerance"
+
+
+def test_what_noise_allows_is_decided_method_by_method():
+    circuit, observable = kg.Circuit([kg.ry(kg.w[0], 0)]), kg.Pauli("Z0")
+    measured = noise_of(kg.expectation(circuit, observable, shots=10))
+    estimated = noise_of(kg.expectation(circuit, observable, gradient=kg.gradients.SPSA()))
+    assert noise_of(kg.expectation(circuit, observable)) is None
+    assert measured is not None and measured.in_values and "finite shots" in measured.reason
+    assert estimated is not None and not estimated.in_values and "random directions" in estimated.reason
+    for noise in (measured, estimated):
+        assert optimizer_for(None, noise) == kg.Adam() and optimizer_for("spsa", noise) == kg.SPSA()
+        with pytest.raises(KetgradValueError, match=f"LBFGSB needs the same loss.*{noise.reason}"):
+            optimizer_for("lbfgsb", noise)
+    with pytest.warns(UserWarning, match="COBYLA takes differences.*finite shots"):
+        assert optimizer_for("cobyla", measured) == kg.COBYLA()
+    assert optimizer_for("cobyla", estimated) == kg.COBYLA()  # its values are exact
+    assert optimizer_for(None, None) == optimizer_for("lbfgsb", None) == kg.LBFGSB()
+
+
+def test_the_defaults_of_the_methods_are_those_of_their_sources():
+    assert kg.Adam() == kg.Adam(0.05, 0.9, 0.999, 1e-8)
+    assert kg.LBFGSB() == kg.LBFGSB(20, 1e-9, None)
+    assert kg.SPSA() == kg.SPSA(None, 0.1, 0.2, None, 0.602, 0.101)
+    assert kg.COBYLA() == kg.COBYLA(0.5)
+    defaults = {name: item.default for name, item in inspect.signature(kg.minimise).parameters.items()}
+    assert (defaults["max_steps"], defaults["tolerance"], defaults["stochastic"]) == (1000, 1e-8, False)
 
 
 @pytest.mark.parametrize(
