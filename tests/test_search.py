@@ -99,12 +99,11 @@ def test_the_best_point_is_kept_or_with_noise_the_last_one_and_the_mean_of_the_w
         fit = search.fit(Stop("enough", converged=True))
         assert (fit.weights.tolist(), fit.value, fit.steps, fit.evaluations) == ([place], value, 3, 4)
         assert fit.history.tolist() == list(values) and (fit.reason, fit.converged) == ("enough", True)
-        assert [(step.number, step.value, step.best_value) for step in seen] == [
-            (0, 5.0, 5.0),
-            (1, 1.0, 1.0),
-            (2, 3.0, 1.0),
-            (3, 2.0, 1.0),
-        ]
+        assert [(step.number, step.value) for step in seen] == list(enumerate(values))
+        # the lowest of noisy values is a lucky one: the mean of the window, or of half of what there is
+        assert [step.best_value for step in seen] == (
+            [5.0, 1.0, 3.0, 2.5] if stochastic else [5.0, 1.0, 1.0, 1.0]
+        )
         assert {step.max_steps for step in seen} == {100} and not fit.interrupted
         assert "history" not in repr(fit) and "interrupted=False" in repr(fit)
 
@@ -285,8 +284,8 @@ def test_cobyla_hands_its_simplex_to_scipy(monkeypatch):
 
 def test_cobyla_ends_by_its_simplex_and_never_by_a_window_of_steps():
     values = iter([2.0] + [1.0] * 1000)
-    fit = kg.minimise(lambda weights: next(values), [1.0, 2.0], kg.COBYLA(), window=5, tolerance=1e-3)
-    assert fit.steps > 10 and fit.reason == "the simplex shrank to the tolerance"
+    fit = kg.minimise(lambda weights: next(values), [1.0, 2.0], kg.COBYLA(), window=2, tolerance=1e-3)
+    assert fit.steps > 2 and fit.reason == "the simplex shrank to the tolerance"
 
 
 def test_what_noise_allows_is_decided_method_by_method():
