@@ -13,6 +13,8 @@ import pytest
 from programs import random_circuit, random_observable
 
 import ketgrad as kg
+from ketgrad import w, x
+from ketgrad.errors import KetgradTypeError, KetgradValueError
 
 CIRCUIT = kg.Circuit(
     [kg.rx(kg.w[0], 0), kg.ry(kg.x[0] * kg.w[1], 1), kg.cx(0, 1), kg.rz(kg.x[2], 1), kg.rx(kg.x[1], 1)]
@@ -555,3 +557,57 @@ def test_plans_of_every_question_can_be_printed():
         kg.expectation(CIRCUIT, kg.Pauli("Z0"), gradient=kg.FiniteDifference()),
     ):
         assert str(f.plan).startswith("question") and "not faster" in str(f.plan)
+
+
+# -- defaults that work ---------------------------------------------------------------------------------------------
+
+
+def test_the_cotangent_of_a_single_output_may_be_left_out():
+    circuit = kg.Circuit([kg.ry(w[0], 0), kg.rx(x[0], 0)])
+    f, inputs = kg.expectation(circuit, kg.Pauli("Z0")), np.array([[0.2], [0.4]])
+    for given in (inputs, [[0.2], [0.4]], inputs.astype(np.float32)):
+        for way in (f.vjp, f.hessian, f.hvp):
+            for one, other in zip(way([0.3], given), way([0.3], given, np.ones((2, 1))), strict=True):
+                np.testing.assert_array_equal(one, other)
+    for _ in range(2):  # the short way of plain arrays included
+        np.testing.assert_array_equal(
+            f.vjp(np.array([0.3]), inputs)[1], f.vjp([0.3], inputs, [[1.0], [1.0]])[1]
+        )
+
+
+@pytest.mark.parametrize("way", ["vjp", "hessian", "hvp"])
+def test_several_outputs_need_a_cotangent_and_the_message_gives_one(way):
+    circuit = kg.Circuit([kg.ry(w[0], 0), kg.rx(x[0], 0)])
+    functions = {
+        r"\(\.\.\., 2\).* is missing.*2 outputs: pass np.ones\(2\)": kg.expectation(
+            circuit, [kg.Pauli("Z0"), kg.Pauli("X0")]
+        ),
+        r"\(\.\.\., 2\).* is missing.*2 outputs": kg.probabilities(circuit),
+        r"\(\.\.\., 2\).* is missing.*2 complex amplitudes": kg.state(circuit),
+    }
+    for message, f in functions.items():
+        with pytest.raises(KetgradValueError, match=message):
+            getattr(f, way)([0.3], [0.2])
+    f = kg.expectation(circuit, kg.Pauli("Z0"))
+    with pytest.raises(KetgradValueError, match="`cotangent` must be given beside `slope`"):
+        f.vjp([0.3], [0.2], slope=[1.0])
+
+
+def test_tensors_that_record_gradients_are_pointed_to_the_bridge():
+    torch = pytest.importorskip("torch")
+    one, table = torch.ones(1, requires_grad=True), torch.arange(6.0).reshape(6, 1).requires_grad_()
+    f = kg.expectation(kg.Circuit([kg.ry(w[0], 0), kg.rx(x[0], 0)]), kg.Pauli("Z0"))
+    labels = np.array([0, 1] * 3)
+    model = kg.VariationalClassifier(max_steps=1)
+    kernel = kg.FidelityKernel(kg.encodings.angle(1))
+    for call in (
+        lambda: f(one, one.detach()), lambda: f(one.detach(), [one]), lambda: f.vjp(one, one), lambda: f.jvp(one, one),
+        lambda: f.jacobian(one, one), lambda: f.vjp([0.1], [0.2], one), lambda: f.jvp([0.1], [0.2], one),
+        lambda: model.fit(table, labels), lambda: model.fit(table.detach(), labels).predict(table),
+        lambda: model.fit(table.detach(), labels, sample_weight=table[:, 0]),
+        lambda: kernel(table), lambda: kernel(one, one), lambda: kernel.vjp(table.detach(), None, table @ table.T),
+        lambda: kg.VariationalRegressor(max_steps=1).fit(table.detach(), table[:, 0]),
+    ):  # fmt: skip
+        with pytest.raises(KetgradTypeError, match=r"requires a gradient.*kg\.torch.*detach\(\)"):
+            call()
+    np.testing.assert_array_equal(f(one.detach(), one.detach()), f(np.float32([1.0]), np.float32([1.0])))

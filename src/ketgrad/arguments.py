@@ -37,6 +37,7 @@ def real_array(value: Any, name: str) -> np.ndarray:
         raise KetgradTypeError(
             f"`{name}` must be a plain array, but is masked - fill the gaps or drop those rows."
         )
+    refuse_gradients(value, name)
     try:
         array = np.asarray(value)
         if array.dtype.kind in "US":
@@ -63,6 +64,20 @@ def real_array(value: Any, name: str) -> np.ndarray:
     if kind == "O":
         return _from_objects(array, name)
     raise KetgradTypeError(f"`{name}` must hold real numbers, but has the dtype {array.dtype}.")
+
+
+def refuse_gradients(value: Any, name: str) -> None:
+    """Raise for a tensor that records its gradient, or a list of such: an array would lose it without a word.
+
+    >>> refuse_gradients([0.5, 1.0], "weights")
+    """
+    entries = value[:16] if isinstance(value, list | tuple) else (value,)
+    for entry in entries:
+        if getattr(entry, "requires_grad", False) is True:
+            raise KetgradTypeError(
+                f"`{name}` must be an array, but is a tensor that requires a gradient, which would be lost here - "
+                f"kg.torch.apply and kg.torch.Layer carry it; where it is not wanted, pass {name}.detach()."
+            )
 
 
 def position(name: str, index: tuple[Any, ...]) -> str:

@@ -179,11 +179,12 @@ class Function:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(values, dweights, dinputs): the values, and the derivatives of sum(cotangent * values).
 
-        cotangent: (..., num_outputs), broadcast over missing leading axes; for `state` complex, with
-        d loss = Re(sum(conj(cotangent) * d psi)). slope: like cotangent, for real values only; the cotangent used is
-        then cotangent + slope * values, so that one call differentiates a squared loss: sum((values - y)**2) has
-        the cotangent -2 y and the slope 2. The derivatives have the shapes of `weights` and `inputs`, summed
-        over the axes along which those were broadcast, and shape (0,) for an argument that was left out.
+        cotangent: (..., num_outputs), broadcast over missing leading axes; None for 1, where there is one output;
+        for `state` complex, with d loss = Re(sum(conj(cotangent) * d psi)). slope: like cotangent, for real values
+        only; the cotangent used is then cotangent + slope * values, so that one call differentiates a squared loss:
+        sum((values - y)**2) has the cotangent -2 y and the slope 2. The derivatives have the shapes of `weights` and
+        `inputs`, summed over the axes along which those were broadcast, and shape (0,) for an argument that was
+        left out.
         Cost: see `plan`. Raises `KetgradValueError` if no gradient rule can be used.
 
         >>> f = kg.expectation(kg.Circuit([kg.ry(kg.w[0], 0)]), kg.Pauli("Z0"))
@@ -192,6 +193,11 @@ class Function:
         (array([0.]), array([-1.]))
         """
         rule = self._rule()
+        if cotangent is None and slope is not None:
+            raise KetgradValueError(
+                "`cotangent` must be given beside `slope` - their use is cotangent + slope * values - but is missing. "
+                "Pass zeros for the slope alone."
+            )
         if isinstance(rule, gradients.Adjoint):
             direct = self.program.cache.get(self._direct)
             if direct is not None:
@@ -339,7 +345,8 @@ class Function:
     def hessian(self, weights: Any = None, inputs: Any = None, cotangent: Any = None) -> second.Hessian:
         """(weights_weights, weights_inputs, inputs_inputs) of sum(cotangent * values): (..., W, W) and so on.
 
-        One Hessian for each sample; nothing is summed. Cost: one `hvp` for each sample and variable, in batches.
+        cotangent: as of `vjp`. One Hessian for each sample; nothing is summed. Cost: one `hvp` for each sample and
+        variable, in batches.
         Errors as of `hvp`; `KetgradMemoryError` before any work if the result does not fit.
 
         >>> f = kg.expectation(kg.Circuit([kg.ry(kg.w[0], 0), kg.ry(kg.w[1], 0)]), kg.Pauli("Z0"))
@@ -451,8 +458,11 @@ class Function:
         return np.zeros((*rows.lead, self.num_outputs), dtype=kind)
 
     def _cotangent(self, cotangent: Any, rows: Rows, name: str = "cotangent") -> np.ndarray:
-        """The cotangent (or the slope) in rows, checked."""
+        """The cotangent (or the slope) in rows, checked; None is the derivative of a single real output."""
         complex_valued = isinstance(self.question, State)
+        if cotangent is None:
+            self._check_single_output(name)
+            cotangent = np.ones(1)
         kind = rows.dtype if complex_valued else REAL_OF[rows.dtype]
         shape = (*rows.lead, self.num_outputs)
         if (
@@ -465,6 +475,16 @@ class Function:
             return cotangent if rows.lead and len(rows.lead) == 1 else cotangent.reshape(-1, shape[-1])
         array = as_cotangent(cotangent, shape, complex_valued, name)
         return np.ascontiguousarray(array, dtype=kind).reshape(-1, self.num_outputs)
+
+    def _check_single_output(self, name: str) -> None:
+        if name == "cotangent" and self.num_outputs == 1 and not isinstance(self.question, State):
+            return
+        kind = "complex amplitudes" if isinstance(self.question, State) else "outputs"
+        raise KetgradValueError(
+            f"`{name}` must have shape (..., {self.num_outputs}) - one number for each output - but is missing. It may "
+            f"be left out for a single real output only, and there are {self.num_outputs} {kind}: pass "
+            f"np.ones({self.num_outputs}) for the derivative of their sum, or ask for f.jacobian."
+        )
 
 
 # -- constructors -----------------------------------------------------------------------------------------
@@ -525,10 +545,13 @@ def probabilities(
     array([0.5, 0. , 0. , 0.5])
     """
     circuit = check_circuit(circuit)
-    measured = (
-        tuple(range(circuit.num_qubits)) if qubits is None else measured_qubits(qubits, circuit.num_qubits)
-    )
-    check_state(len(measured), complex_type(dtype).itemsize)
+    itemsize = complex_type(dtype).itemsize
+    if qubits is None:
+        check_state(circuit.num_qubits, itemsize)  # before a million of them are listed
+        measured = tuple(range(circuit.num_qubits))
+    else:
+        measured = measured_qubits(qubits, circuit.num_qubits)
+        check_state(len(measured), itemsize)
     question, draws = Probabilities(measured), (seed, common_random_numbers)
     return _function(circuit, question, executor, gradient, shots, dtype, threads, draws)
 

@@ -112,7 +112,7 @@ class FidelityKernel:
     def __call__(self, X: Any, Y: Any = None) -> np.ndarray:
         """The Gram matrix of the rows of X against those of Y; one number for two single rows (num_inputs,)."""
         if _are_single_rows(X, Y):
-            return self(np.asarray(X)[None], None if Y is X else np.asarray(Y)[None])[0, 0]
+            return self(real_array(X, "X")[None], None if Y is X else real_array(Y, "Y")[None])[0, 0]
         rows, columns = _pair(X, Y, self.circuit)
         return kernels_overlaps.gram(self._states, self._weights, rows, columns, self.memory)
 
@@ -258,7 +258,7 @@ class ProjectedKernel:
     def __call__(self, X: Any, Y: Any = None) -> np.ndarray:
         """The Gram matrix of the rows of X against those of Y; one number for two single rows (num_inputs,)."""
         if _are_single_rows(X, Y):
-            return self(np.asarray(X)[None], None if Y is X else np.asarray(Y)[None])[0, 0]
+            return self(real_array(X, "X")[None], None if Y is X else real_array(Y, "Y")[None])[0, 0]
         rows, columns = _pair(X, Y, self.circuit)
         self.reserve(len(rows), len(rows if columns is None else columns))
         features = self.features(rows)

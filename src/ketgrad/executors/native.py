@@ -34,7 +34,8 @@ class Native:
     """State vectors in compiled code; lanes of the vector registers are samples.
 
     `instruction_set` is "avx512", "avx2", "baseline", or "" for the best that this machine runs.
-    Results do not depend on the number of threads, bit for bit.
+    Results do not depend on the number of threads, bit for bit. The last bits of a row may depend on how many rows
+    there are, because few are laid out otherwise than many: up to 5 units in the last place.
 
     >>> Native().name
     'native'

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
+from ketgrad.arguments import refuse_gradients
 from ketgrad.errors import KetgradTypeError, KetgradValueError
 
 LEAST_ROWS = 3  # two rows fix a straight line and leave nothing to learn from
@@ -84,6 +85,7 @@ def check_sample_weight(sample_weight: Any, num_rows: int) -> np.ndarray:
     if sample_weight is None:
         return np.ones(num_rows)
     try:
+        refuse_gradients(sample_weight, "sample_weight")
         weights = np.asarray(sample_weight, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise KetgradTypeError(f"`sample_weight` must hold real numbers: {error}.") from error
@@ -147,6 +149,7 @@ def warn_of_constant_columns(table: np.ndarray, names: Any) -> None:
 
 
 def _refuse_kinds(X: Any, name: str = "X") -> None:
+    refuse_gradients(X, name)
     if isinstance(X, np.ma.MaskedArray):
         raise KetgradTypeError(f"`{name}` must be a plain array, but is masked. {FILL}.")
     if hasattr(X, "tocsr"):
