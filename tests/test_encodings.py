@@ -213,7 +213,7 @@ REFUSED = [
     (lambda: encodings.reuploading(2, layers=0), "`layers`"),
     (lambda: encodings.chebyshev(1, 0), "`qubits_per_input`"),
     (lambda: encodings.hamiltonian_evolution(1, steps=0), "`steps`"),
-    (lambda: encodings.hamiltonian_evolution(1, time=np.nan), "`time` must be finite"),
+    (lambda: encodings.hamiltonian_evolution(1, time=np.nan), "`time` must be a finite number"),
     (lambda: encodings.encoding_named("ipq"), "There is no encoding 'ipq'. Did you mean 'iqp'"),
 ]  # fmt: skip
 

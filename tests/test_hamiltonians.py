@@ -147,9 +147,9 @@ REFUSED = [
     (lambda: hamiltonians.ising(0), "`num_qubits` must be at least 1"),
     (
         lambda: hamiltonians.ising(3, field=np.nan),
-        "The field along X must be a finite real number, but is nan",
+        "`field` must be a finite number, but is nan",
     ),
-    (lambda: hamiltonians.heisenberg(3, np.inf), "The coupling of XX must be a finite real number"),
+    (lambda: hamiltonians.heisenberg(3, np.inf), "`coupling` must be a finite number"),
     (lambda: hamiltonians.maxcut([]), "`graph` must have at least one edge"),
     (lambda: hamiltonians.maxcut([(0, 0)]), "no loops .* node 0"),
     (lambda: hamiltonians.maxcut([(0, 1), (1, 0)]), r"each edge once, but names \(0, 1\) twice"),

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import approx_fprime
 from scipy.special import log_softmax
 
-from ketgrad.errors import KetgradTypeError, KetgradValueError
+from ketgrad.errors import KetgradError, KetgradTypeError, KetgradValueError
 from ketgrad.losses import LOSSES, cross_entropy, hinge, loss_named, squared
 
 RNG = np.random.default_rng(0)
@@ -60,10 +60,17 @@ def test_outputs_of_any_size_stay_finite(size):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_nan_outputs_reach_the_value(name):
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_no_loss_is_a_number_that_is_not_finite(name, bad):
     outputs = OUTPUTS.copy()
-    outputs[2, 0] = np.nan
-    assert np.isnan(LOSSES[name](outputs, TARGETS[name])[0])
+    outputs[2, 0] = bad
+    try:
+        value, gradient = LOSSES[name](outputs, TARGETS[name])
+        assert np.isfinite(value) and np.isfinite(gradient).all()
+        assert name == "hinge" and bad > 0  # of a right score of infinity, with nothing left to gain
+    except KetgradError as refusal:
+        assert "outputs[2, 0] is" in str(refusal)
 
 
 REFUSED = [

@@ -279,7 +279,7 @@ REFUSED = [
     (lambda: kg.vqe(kg.Pauli("1j Z0")), "`hamiltonian` must be Hermitian"),
     (lambda: kg.vqe("Z0"), "`hamiltonian` must be a PauliSum"),
     (lambda: kg.vqe(kg.Pauli("Z0"), "trees"), "There is no ansatz 'trees'"),
-    (lambda: kg.vqe(kg.Pauli("Z0"), 3), "`ansatz` must be a kg.Circuit, a name or None"),
+    (lambda: kg.vqe(kg.Pauli("Z0"), 3), "`ansatz` must be a kg.Circuit, but is int"),
     (lambda: kg.vqe(kg.Pauli("Z0"), kg.encodings.angle(1)), r"`ansatz` must have no inputs .* x\[0\]"),
     (lambda: kg.vqe(kg.Pauli("Z0"), kg.Circuit([kg.h(0)])), "`ansatz` must have weights"),
     (lambda: kg.vqe(kg.Pauli("Z2"), kg.Circuit([kg.ry(kg.w[0], 0)])), "`ansatz` must have at least 3 qubits"),

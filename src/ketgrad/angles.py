@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.arguments import MOST_COUNT, check_count, shown
+from ketgrad.arguments import MOST_COUNT, check_count, check_number, shown
 from ketgrad.errors import KetgradError, KetgradIndexError, KetgradTypeError, KetgradValueError
 from ketgrad.memory import reserve
 
@@ -79,6 +79,10 @@ class Angle:
 
     def substitute(self, values: Mapping[Variable, Any]) -> Angle:
         """The angle with some variables replaced by numbers or by other angles."""
+        if not isinstance(values, Mapping):
+            raise KetgradTypeError(
+                f"`values` must be a dictionary such as {{('w', 0): 0.5}}, but is {shown(values)}."
+            )
         if not any(variable in values for variable in self.variables()):
             return self
         products = []
@@ -91,6 +95,8 @@ class Angle:
 
     def shift_weights(self, by: int) -> Angle:
         """The angle with w[i] renamed to w[i + by]."""
+        if type(by) is not int or by < 0:
+            by = check_count(by, "by", 0, None)
         if by == 0 or self.is_constant:
             return self
         moved = ((tuple(_shifted(v, by) for v in monomial), c) for monomial, c in self.terms)
@@ -106,11 +112,12 @@ class Angle:
         def number(variable: Variable) -> float:
             name, index = variable
             if name == "w":
-                return float(weights[index])
-            value = float(inputs[index])
+                return _entry(weights, index, "weights")
+            value = _entry(inputs, index, "inputs")
             return value if name == "x" else float(INPUT_FUNCTIONS[name].value(np.asarray(value)))
 
-        return float(sum(c * math.prod(number(v) for v in monomial) for monomial, c in self.terms))
+        total = sum(c * math.prod(number(v) for v in monomial) for monomial, c in self.terms)
+        return check_number(total, f"The value of {self}")
 
     def __add__(self, other: Any) -> Angle:
         operand = _operand(other)
@@ -381,6 +388,18 @@ def _inserted(many: tuple[tuple[Monomial, float], ...], few: tuple[tuple[Monomia
         else:
             del terms[place]
     return known_angle(tuple(terms))
+
+
+def _entry(values: Any, index: int, name: str) -> float:
+    try:
+        return check_number(values[index], f"{name}[{index}]")
+    except (TypeError, IndexError, KeyError) as error:
+        if isinstance(error, KetgradError):
+            raise
+        raise KetgradValueError(
+            f"`{name}` must hold a number for each one that the angle reads, {name}[{index}] among them, but is "
+            f"{shown(values)}."
+        ) from None
 
 
 def _finite(monomial: Monomial, coefficient: float) -> tuple[Monomial, float]:

@@ -12,10 +12,11 @@ from types import MappingProxyType
 
 from ketgrad import ops
 from ketgrad.angles import Angle, w
+from ketgrad.arguments import check_count, flag, sequence_of, shown
 from ketgrad.circuit import Circuit, Op
 from ketgrad.errors import KetgradTypeError, KetgradValueError, near_matches
 from ketgrad.gates import CONTROLLED, GATES
-from ketgrad.patterns import Entanglement, check_count, groups
+from ketgrad.patterns import Entanglement, check_size, groups
 from ketgrad.paulis import PauliSum, check_hermitian, letters
 
 __all__ = [
@@ -58,14 +59,19 @@ def two_local(
     30
     """
     size, depth = check_count(num_qubits, "num_qubits"), check_count(layers, "layers", 0)
-    names = (rotations,) if isinstance(rotations, str) else tuple(rotations)
+    names = (
+        (rotations,) if isinstance(rotations, str) else sequence_of(rotations, "rotations", "['ry', 'rz']")
+    )
+    last = flag(final_rotations, "final_rotations")
+    check_size((depth + 1) * size * len(names), "layers")
     turns = [(_builder(name, 1, "rotations"), q) for name in names for q in range(size)]
     joins = [_builder(entangler, 2, "entangler")] if size > 1 else []
     pairs = groups(entanglement, size) if size > 1 else ()
+    check_size((depth + 1) * len(turns) + depth * len(pairs), "layers")
     weights = count()
     circuit: list[Op] = []
     for layer in range(depth + 1):
-        if layer < depth or final_rotations:
+        if layer < depth or last:
             circuit += [_op(gate, weights, q) for gate, q in turns]
         if layer < depth:
             circuit += [_op(gate, weights, *pair) for gate in joins for pair in pairs]
@@ -118,7 +124,10 @@ def strongly_entangling(
     18
     """
     size, depth = check_count(num_qubits, "num_qubits"), check_count(layers, "layers", 0)
-    chosen = [1 + layer % max(1, size - 1) for layer in range(depth)] if ranges is None else list(ranges)
+    check_size(2 * depth * size, "layers")
+    chosen = [1 + layer % max(1, size - 1) for layer in range(depth)]
+    if ranges is not None:
+        chosen = list(sequence_of(ranges, "ranges", "[1, 2]"))
     if len(chosen) != depth:
         raise KetgradValueError(
             f"`ranges` must hold one range per layer, {depth} in all, but holds {len(chosen)}."
@@ -164,6 +173,7 @@ def simplified_two_design(num_qubits: int, layers: int = 3) -> Circuit:
     16
     """
     size, depth = check_count(num_qubits, "num_qubits"), check_count(layers, "layers", 0)
+    check_size(size + 3 * depth * (size - 1), "layers")
     circuit = [ops.ry(w[q], q) for q in range(size)]
     pairs = (groups("pairwise", size) if size > 1 else ()) * depth
     for k, (a, b) in enumerate(pairs):
@@ -208,7 +218,7 @@ def qaoa_ansatz(cost: PauliSum, depth: int = 1, num_qubits: int | None = None) -
     """
     if not isinstance(cost, PauliSum):
         raise KetgradTypeError(
-            f"`cost` must be a PauliSum such as kg.hamiltonians.maxcut(graph), but is {cost!r}."
+            f"`cost` must be a PauliSum such as kg.hamiltonians.maxcut(graph), but is {shown(cost)}."
         )
     check_hermitian(cost, "cost", "the cost of a bit string is a phase")
     if any(x for x, _, _ in cost.terms):
@@ -220,8 +230,9 @@ def qaoa_ansatz(cost: PauliSum, depth: int = 1, num_qubits: int | None = None) -
         raise KetgradValueError(
             f"`num_qubits` must be at least {cost.num_qubits} - the cost needs it - but is {size}."
         )
+    check_size(check_count(depth, "depth") * (len(cost) + size), "depth")
     circuit = [ops.h(q) for q in range(size)]
-    for layer in range(check_count(depth, "depth")):
+    for layer in range(depth):
         gamma, beta = w[2 * layer], w[2 * layer + 1]
         circuit += [_phase(-2 * complex(c).real * gamma, z) for _, z, c in cost.terms if z]
         circuit += [ops.rx(2 * beta, q) for q in range(size)]
@@ -252,8 +263,8 @@ def ansatz_named(name: str) -> Callable[..., Circuit]:
     >>> ansatz_named("tree") is tree
     True
     """
-    if name not in ANSATZE:
-        raise KetgradValueError(f"There is no ansatz {name!r}. {near_matches(str(name), list(ANSATZE))}")
+    if not isinstance(name, str) or name not in ANSATZE:
+        raise KetgradValueError(f"There is no ansatz {shown(name)}. {near_matches(str(name), list(ANSATZE))}")
     return ANSATZE[name]
 
 
@@ -261,12 +272,12 @@ Builder = tuple[Callable[..., Op], int]  # the builder of a gate and how many an
 
 
 def _builder(name: str, num_qubits: int, argument: str) -> Builder:
-    row, controls = CONTROLLED.get(name, (name, 0))
+    row, controls = CONTROLLED.get(name, (name, 0)) if isinstance(name, str) else ("", 0)
     if row not in GATES or GATES[row].num_qubits + controls != num_qubits:
         fitting = [g for g in GATES if GATES[g].num_qubits == num_qubits]
         fitting += [g for g, (r, k) in CONTROLLED.items() if GATES[r].num_qubits + k == num_qubits]
         raise KetgradValueError(
-            f"`{argument}` must name a gate on {num_qubits} qubit{'s' * (num_qubits > 1)}, but is {name!r}. "
+            f"`{argument}` must name a gate on {num_qubits} qubit{'s' * (num_qubits > 1)}, but is {shown(name)}. "
             f"{near_matches(str(name), fitting)}"
         )
     return getattr(ops, name), GATES[row].num_angles

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from ketgrad.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
+from ketgrad.errors import KetgradError, KetgradIndexError, KetgradTypeError, KetgradValueError
 from ketgrad.memory import reserve
 
 # Beyond these sizes the spacing of floating-point numbers is visible in an angle: 1.5e-8 rad and 0.008 rad.
@@ -140,6 +141,78 @@ def check_count(value: Any, name: str, least: int = 1, most: int | None = MOST_C
     if most is not None and number > most:
         raise KetgradValueError(f"`{name}` must be at most {most}, but is {shown(number)}.")
     return number
+
+
+def check_number(value: Any, name: str, least: float = -math.inf, most: float = math.inf) -> float:
+    """`value` as a finite real number from `least` to `most`, else an error that names the argument.
+
+    >>> check_number(np.float32(0.5), "time")
+    0.5
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise KetgradTypeError(f"`{name}` must be a real number, but is {shown(value)}.")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise KetgradValueError(f"`{name}` must be a finite number, but is {shown(value)}.")
+    if not least <= number <= most:
+        limits = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+        raise KetgradValueError(f"`{name}` must be a number {limits}, but is {shown(value)}.")
+    return number
+
+
+def check_positive(value: Any, name: str) -> float:
+    """`value` as a finite number above zero.
+
+    >>> check_positive(2, "gamma")
+    2.0
+    """
+    try:
+        number = check_number(value, name)
+    except KetgradError:
+        number = 0.0
+    if number <= 0.0:
+        raise KetgradValueError(f"`{name}` must be a positive number, but is {shown(value)}.")
+    return number
+
+
+def flag(value: Any, name: str) -> bool:
+    """A boolean, and nothing that merely counts as one.
+
+    >>> flag(np.True_, "periodic")
+    True
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise KetgradTypeError(f"`{name}` must be True or False, but is {shown(value)}.")
+    return bool(value)
+
+
+def sequence_of(value: Any, name: str, example: str) -> tuple[Any, ...]:
+    """The entries of a list that is no text; `example` shows one.
+
+    >>> sequence_of(iter([1, 2]), "ranges", "[1, 2]")
+    (1, 2)
+    """
+    is_list = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+    if not is_list or getattr(value, "ndim", 1) == 0:
+        raise KetgradTypeError(f"`{name}` must be a list such as {example}, but is {shown(value)}.")
+    return tuple(value)
+
+
+def as_array(value: Any, name: str) -> np.ndarray:
+    """`value` as an array of any kind; `KetgradValueError` where its rows have unequal lengths.
+
+    >>> as_array(["a", "b"], "labels").shape
+    (2,)
+    """
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise KetgradValueError(f"`{name}` must be rectangular, but its rows have unequal lengths.") from None
 
 
 def check_qubit(value: Any, name: str) -> int:

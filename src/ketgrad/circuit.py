@@ -211,7 +211,13 @@ class Circuit:
 
     def map_angles(self, change: Callable[[Angle], Angle]) -> Circuit:
         """The circuit with every angle replaced by `change(angle)`."""
-        return Circuit((op.with_angles(tuple(map(change, op.angles))) for op in self.ops), self.num_qubits)
+        if not callable(change):
+            raise KetgradTypeError(f"`change` must be a function of an angle, but is {shown(change)}.")
+
+        def changed(angle: Angle) -> Angle:
+            return as_angle(change(angle), "What `change` returns")
+
+        return Circuit((op.with_angles(tuple(map(changed, op.angles))) for op in self.ops), self.num_qubits)
 
     def bind(self, weights: Sequence[float] | np.ndarray) -> Circuit:
         """The circuit with numbers in place of its weights; inputs stay.

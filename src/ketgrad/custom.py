@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad.angles import ZERO, Angle, as_angle
-from ketgrad.arguments import shown
+from ketgrad.arguments import flag, shown
 from ketgrad.circuit import Op
 from ketgrad.errors import KetgradTypeError, KetgradValueError
 from ketgrad.gates import Gate
@@ -117,6 +117,7 @@ def prepare_state(amplitudes: Any, *qubits: int, normalize: bool = False) -> Op:
     prepare_state(..., 0)
     """
     _refuse_no_qubits("prepare_state", qubits)
+    normalize = flag(normalize, "normalize")
     size = 2 ** len(qubits)
     listed = isinstance(amplitudes, Sequence) or getattr(amplitudes, "dtype", None) == np.dtype(object)
     if listed and any(isinstance(a, Angle) for a in amplitudes):

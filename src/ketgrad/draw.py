@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from ketgrad.angles import Angle, Monomial
+from ketgrad.arguments import shown
 from ketgrad.circuit import Circuit, Op, as_circuit
-from ketgrad.errors import KetgradValueError, near_matches
+from ketgrad.errors import KetgradTypeError, KetgradValueError, near_matches
 from ketgrad.gates import Gate
 from ketgrad.memory import reserve
 from ketgrad.pictures import matplotlib_figure, svg
@@ -25,6 +26,7 @@ def __dir__() -> list[str]:
     return __all__
 
 
+WIDEST = 10**6  # of a picture, in characters or points
 LONGEST_LABEL = 48  # characters; a longer label ends in "…"
 
 
@@ -86,8 +88,10 @@ def draw(circuit: Circuit, style: str = "text", *, width: int | None = None) -> 
     q1 ─────⊕─┤RY(2 w[0])├─
     """
     circuit = as_circuit(circuit)
-    if width is not None and not (isinstance(width, int) and width > 0):
-        raise KetgradValueError(f"`width` must be a positive integer, but is {width!r}.")
+    if width is not None and not (isinstance(width, int) and 0 < width <= WIDEST):
+        raise KetgradValueError(f"`width` must be a positive integer up to {WIDEST}, but is {shown(width)}.")
+    if not isinstance(style, str):
+        raise KetgradTypeError(f"`style` must be 'text', 'svg' or 'matplotlib', but is {shown(style)}.")
     if style == "text":
         return _text(layout(circuit), width or shutil.get_terminal_size((100, 24)).columns)
     if style == "svg":
@@ -105,6 +109,7 @@ def draw(circuit: Circuit, style: str = "text", *, width: int | None = None) -> 
 
 def layout(circuit: Circuit) -> Layout:
     """Each op in the first column in which all wires between its outermost ones are free."""
+    circuit = as_circuit(circuit)
     free = [0] * circuit.num_qubits
     columns: list[list[Cell]] = []
     phases = []

@@ -13,10 +13,12 @@ from types import MappingProxyType
 from typing import Any
 
 from ketgrad import ops
-from ketgrad.angles import Angle, arccos, as_angle, w, x
+from ketgrad.angles import Angle, arccos, w, x
+from ketgrad.arguments import check_count, check_number, sequence_of, shown
 from ketgrad.circuit import Circuit, Op
 from ketgrad.errors import KetgradValueError, near_matches
-from ketgrad.patterns import Entanglement, check_count, groups
+from ketgrad.memory import reserve
+from ketgrad.patterns import Entanglement, check_size, groups
 from ketgrad.streams import stream
 
 __all__ = [
@@ -57,8 +59,8 @@ def angle(num_inputs: int, axis: str = "x") -> Circuit:
     Circuit([rx(x[0], 0), rx(x[1], 1)], num_qubits=2)
     """
     size = check_count(num_inputs, "num_inputs")
-    if axis not in AXES:
-        raise KetgradValueError(f"`axis` must be 'x', 'y' or 'z', but is {axis!r}.")
+    if not isinstance(axis, str) or axis not in AXES:
+        raise KetgradValueError(f"`axis` must be 'x', 'y' or 'z', but is {shown(axis)}.")
     start = [ops.h(q) for q in range(size)] if axis == "z" else []
     return Circuit(start + [AXES[axis](x[q], q) for q in range(size)], size)
 
@@ -91,12 +93,14 @@ def amplitude(num_inputs: int, num_qubits: int | None = None) -> Circuit:
     array([0.36, 0.  , 0.64, 0.  ])
     """
     length = check_count(num_inputs, "num_inputs")
+    reserve(400 * length, f"the {length} amplitudes", "Encode fewer inputs.")
     least = max(1, (length - 1).bit_length())
     size = least if num_qubits is None else check_count(num_qubits, "num_qubits")
     if size < least:
         raise KetgradValueError(
             f"`num_qubits` must be at least {least} - {length} inputs need as many amplitudes - but is {size}."
         )
+    reserve(40 << min(size, 100), f"the amplitudes of {size} qubits", "Use fewer qubits.")
     return Circuit([ops.prepare_state(x[0:length], *range(size), normalize=True)], size)
 
 
@@ -142,14 +146,15 @@ def pauli_feature_map(
     rzz(19.739208802178716 - 6.283185307179586 * x[0] + 2 * x[0] * x[1] - 6.283185307179586 * x[1], 0, 1)
     """
     size = check_count(num_inputs, "num_inputs")
+    factor = check_number(alpha, "alpha")
     block = [ops.h(q) for q in range(size)]
-    for word in paulis:
+    for word in sequence_of(paulis, "paulis", "['Z', 'ZZ']"):
         if not isinstance(word, str) or not 1 <= len(word) <= 2 or set(word) - set("IXYZ"):
             raise KetgradValueError(
                 "`paulis` must hold words of one or two letters of I, X, Y, Z - the angle of a longer word would "
-                f"be a product of three inputs, but angles have degree 2 at most - but holds {word!r}."
+                f"be a product of three inputs, but angles have degree 2 at most - but holds {shown(word)}."
             )
-        block += _evolutions(word, _word_groups(entanglement, size, len(word)), alpha)
+        block += _evolutions(word, _word_groups(entanglement, size, len(word)), factor)
     return Circuit(block, size) * check_count(reps, "reps")
 
 
@@ -203,6 +208,7 @@ def reuploading(
     depth = check_count(layers, "layers")
     entangle = [ops.cz(a, b) for a, b in groups(entanglement, size)] if size > 1 else []
     per_upload = length + 3 * math.ceil(length / 3)
+    check_size(depth * size * (per_upload + 1), "layers")
     circuit: list[Op] = []
     for layer in range(depth):
         for q in range(size):
@@ -225,6 +231,7 @@ def chebyshev(num_inputs: int, qubits_per_input: int = 2) -> Circuit:
     Circuit([ry(2 * arccos(x[0]), 0), ry(4 * arccos(x[0]), 1)], num_qubits=2)
     """
     length, tower = check_count(num_inputs, "num_inputs"), check_count(qubits_per_input, "qubits_per_input")
+    check_size(length * tower, "qubits_per_input")
     places = product(range(length), range(tower))
     return Circuit([ops.ry(2 * (k + 1) * arccos(x[j]), j * tower + k) for j, k in places], length * tower)
 
@@ -245,8 +252,8 @@ def hamiltonian_evolution(
     (3, 126)
     """
     length, count = check_count(num_inputs, "num_inputs"), check_count(steps, "steps")
-    total = length / 3 if time is None else time
-    as_angle(total, "`time`")
+    total = length / 3 if time is None else check_number(time, "time")
+    check_size(3 * length * count, "steps")
     draws = stream(seed).random((length + 1, 2))
     start = [
         op
@@ -288,8 +295,10 @@ def encoding_named(name: str) -> Callable[..., Circuit]:
     >>> encoding_named("iqp") is iqp
     True
     """
-    if name not in ENCODINGS:
-        raise KetgradValueError(f"There is no encoding {name!r}. {near_matches(str(name), list(ENCODINGS))}")
+    if not isinstance(name, str) or name not in ENCODINGS:
+        raise KetgradValueError(
+            f"There is no encoding {shown(name)}. {near_matches(str(name), list(ENCODINGS))}"
+        )
     return ENCODINGS[name]
 
 

@@ -15,6 +15,7 @@ from ketgrad.arguments import (
     as_cotangent,
     check_finite,
     check_width,
+    flag,
     real_array,
     warn_of_large_angles,
 )
@@ -31,7 +32,6 @@ from ketgrad.questions import (
     check_state,
     complex_type,
     fixed_seed,
-    flag,
     held_qubits,
     hermitian_sums,
     measured_qubits,
@@ -116,6 +116,7 @@ class Function:
                 "None. Pass seed=0, say."
             )
         object.__setattr__(self, "circuit", as_circuit(self.circuit))
+        object.__setattr__(self, "executor", executors.get(self.executor))
         program = compile(self.circuit, self.question)
         if self.gradient is not None:
             gradients.check_usable(self.gradient, self.executor, program)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.arguments import row_norms
+from ketgrad.arguments import as_array, flag, row_norms, shown
 from ketgrad.errors import KetgradTypeError, KetgradValueError, near_matches
 from ketgrad.gates_checks import check_angles, check_gate, check_parts
 from ketgrad.paulis import LETTER_OF, LETTERS, PauliSum
@@ -128,9 +128,14 @@ class Gate:
 
         Raises `KetgradValueError` if all are zero, or if their norm is not 1 and the gate does not normalise.
         """
-        vector = np.array(amplitudes, dtype=np.complex128)
+        vector = as_array(amplitudes, "amplitudes")
+        if vector.ndim != 1 or vector.dtype.kind not in "iufc" or self.amplitudes is None:
+            raise KetgradTypeError(
+                f"A preparation takes a list of numbers, but `{self.name}` was given {shown(amplitudes)}."
+            )
+        vector = vector.astype(np.complex128)
         norm = float(row_norms(vector[None])[0, 0])
-        if norm == 0.0 or (not self.normalize and abs(norm - 1.0) > 1e-8):
+        if not 0.0 < norm < math.inf or (not self.normalize and abs(norm - 1.0) > 1e-8):
             raise KetgradValueError(
                 f"The amplitudes of `{self.name}` must have norm 1 - they are a quantum state - but the norm is "
                 f"{norm:.9g}. Other vectors than zero are accepted with normalize=True."
@@ -146,7 +151,7 @@ class Gate:
         """
         if self.generator is None:
             raise KetgradTypeError(f"`{self.name}` is not a rotation and has no generator.")
-        return _eigenvalues(self.generator, controlled)
+        return _eigenvalues(self.generator, flag(controlled, "controlled"))
 
     def frequencies(self, controlled: bool = False) -> tuple[float, ...]:
         """The frequencies of an expectation value as a function of the angle: differences of eigenvalues.

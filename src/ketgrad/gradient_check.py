@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad import gradients
-from ketgrad.arguments import row_norms
+from ketgrad.arguments import check_positive, row_norms
 from ketgrad.errors import KetgradTypeError, KetgradValueError
 from ketgrad.function import Function
 from ketgrad.program import STATE_PREPARATION, Program, State
@@ -105,7 +105,7 @@ def check_gradients(
     bound = tolerance
     if bound is None:
         bound = 1e-6 if function.dtype == COMPLEX128 else 1e-3
-    gradients.check_positive(bound, "tolerance")
+    check_positive(bound, "tolerance")
     point, cotangent = _random_point(function, points, stream(seed))
     found = [rule.vjp(point, cotangent)[1:] for rule in rules]
     first, second = (np.concatenate(pair, axis=1).astype(float) for pair in found)

@@ -8,7 +8,6 @@ A rule that cannot be used says why (`objection`); nothing here falls back to an
 from __future__ import annotations
 
 import itertools
-import math
 import zlib
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -16,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ketgrad.amplitudes import amplitude_stencil, by_amplitude, executions, freed, unit_vectors
+from ketgrad.arguments import check_count, check_number, shown
 from ketgrad.errors import KetgradTypeError, KetgradValueError
 from ketgrad.memory import readable, state_bytes
 from ketgrad.program import STATE_PREPARATION, Expect, Probabilities, Program, State
@@ -49,6 +49,12 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
+
+
+STEPS = (
+    1e-15,
+    2.0**26,
+)  # of a difference: below, nothing but rounding is left; beyond, digits of the angle are lost
 
 
 @dataclass(frozen=True)
@@ -260,9 +266,9 @@ class FiniteDifference:
 
     def __post_init__(self) -> None:
         if not isinstance(self.order, int) or self.order not in (2, 4):
-            raise KetgradValueError(f"`order` must be 2 or 4, but is {self.order!r}.")
+            raise KetgradValueError(f"`order` must be 2 or 4, but is {shown(self.order)}.")
         if self.step is not None:
-            check_positive(self.step, "step")
+            check_number(self.step, "step", *STEPS)
 
     @property
     def step_size(self) -> float:
@@ -333,9 +339,8 @@ class SPSA:
     )  # numbers the derivatives; a step of it is atomic
 
     def __post_init__(self) -> None:
-        check_positive(self.step, "step")
-        if not isinstance(self.num_samples, int | np.integer) or self.num_samples < 1:
-            raise KetgradValueError(f"`num_samples` must be a positive integer, but is {self.num_samples!r}.")
+        check_number(self.step, "step", *STEPS)
+        check_count(self.num_samples, "num_samples")
         check_seed(self.seed)
         if not isinstance(self.common_random_numbers, bool | np.bool_):
             raise KetgradTypeError(
@@ -409,6 +414,7 @@ def choose(executor: Any, program: Program) -> GradientRule:
     >>> choose(f.executor, f.program)
     Adjoint()
     """
+    _check_parts(executor, program)
     reasons = []
     for rule in (Adjoint(), ParameterShift()):
         reason = rule.objection(executor, program)
@@ -429,6 +435,7 @@ def check_usable(rule: Any, executor: Any, program: Program) -> None:
     ketgrad.errors.KetgradValueError: ParameterShift() cannot be used here: it differentiates expectation ...
     """
     methods = ("objection", "cost", "vjp", "jacobian")
+    _check_parts(executor, program)
     if isinstance(rule, type) or not all(callable(getattr(rule, method, None)) for method in methods):
         raise KetgradTypeError(
             f"`gradient` must be None or a rule such as kg.Adjoint() or kg.ParameterShift(), but is {rule!r}."
@@ -436,6 +443,11 @@ def check_usable(rule: Any, executor: Any, program: Program) -> None:
     reason = rule.objection(executor, program)
     if reason is not None:
         raise KetgradValueError(f"{rule} cannot be used here: {reason}.{_ways_out(executor, program)}")
+
+
+def _check_parts(executor: Any, program: Any) -> None:
+    if not isinstance(program, Program) or not hasattr(executor, "abilities"):
+        raise KetgradTypeError("`executor` and `program` must be those of a Function: f.executor, f.program.")
 
 
 def _ways_out(executor: Any, program: Program) -> str:
@@ -462,13 +474,3 @@ def _without_derivative(program: Program | None) -> str | None:
 def has_variable_amplitudes(program: Program) -> bool:
     """Whether a prepared state has weights or inputs as amplitudes."""
     return bool((program.kind == STATE_PREPARATION).any() and (program.amplitude_slot > 0).any())
-
-
-def check_positive(value: Any, name: str) -> None:
-    """Raise `KetgradValueError` unless this is a finite number above zero."""
-    if (
-        not isinstance(value, int | float | np.floating | np.integer)
-        or not math.isfinite(value)
-        or value <= 0
-    ):
-        raise KetgradValueError(f"`{name}` must be a positive number, but is {value!r}.")

@@ -6,19 +6,20 @@ All are energies: lower is better, and the ground state is the solution.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from ketgrad.errors import KetgradTypeError, KetgradValueError, near_matches
+from ketgrad.arguments import as_array, check_count, check_number, flag, sequence_of, shown
+from ketgrad.errors import KetgradError, KetgradTypeError, KetgradValueError, near_matches
 from ketgrad.memory import reserve
 from ketgrad.optimize import one_blas_thread
-from ketgrad.patterns import check_count, groups
+from ketgrad.patterns import groups
 from ketgrad.paulis import Pauli, PauliSum, check_hermitian, reverse_bits
 from ketgrad.streams import stream
 
@@ -65,8 +66,12 @@ def ising(
     >>> ising(2, field=0.5)
     Pauli('-0.5 X0 - 0.5 X1 - 1.0 Z0 Z1')
     """
-    words = _chain(num_qubits, periodic, {"ZZ": -coupling})
-    return PauliSum.collect([*words, *_everywhere(num_qubits, {"X": -field, "Z": -longitudinal})])
+    zz, along_x, along_z = (
+        -check_number(value, name)
+        for value, name in ((coupling, "coupling"), (field, "field"), (longitudinal, "longitudinal"))
+    )
+    words = _chain(num_qubits, periodic, {"ZZ": zz})
+    return PauliSum.collect([*words, *_everywhere(num_qubits, {"X": along_x, "Z": along_z})])
 
 
 def heisenberg(
@@ -86,9 +91,16 @@ def heisenberg(
     >>> len(heisenberg(4))
     9
     """
-    jx, jy, jz = (coupling,) * 3 if isinstance(coupling, int | float) else coupling
-    words = _chain(num_qubits, periodic, {"XX": jx, "YY": jy, "ZZ": jz})
-    return PauliSum.collect([*words, *_everywhere(num_qubits, {"Z": field})])
+    given = (
+        (coupling,) * 3 if isinstance(coupling, Real) else sequence_of(coupling, "coupling", "(1, 1, 0.5)")
+    )
+    if len(given) != 3:
+        raise KetgradValueError(
+            f"`coupling` must be one number or three, (J_x, J_y, J_z), but has {len(given)}."
+        )
+    couplings = (check_number(value, "coupling") for value in given)
+    words = _chain(num_qubits, periodic, dict(zip(("XX", "YY", "ZZ"), couplings, strict=True)))
+    return PauliSum.collect([*words, *_everywhere(num_qubits, {"Z": check_number(field, "field")})])
 
 
 def xy(
@@ -108,9 +120,9 @@ def xy(
     >>> xy(2)
     Pauli('0.5 X0 X1 + 0.5 Y0 Y1')
     """
-    halves = {"XX": coupling * (1 + anisotropy) / 2, "YY": coupling * (1 - anisotropy) / 2}
-    words = _chain(num_qubits, periodic, halves)
-    return PauliSum.collect([*words, *_everywhere(num_qubits, {"Z": field})])
+    half, part = check_number(coupling, "coupling") / 2, check_number(anisotropy, "anisotropy")
+    words = _chain(num_qubits, periodic, {"XX": half * (1 + part), "YY": half * (1 - part)})
+    return PauliSum.collect([*words, *_everywhere(num_qubits, {"Z": check_number(field, "field")})])
 
 
 def maxcut(graph: Any) -> PauliSum:
@@ -145,7 +157,7 @@ def qubo(matrix: Any, offset: float = 0.0) -> PauliSum:
     >>> qubo([[1, -3], [0, 1]])
     Pauli('0.25 + 0.25 Z0 + 0.25 Z1 - 0.75 Z0 Z1')
     """
-    words: list[tuple[int, int, float]] = [(0, 0, _finite(offset, "`offset`"))]
+    words: list[tuple[int, int, float]] = [(0, 0, check_number(offset, "offset"))]
     for (i, j), value in _qubo_entries(matrix):
         a, b = 1 << i, 1 << j
         if i == j:
@@ -199,15 +211,20 @@ def molecule_data(name: str = "H2", bond_length: float | None = None) -> Molecul
     -1.1373060358
     """
     known = _molecules()
-    if name not in known:
-        raise KetgradValueError(f"No molecule {name!r} is shipped. {near_matches(str(name), list(known))}")
+    if not isinstance(name, str) or name not in known:
+        raise KetgradValueError(
+            f"No molecule {shown(name)} is shipped. {near_matches(str(name), list(known))}"
+        )
     record = known[name]
-    length = record["default_bond_length"] if bond_length is None else bond_length
+    length = record["default_bond_length"]
+    if bond_length is not None:
+        length = check_number(bond_length, "bond_length")
     lengths = [entry["bond_length"] for entry in record["geometries"]]
     if length not in lengths:
-        shown = ", ".join(map(str, lengths))
+        choice = ", ".join(map(str, lengths))
         raise KetgradValueError(
-            f"`bond_length` must be one of those shipped for {name}, {shown}, but is {length!r}."
+            f"`bond_length` must be one of those shipped for {name}, {choice}, but is {length!r}. The Hamiltonian of "
+            "another geometry comes from a program for chemistry, as a Pauli sum: kg.Pauli('0.5 Z0 - 0.2 X0 X1')."
         )
     entry = record["geometries"][lengths.index(length)]
     return Molecule(
@@ -387,7 +404,7 @@ def _qubo_entries(matrix: Any) -> Iterator[tuple[tuple[int, int], float]]:
             i, j = (check_count(k, "matrix", 0) for k in key)
             yield (i, j), _finite(value, f"`matrix[{i}, {j}]`")
         return
-    array = np.asarray(matrix)
+    array = as_array(matrix, "matrix")
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.dtype.kind not in "fiub":
         raise KetgradValueError(
             f"`matrix` must be a real (n, n) matrix, but has dtype {array.dtype} and shape {array.shape}."
@@ -397,31 +414,25 @@ def _qubo_entries(matrix: Any) -> Iterator[tuple[tuple[int, int], float]]:
 
 
 def _chain(num_qubits: int, periodic: bool, words: Mapping[str, float]) -> Iterator[tuple[int, int, float]]:
-    size = check_count(num_qubits, "num_qubits", 3 if periodic else 1)
+    size = check_count(num_qubits, "num_qubits", 3 if flag(periodic, "periodic") else 1)
+    reserve(size * size, f"the words of a chain of {size} qubits")  # each word is a number of so many bits
     for i, j in groups("ring" if periodic else "linear", size):
         pair = 1 << i | 1 << j
         for word, coefficient in words.items():
-            yield (
-                pair * (word != "ZZ"),
-                pair * (word != "XX"),
-                _finite(coefficient, f"The coupling of {word}"),
-            )
+            yield pair * (word != "ZZ"), pair * (word != "XX"), coefficient
 
 
 def _everywhere(num_qubits: int, letters: Mapping[str, float]) -> Iterator[tuple[int, int, float]]:
     for letter, coefficient in letters.items():
         for q in range(num_qubits):
-            yield (
-                (letter == "X") << q,
-                (letter == "Z") << q,
-                _finite(coefficient, f"The field along {letter}"),
-            )
+            yield (letter == "X") << q, (letter == "Z") << q, coefficient
 
 
 def _finite(value: Any, name: str) -> float:
-    if isinstance(value, str | complex) or not math.isfinite(value):
-        raise KetgradValueError(f"{name} must be a finite real number, but is {value!r}.")
-    return float(value)
+    try:
+        return check_number(value, name)
+    except KetgradError:
+        raise KetgradValueError(f"{name} must be a finite real number, but is {shown(value)}.") from None
 
 
 def _diagonals(hamiltonian: PauliSum, size: int, real: bool) -> dict[int, np.ndarray]:

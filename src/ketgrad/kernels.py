@@ -5,7 +5,6 @@ A kernel prepares one state per row, never one per pair: `features` runs the cir
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,15 +12,15 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ketgrad import function, kernels_overlaps
-from ketgrad.arguments import check_finite, real_array
+from ketgrad import executors, function, kernels_overlaps
+from ketgrad.arguments import as_array, check_finite, check_positive, real_array, shown
 from ketgrad.circuit import Circuit, as_circuit
-from ketgrad.errors import KetgradValueError, check_shape
+from ketgrad.errors import KetgradTypeError, KetgradValueError, check_shape
 from ketgrad.function import REAL_OF, Function
 from ketgrad.kernels_overlaps import SMALLER, WORK_BYTES, mirror, overlaps, pieces, squared, state_cotangents
 from ketgrad.memory import reserve, state_bytes
 from ketgrad.paulis import Pauli, PauliSum
-from ketgrad.questions import complex_type
+from ketgrad.questions import complex_type, hermitian_sums, thread_count
 
 __all__ = [
     "FidelityKernel",
@@ -101,6 +100,7 @@ class FidelityKernel:
     def __post_init__(self) -> None:
         object.__setattr__(self, "circuit", as_circuit(self.circuit))
         _check_inputs(self.circuit)
+        _check_run(self.executor, self.threads)
         object.__setattr__(self, "weights", _kernel_weights(self.circuit, self.weights))
         object.__setattr__(self, "dtype", complex_type(self.dtype))
         limit = self.memory
@@ -244,16 +244,11 @@ class ProjectedKernel:
     def __post_init__(self) -> None:
         object.__setattr__(self, "circuit", as_circuit(self.circuit))
         check_kernel_circuit(self.circuit)
-        number = self.gamma
-        if (
-            isinstance(number, bool)
-            or not isinstance(number, int | float | np.number)
-            or not 0 < number < math.inf
-        ):
-            raise KetgradValueError(f"`gamma` must be a positive number, but is {number!r}.")
-        given = self.observables
-        if given is not None:
-            object.__setattr__(self, "observables", (given,) if isinstance(given, PauliSum) else tuple(given))
+        check_positive(self.gamma, "gamma")
+        _check_run(self.executor, self.threads)
+        if self.observables is not None:
+            sums = hermitian_sums(self.observables, self.circuit.num_qubits)
+            object.__setattr__(self, "observables", sums)
 
     def __call__(self, X: Any, Y: Any = None) -> np.ndarray:
         """The Gram matrix of the rows of X against those of Y; one number for two single rows (num_inputs,)."""
@@ -334,12 +329,20 @@ def target_alignment(gram: Any, labels: Any) -> tuple[float, np.ndarray]:
     0.707107
     """
     matrix = real_array(gram, "gram").astype(np.float64, copy=False)
-    names = np.asarray(labels)
+    check_finite(matrix, "gram")
+    names = as_array(labels, "labels")
+    if names.dtype.kind == "f":
+        check_finite(names, "labels")
     if names.ndim != 1 or matrix.shape != (len(names), len(names)):
         raise KetgradValueError(
             f"`gram` must have shape (n, n) and `labels` (n,), but the shapes are {matrix.shape} and {names.shape}."
         )
-    classes, codes = np.unique(names, return_inverse=True)
+    try:
+        classes, codes = np.unique(names, return_inverse=True)
+    except TypeError:
+        raise KetgradTypeError(
+            "`labels` must be of one kind - they are sorted - but are of several."
+        ) from None
     if len(classes) < 2:
         raise KetgradValueError(f"`labels` must name at least two classes, but names {len(classes)}.")
     target = np.where(codes[:, None] == codes, 1.0, -1.0 / (len(classes) - 1))
@@ -367,6 +370,8 @@ def alignment_loss(
     >>> round(-loss([0.1])[0], 3), round(-fit.value, 3)
     (0.005, 0.463)
     """
+    if not isinstance(kernel, FidelityKernel):
+        raise KetgradTypeError(f"`kernel` must be a kg.FidelityKernel, but is {shown(kernel)}.")
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         current = kernel.with_weights(weights)
@@ -387,6 +392,11 @@ def check_kernel_circuit(circuit: Circuit) -> None:
             f"`circuit` must have no weights - this kernel is a function of data alone - but has "
             f"{circuit.num_weights}. Give them values with circuit.bind(weights)."
         )
+
+
+def _check_run(executor: Any, threads: Any) -> None:
+    executors.get(executor)
+    thread_count(threads)
 
 
 def _check_inputs(circuit: Circuit) -> None:
@@ -420,7 +430,7 @@ def _pair(X: Any, Y: Any, circuit: Circuit) -> tuple[np.ndarray, np.ndarray | No
 
 def _are_single_rows(X: Any, Y: Any) -> bool:
     """Whether both are one row, which is how scikit-learn's `pairwise_kernels` calls a kernel."""
-    return Y is not None and np.ndim(X) == np.ndim(Y) == 1
+    return Y is not None and as_array(X, "X").ndim == as_array(Y, "Y").ndim == 1
 
 
 def _rows(values: Any, name: str, circuit: Circuit) -> np.ndarray:

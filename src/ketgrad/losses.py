@@ -6,12 +6,14 @@ derivative by the outputs, which is the cotangent that `Function.vjp` asks for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from ketgrad.arguments import as_array, check_finite, shown
 from ketgrad.errors import KetgradTypeError, KetgradValueError, check_shape, near_matches
 
 __all__ = ["LOSSES", "cross_entropy", "hinge", "loss_named", "squared"]
@@ -30,7 +32,8 @@ def cross_entropy(outputs: Any, targets: Any, sample_weight: Any = None) -> tupl
     outputs: (n, C) logits. targets: (n,) integers 0 to C - 1. sample_weight: (n,), >= 0; None for ones.
     Returns (value, gradient (n, C)); the value is the mean weighted by `sample_weight`.
     Cost: O(n C). Logits of any size are fine: only differences to the largest of a row are exponentiated.
-    Raises `KetgradValueError` for shapes that do not fit, classes that do not exist, and bad sample weights.
+    Raises `KetgradValueError` for numbers that are not finite, shapes that do not fit,
+    classes that do not exist, and bad sample weights.
 
     Bishop 2006, Pattern Recognition and Machine Learning, section 4.3.4.
 
@@ -45,7 +48,8 @@ def cross_entropy(outputs: Any, targets: Any, sample_weight: Any = None) -> tupl
     log_probabilities = shifted - normaliser
     gradient = np.exp(log_probabilities)
     gradient[rows, labels] -= 1.0
-    return float(-shares @ log_probabilities[rows, labels]), gradient * shares[:, None]
+    value = float(-shares @ log_probabilities[rows, labels])
+    return _checked(value, outputs=logits), gradient * shares[:, None]
 
 
 def squared(outputs: Any, targets: Any, sample_weight: Any = None) -> tuple[float, np.ndarray]:
@@ -53,7 +57,7 @@ def squared(outputs: Any, targets: Any, sample_weight: Any = None) -> tuple[floa
 
     outputs, targets: (n, K), or both (n,). sample_weight: (n,), not negative; None for ones.
     Returns (value, gradient in the shape of `outputs`). Cost: O(n K).
-    Raises `KetgradValueError` for shapes that do not fit and bad sample weights.
+    Raises `KetgradValueError` for numbers that are not finite, shapes that do not fit and bad sample weights.
 
     Bishop 2006, Pattern Recognition and Machine Learning, section 3.1.
 
@@ -71,7 +75,8 @@ def squared(outputs: Any, targets: Any, sample_weight: Any = None) -> tuple[floa
     if predictions.ndim == 2:
         shares = shares[:, None] / max(1, predictions.shape[1])
     difference = predictions - wanted
-    return float((shares * difference**2).sum()), 2.0 * shares * difference
+    value = float((shares * difference**2).sum())
+    return _checked(value, outputs=predictions, targets=wanted), 2.0 * shares * difference
 
 
 def hinge(outputs: Any, targets: Any, sample_weight: Any = None) -> tuple[float, np.ndarray]:
@@ -80,7 +85,8 @@ def hinge(outputs: Any, targets: Any, sample_weight: Any = None) -> tuple[float,
     outputs: (n, C) scores, C >= 2. targets: (n,) integers 0 to C - 1. sample_weight: (n,), not negative.
     Returns (value, gradient (n, C)); where the loss has a corner, one of its subgradients. Cost: O(n C).
     Two classes with scores (-s/2, s/2) give the usual max(0, 1 - y s) with y = -1, +1.
-    Raises `KetgradValueError` for shapes that do not fit, classes that do not exist, and bad sample weights.
+    Raises `KetgradValueError` for numbers that are not finite, shapes that do not fit,
+    classes that do not exist, and bad sample weights.
 
     Crammer and Singer 2001, JMLR 2, 265.
 
@@ -103,7 +109,8 @@ def hinge(outputs: Any, targets: Any, sample_weight: Any = None) -> tuple[float,
     gradient = np.zeros_like(scores)
     gradient[rows, rival] = violated
     gradient[rows, labels] -= violated
-    return float((shares * np.maximum(margin, 0.0)).sum()), gradient  # np.maximum lets NaN scores through
+    value = float((shares * np.maximum(margin, 0.0)).sum())  # np.maximum lets NaN scores through
+    return _checked(value, outputs=scores), gradient
 
 
 LOSSES: Mapping[str, Loss] = MappingProxyType(
@@ -122,14 +129,14 @@ def loss_named(loss: str | Loss) -> Loss:
     if callable(loss):
         return loss
     if not isinstance(loss, str) or loss not in LOSSES:
-        raise KetgradValueError(f"There is no loss {loss!r}. {near_matches(str(loss), list(LOSSES))}")
+        raise KetgradValueError(f"There is no loss {shown(loss)}. {near_matches(str(loss), list(LOSSES))}")
     return LOSSES[loss]
 
 
 def _classes(outputs: Any, targets: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     scores = _real(outputs, "outputs")
     check_shape(scores, "outputs", "(n, C)", "one column per class")
-    labels = np.asarray(targets)
+    labels = as_array(targets, "targets")
     if labels.dtype.kind not in "iu":
         raise KetgradTypeError(f"`targets` must hold integer class numbers, but has dtype {labels.dtype}.")
     check_shape(labels, "targets", f"({len(scores)},)", "one class number per row of `outputs`")
@@ -142,8 +149,17 @@ def _classes(outputs: Any, targets: Any, sample_weight: Any) -> tuple[np.ndarray
     return scores, labels, _shares(sample_weight, len(scores))
 
 
+def _checked(value: float, **arrays: np.ndarray) -> float:
+    """The value of a loss, looked into only where it is not finite."""
+    if math.isfinite(value):
+        return value
+    for name, array in arrays.items():
+        check_finite(array, name)
+    raise KetgradValueError(f"`outputs` must be small enough for a finite loss, but the loss is {value}.")
+
+
 def _real(values: Any, name: str) -> np.ndarray:
-    array = np.asarray(values)
+    array = as_array(values, name)
     if array.dtype.kind not in "fiub":
         raise KetgradTypeError(f"`{name}` must hold real numbers, but has dtype {array.dtype}.")
     return array.astype(np.float64, copy=False)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ketgrad import gradients
+from ketgrad.arguments import as_array, check_count, check_number, check_positive, flag, sequence_of, shown
 from ketgrad.errors import KetgradTypeError, KetgradValueError
 from ketgrad.function import Function
 from ketgrad.search import ALL_STEPS, STATIONARY, Fit, NonFiniteLoss, ProgressLine, Search, Step, Stop
@@ -39,6 +40,8 @@ __all__ = [
 def __dir__() -> list[str]:
     return __all__
 
+
+FASTEST_DECAY = 10.0  # of the steps of SPSA; Spall's theory ends at 1
 
 Bounds = tuple[tuple[float | None, float | None], ...]
 
@@ -109,7 +112,10 @@ class LBFGSB:
     bounds: Bounds | None = None
 
     def __post_init__(self) -> None:
-        _check_positive(memory=self.memory, gradient_tolerance=self.gradient_tolerance)
+        check_count(self.memory, "memory")
+        _check_positive(gradient_tolerance=self.gradient_tolerance)
+        if self.bounds is not None:
+            object.__setattr__(self, "bounds", _checked_bounds(self.bounds))
 
     def run(self, search: Search, start: np.ndarray, rng: np.random.Generator) -> None:
         """Hand the search to scipy, which calls back after each step."""
@@ -190,8 +196,12 @@ class SPSA:
     def __post_init__(self) -> None:
         _check_positive(perturbation=self.perturbation, first_step=self.first_step)
         _check_positive(alpha=self.alpha, gamma=self.gamma)
+        check_number(self.alpha, "alpha", 0.0, FASTEST_DECAY)
+        check_number(self.gamma, "gamma", 0.0, FASTEST_DECAY)
         if self.learning_rate is not None:
             _check_positive(learning_rate=self.learning_rate)
+        if self.stability is not None:
+            check_number(self.stability, "stability", 0.0)
 
     def run(self, search: Search, start: np.ndarray, rng: np.random.Generator) -> None:
         """The value at `start`, then two values per step, and the value of the last point."""
@@ -254,6 +264,11 @@ class COBYLA:
             search.finish_step(weights, value, may_converge=False)
             return value
 
+        if self.first_step < search.tolerance:
+            raise KetgradValueError(
+                f"`first_step` must be at least `tolerance` - simplices shrink from one to the other - but is "
+                f"{self.first_step:g}, and `tolerance` {search.tolerance:g}."
+            )
         limit = max(search.max_steps, start.size) + 2  # scipy insists on a first simplex; `search` counts
         options = {"maxiter": limit, "rhobeg": self.first_step, "tol": search.tolerance}
         with one_blas_thread():
@@ -304,6 +319,15 @@ def minimise(
     >>> minimise(lambda w: (np.cos(w[0]), -np.sin(w)), [1.0], LBFGSB()).weights.round(6)
     array([3.141593])
     """
+    if not callable(loss):
+        raise KetgradTypeError(f"`loss` must be a function of the weights, but is {shown(loss)}.")
+    if not (callable(progress) or isinstance(progress, bool | np.bool_)):
+        raise KetgradTypeError(
+            f"`progress` must be True, False or a function of a Step, but is {shown(progress)}."
+        )
+    if not (callable(callback) or callback is None):
+        raise KetgradTypeError(f"`callback` must be None or a function of a Step, but is {shown(callback)}.")
+    flag(stochastic, "stochastic")
     fit = minimised(
         loss,
         start,
@@ -338,8 +362,10 @@ def minimised(
     """
     point = _start_point(start)
     if isinstance(max_steps, bool) or not isinstance(max_steps, int | np.integer) or max_steps < 1:
-        raise KetgradValueError(f"`max_steps` must be an integer of at least 1, but is {max_steps!r}.")
+        raise KetgradValueError(f"`max_steps` must be an integer of at least 1, but is {shown(max_steps)}.")
     _check_positive(tolerance=tolerance)
+    if window is not None:
+        check_count(window, "window", 2)
     rng, width = stream(seed), window or (200 if stochastic else 20)
     search = Search(loss, point.shape, int(max_steps), float(tolerance), width, stochastic)
     search.listeners += [listener for listener in listeners if listener is not None]
@@ -380,7 +406,7 @@ def one_blas_thread() -> AbstractContextManager[Any]:
 
 
 def _start_point(start: Any) -> np.ndarray:
-    array = np.asarray(start)
+    array = as_array(start, "start")
     if array.dtype.kind not in "fiu":
         raise KetgradTypeError(f"`start` must hold real numbers, but has dtype {array.dtype}.")
     if array.size == 0:
@@ -395,18 +421,34 @@ def _start_point(start: Any) -> np.ndarray:
 
 def _check_positive(**values: float) -> None:
     for name, value in values.items():
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float | np.number)
-            or not 0 < value < math.inf
-        ):
-            raise KetgradValueError(f"`{name}` must be a positive number, but is {value!r}.")
+        check_positive(value, name)
 
 
 def _check_decay(**values: float) -> None:
     for name, value in values.items():
-        if not 0 <= value < 1:
+        if not 0 <= check_number(value, name) < 1:
             raise KetgradValueError(f"`{name}` must lie in [0, 1), but is {value!r}.")
+
+
+def _checked_bounds(bounds: Any) -> Bounds:
+    """(low, high) per weight, numbers in order, None where there is no limit."""
+    checked = []
+    for k, pair in enumerate(sequence_of(bounds, "bounds", "[(0, 1), (None, 2)]")):
+        ends = sequence_of(pair, f"bounds[{k}]", "(0, 1)")
+        if len(ends) != 2:
+            raise KetgradValueError(f"`bounds[{k}]` must be a pair (low, high), but has {len(ends)} entries.")
+        low, high = (
+            None
+            if end is None or (isinstance(end, float) and end == side)
+            else check_number(end, f"bounds[{k}]")
+            for end, side in zip(ends, (-math.inf, math.inf), strict=True)
+        )
+        if low is not None and high is not None and low > high:
+            raise KetgradValueError(
+                f"`bounds[{k}]` must be (low, high) with low <= high, but is ({low}, {high})."
+            )
+        checked.append((low, high))
+    return tuple(checked)
 
 
 def optimizer_named(optimizer: Any) -> Optimizer:
@@ -429,7 +471,7 @@ def optimizer_named(optimizer: Any) -> Optimizer:
     if isinstance(optimizer, type) or not callable(getattr(optimizer, "run", None)):
         raise KetgradTypeError(
             "`optimizer` must be an optimiser such as kg.Adam(0.05), a name such as 'adam', or None, but is "
-            f"{optimizer!r}."
+            f"{shown(optimizer)}."
         )
     return optimizer
 

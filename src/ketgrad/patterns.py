@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from itertools import combinations
 from math import comb
 
-from ketgrad.arguments import check_count
+from ketgrad.arguments import check_count, sequence_of, shown
 from ketgrad.errors import KetgradIndexError, KetgradValueError, near_matches
 
 Entanglement = str | Iterable[tuple[int, ...]]
 
 MOST_GROUPS = 10**6  # a layer with more gates than this is a typing error
+MOST_GATES = 10**7  # and so is a circuit with more
 
 PATTERNS = ("none", "linear", "reverse_linear", "circular", "ring", "pairwise", "full")
 
@@ -31,7 +32,8 @@ def groups(entanglement: Entanglement, num_qubits: int, size: int = 2) -> tuple[
     (((0, 1), (1, 2), (2, 0)), ((2, 0), (0, 1), (1, 2)))
     """
     if not isinstance(entanglement, str):
-        return _given(entanglement, num_qubits, size)
+        chosen = sequence_of(entanglement, "entanglement", "[(0, 1), (2, 0)]")
+        return _given(chosen, num_qubits, size)
     if entanglement not in PATTERNS:
         raise KetgradValueError(
             f"There is no entanglement {entanglement!r}. {near_matches(entanglement, PATTERNS)} "
@@ -64,10 +66,23 @@ def groups(entanglement: Entanglement, num_qubits: int, size: int = 2) -> tuple[
     )
 
 
+def check_size(num_gates: int, name: str) -> None:
+    """Raise before a circuit of more than 10^7 gates is built; `name` is the argument that makes it so large.
+
+    >>> check_size(100, "layers")
+    """
+    if num_gates > MOST_GATES:
+        raise KetgradValueError(
+            f"`{name}` must be such that the circuit has at most {MOST_GATES} gates - more are a typing error - but it "
+            f"would have {shown(num_gates)}. Use fewer layers, repetitions or qubits."
+        )
+
+
 def _given(
     entanglement: Iterable[tuple[int, ...]], num_qubits: int, size: int
 ) -> tuple[tuple[int, ...], ...]:
-    chosen = tuple(tuple(check_count(q, "entanglement", 0) for q in group) for group in entanglement)
+    pairs = (sequence_of(group, "a group of `entanglement`", "(0, 1)") for group in entanglement)
+    chosen = tuple(tuple(check_count(q, "entanglement", 0) for q in group) for group in pairs)
     for group in chosen:
         if len(group) != size or len(set(group)) != size:
             raise KetgradValueError(

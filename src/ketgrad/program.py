@@ -217,6 +217,10 @@ def compile(circuit: Circuit, question: Question) -> Program:
     (2, (1.0, 2.0))
     """
     circuit = as_circuit(circuit)
+    if not isinstance(question, Expect | Probabilities | State | Samples):
+        raise KetgradTypeError(
+            f"`question` must be an Expect, Probabilities, State or Samples, but is {type(question).__name__}."
+        )
     _reserve_variables(circuit)
     if circuit.num_qubits > WIDEST:
         _reserve_masks(circuit, question)

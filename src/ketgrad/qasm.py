@@ -23,7 +23,8 @@ import numpy as np
 
 from ketgrad import decompositions
 from ketgrad.angles import Angle, Variable, w
-from ketgrad.circuit import Circuit, Op
+from ketgrad.arguments import check_count
+from ketgrad.circuit import Circuit, Op, as_circuit
 from ketgrad.errors import KetgradOSError, KetgradTypeError, KetgradValueError
 from ketgrad.gates import CONTROLLED, GATES, Gate
 from ketgrad.paulis import LETTERS, PauliSum, letters
@@ -59,6 +60,7 @@ def from_qasm(text: str | bytes, *, max_operations: int = MAX_OPERATIONS) -> Cir
     >>> from_qasm('OPENQASM 3.0; include "stdgates.inc"; qubit[2] q; h q[0]; cx q[0], q[1];')
     Circuit([h(0), x(1).control(0)], num_qubits=2)
     """
+    check_count(max_operations, "max_operations", 0, None)
     return parse(text, max_operations=max_operations).circuit
 
 
@@ -138,6 +140,7 @@ def write(circuit: Circuit) -> str:
     crx(2.0*w_0) q[0], q[1];
     <BLANKLINE>
     """
+    circuit = as_circuit(circuit)
     definitions = _Definitions()
     body = [_statement(op, position, definitions) for position, op in enumerate(circuit.ops)]
     order = sorted(circuit.variables, key=lambda variable: (variable[0] != "w", variable[1]))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ketgrad.arguments import shown
 from ketgrad.circuit import Circuit, as_circuit
 from ketgrad.errors import KetgradIndexError, KetgradMemoryError, KetgradTypeError, KetgradValueError
 from ketgrad.executors.sampled import MAX_SHOTS
@@ -16,6 +17,7 @@ from ketgrad.paulis import PauliSum, check_hermitian
 from ketgrad.program import Program
 from ketgrad.streams import check_seed
 
+MOST_THREADS = 1024
 COMPLEX128 = np.dtype(np.complex128)
 COMPLEX64 = np.dtype(np.complex64)
 UNPACKED_AT_ONCE = 2**18  # outcomes, which stay in the cache
@@ -40,8 +42,10 @@ def thread_count(threads: Any) -> int | None:
         return None
     if isinstance(threads, bool) or not isinstance(threads, int | np.integer):
         raise KetgradTypeError(f"`threads` must be None or a positive integer, but is {threads!r}.")
-    if threads < 1:
-        raise KetgradValueError(f"`threads` must be None or a positive integer, but is {threads}.")
+    if not 1 <= threads <= MOST_THREADS:
+        raise KetgradValueError(
+            f"`threads` must be None or a positive integer up to {MOST_THREADS}, but is {shown(threads)}."
+        )
     return int(threads)
 
 
@@ -144,13 +148,6 @@ def measured_qubits(qubits: Any, num_qubits: int) -> tuple[int, ...]:
         if qubit in places[:k]:
             raise KetgradValueError(f"`qubits` must differ, but names qubit {qubit} twice.")
     return places
-
-
-def flag(value: Any, name: str) -> bool:
-    """A boolean, and nothing that merely counts as one."""
-    if not isinstance(value, bool | np.bool_):
-        raise KetgradTypeError(f"`{name}` must be True or False, but is {value!r}.")
-    return bool(value)
 
 
 def unpacked(outcomes: np.ndarray, num_qubits: int) -> np.ndarray:

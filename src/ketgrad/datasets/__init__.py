@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ketgrad.arguments import shown
 from ketgrad.errors import KetgradValueError, missing_extra, near_matches
 
 __all__ = ["TARGETS", "load", "path"]
@@ -23,8 +24,8 @@ def path(name: str) -> Path:
     >>> path("diabetes").name
     'diabetes.csv'
     """
-    if name not in TARGETS:
-        raise KetgradValueError(f"there is no data set {name!r}. {near_matches(str(name), TARGETS)}")
+    if not isinstance(name, str) or name not in TARGETS:
+        raise KetgradValueError(f"There is no data set {shown(name)}. {near_matches(str(name), TARGETS)}")
     return Path(__file__).with_name(f"{name}.csv")
 
 

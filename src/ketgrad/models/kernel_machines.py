@@ -13,6 +13,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.svm import SVC, SVR
 
 from ketgrad import executors
+from ketgrad.arguments import check_positive, shown
 from ketgrad.circuit import Circuit
 from ketgrad.errors import KetgradTypeError, KetgradValueError
 from ketgrad.kernels import FidelityKernel, Kernel, ProjectedKernel, reserve_gram
@@ -209,7 +210,7 @@ def _fit_machine(model: Any, machine: Any, rows: Rows) -> None:
     gram = kernel.compare(features)
     try:
         _interruptibly(lambda: machine.fit(gram, rows.targets, sample_weight=rows.weights))
-    except ValueError as error:  # scikit-learn words what is wrong with C, epsilon or tol
+    except (ValueError, OverflowError) as error:  # scikit-learn words what is wrong with C, epsilon or tol
         raise KetgradValueError(str(error)) from error
     if isinstance(kernel, ProjectedKernel) and _measures(kernel.executor):  # predictions measure anew
         kernel = replace(kernel, seed=child(check_seed(kernel.seed), PREDICTION))
@@ -274,7 +275,7 @@ def _kernel(model: Any, num_features: int, seed: int) -> Kernel:
         if isinstance(given, FidelityKernel):
             return replace(given, circuit=circuit, weights=None)
         return replace(given, circuit=circuit, seed=_needed(given.executor, seed, given.seed))
-    if given not in KERNELS:
+    if not isinstance(given, str) or given not in KERNELS:
         raise KetgradValueError(
             f"`kernel` must be 'fidelity', 'projected' or a kernel of ketgrad, but is {given!r}."
         )
@@ -304,7 +305,5 @@ def _design(model: Any, circuit: Circuit | None) -> Design:
 
 def _positive(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise KetgradTypeError(f"`{name}` must be a positive number, but is {value!r}.")
-    if not 0 < value < np.inf:
-        raise KetgradValueError(f"`{name}` must be a positive number, but is {value!r}.")
-    return float(value)
+        raise KetgradTypeError(f"`{name}` must be a positive number, but is {shown(value)}.")
+    return check_positive(value, name)

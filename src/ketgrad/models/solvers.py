@@ -414,6 +414,8 @@ def _qaoa_starts(cost: PauliSum, depth: int, num_starts: int, seed: Any) -> np.n
 
 def _given_starts(start: Any, num_weights: int) -> np.ndarray:
     array = np.atleast_2d(real_array(start, "start").astype(np.float64))
+    if array.size == 0:
+        raise KetgradValueError("`start` must hold at least one start, but is empty.")
     if array.ndim != 2 or array.shape[1] != num_weights:
         raise KetgradValueError(
             f"`start` must have shape ({num_weights},) or (starts, {num_weights}) - one number per weight - but has "

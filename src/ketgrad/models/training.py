@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad import gradients
+from ketgrad.arguments import check_number, shown
 from ketgrad.circuit import Circuit
 from ketgrad.errors import KetgradValueError
 from ketgrad.function import Function, expectation
@@ -194,7 +195,7 @@ class Recipe:
         known = isinstance(strength, int | float | np.number) and not isinstance(strength, bool)
         if not known or not 0 <= strength < np.inf:
             raise KetgradValueError(f"`regularisation` must be a number >= 0, but is {strength!r}.")
-        return float(strength)
+        return check_number(strength, "regularisation", 0.0)
 
     def _batches(self, angles: np.ndarray, rows: Rows, seed: np.random.SeedSequence) -> Any:
         """Endless batches of rows, each row once per epoch in an order of its own; None for all rows at once."""
@@ -254,6 +255,7 @@ def raise_if_interrupted(fit: Fit) -> None:
 
 def check_known(name: str, value: Any, known: Iterable[str]) -> None:
     """Raise unless `value` is one of the names in `known`, or a function."""
-    if not callable(value) and value not in (names := tuple(known)):
+    names = tuple(known)
+    if not callable(value) and not (isinstance(value, str) and value in names):
         listed = ", ".join(map(repr, names))
-        raise KetgradValueError(f"`{name}` must be {listed} or a function, but is {value!r}.")
+        raise KetgradValueError(f"`{name}` must be {listed} or a function, but is {shown(value)}.")
