@@ -88,8 +88,9 @@ def _check_phases(time: float, values: np.ndarray) -> None:
 
 
 def _compact(support: Sequence[int]) -> list[int]:
-    """New numbers of the qubits of a support: its k-th becomes k; others do not occur."""
-    return [support.index(k) if k in support else 0 for k in range(support[-1] + 1)]
+    """New numbers of the qubits up to the last of a support: its k-th becomes k, all others come after."""
+    others = iter(range(len(support), support[-1] + 1))
+    return [support.index(k) if k in support else next(others) for k in range(support[-1] + 1)]
 
 
 def _diagonal(values: np.ndarray, time: Angle, places: Sequence[int]) -> Iterator[Op]:
