@@ -115,7 +115,6 @@ FORBIDDEN = (
     "socket.",
     "shutil.",
     "ctypes.",
-    "marshal.",
     "code.__new__",
     "builtins.input",
 )
