@@ -89,6 +89,19 @@ def test_a_sampler_network_has_the_values_of_qiskit():
     np.testing.assert_allclose(by_weights, exact, atol=0.05)
 
 
+def test_with_an_exact_sampler_networks_and_kernels_have_the_values_of_the_default_sampler():
+    circuit, inputs, weights = network_parts()
+    x, w = RNG(0).uniform(-1, 1, (3, 2)), RNG(1).uniform(-1, 1, 4)
+    found = []
+    for sampler in (None, kg.qiskit.Sampler(default_shots=None)):
+        network = SamplerQNN(circuit=circuit, input_params=inputs, weight_params=weights, sampler=sampler)
+        fidelity = None if sampler is None else ComputeUncompute(sampler)
+        kernel = FidelityQuantumKernel(feature_map=lib.zz_feature_map(2), fidelity=fidelity)
+        found.append((network.forward(x, w), network.backward(x, w)[1], kernel.evaluate(x)))
+    for theirs, ours in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-10)
+
+
 def test_a_variational_classifier_and_fidelity_kernels_run_unchanged():
     circuit, inputs, weights = network_parts()
     feature_map, ansatz = lib.zz_feature_map(2), lib.real_amplitudes(2, reps=1)

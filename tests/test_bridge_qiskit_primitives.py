@@ -159,6 +159,25 @@ def test_a_seed_fixes_the_shots_of_every_run():
     assert (first != second).any()
 
 
+def test_an_integer_seed_repeats_in_every_run_as_with_qiskits_own_and_a_generator_goes_on():
+    measured = ansatz()
+    measured.measure_all()
+    for estimator, sampler in (
+        (kg.qiskit.Estimator, kg.qiskit.Sampler),
+        (StatevectorEstimator, StatevectorSampler),
+    ):
+        for seed, repeats in ((5, True), (np.random.default_rng(5), False)):
+            one, other = estimator(seed=seed), sampler(seed=seed)
+            drawn = [
+                (
+                    one.run([(ansatz(), "XII", ROWS[0])], precision=0.1).result()[0].data.evs.tolist(),
+                    other.run([(measured, ROWS[0])], shots=40).result()[0].data.meas.array.tolist(),
+                )
+                for _ in range(2)
+            ]
+            assert (drawn[0][0] == drawn[1][0]) is (drawn[0][1] == drawn[1][1]) is repeats
+
+
 def test_all_parameter_sets_of_a_circuit_are_one_native_call():
     counting, circuit = Counting(), ansatz()
     kg.qiskit.Estimator(executor=counting).run([(circuit, [[H3], ["ZZZ"]], ROWS)]).result()
