@@ -2,6 +2,7 @@
 #include <numbers>
 
 #include "blocked_call.hpp"
+#include "turns.hpp"
 
 namespace ketgrad::blocked {
 namespace {
@@ -34,10 +35,11 @@ void load_turnings(Call<Real>& call) {
         if (op.instruction >= 0) full += op.scale * angle(call.program().instructions[op.instruction], call.slots);
         Turning& turning = call.turnings[i];
         turning.direction = call.frame.anticommutes(op.x, op.z) ? -1 : 1;
-        double reduced = turning.direction * full;
-        if (op.x) {
+        double reduced = turning.direction * within_a_turn(full);
+        if (op.x && std::isfinite(reduced)) {
+            constexpr double rest = 1.2246467991473532e-16;  // of pi
             const double half_turns = std::nearbyint(reduced / std::numbers::pi);
-            reduced -= half_turns * std::numbers::pi;
+            reduced = std::fma(-half_turns, rest, std::fma(-half_turns, std::numbers::pi, reduced));
             const int quarter = int(std::fmod(half_turns, 4.0)) & 3;  // R(k pi) = (-i P)^k
             if (quarter & 1) call.frame.multiply(op, quarter == 1 ? Complex(0, -1) : Complex(0, 1));
             if (quarter == 2) call.frame.phase = -call.frame.phase;

@@ -1,9 +1,9 @@
 // From weights and inputs to slots, angles, coefficients of turns and phase tables.
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
 #include "call.hpp"
+#include "turns.hpp"
 
 namespace ketgrad {
 namespace {
@@ -44,15 +44,7 @@ void lane_angles(const Call<Real>& call, const Workspace<Real>& space, int angle
     }
 }
 
-/// Half the angle, reduced to less than one full turn of the state when it is large.
-double half_angle(double angle) {
-    constexpr double turn = 4 * std::numbers::pi, rest = 4 * 1.2246467991473532e-16;  // 4 pi = turn + rest
-    if (std::abs(angle) > turn) {
-        const double count = std::round(angle / turn);
-        angle = std::fma(-count, rest, std::fma(-count, turn, angle));
-    }
-    return angle / 2;
-}
+double half_angle(double angle) { return within_a_turn(angle) / 2; }
 
 template <class Real>
 void fill(Real* lanes_of_value, int lanes, double value) {

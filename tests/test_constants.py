@@ -11,7 +11,7 @@ from ketgrad import _native, w, x
 from ketgrad.angles import add_up
 from ketgrad.circuit import Op
 from ketgrad.errors import KetgradError, KetgradMemoryError, KetgradValueError
-from ketgrad.executors.native import Native
+from ketgrad.executors.native import ARRAYS, Native
 from ketgrad.gates import Gate, known_gate
 
 Z = kg.Pauli("Z0")
@@ -267,3 +267,60 @@ def test_a_matrix_that_is_not_unitary_is_refused_however_it_comes(matrix, tmp_pa
         if name == "unitary":
             with pytest.raises(KetgradError, match=r"cannot be saved.*must be unitary"):
                 kg.save(kg.Circuit([by_hand]), tmp_path / "forged")
+
+
+# -- large angles in every engine -------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:.*modulo 2 pi")
+@pytest.mark.parametrize("name", _native.instruction_sets())
+@pytest.mark.parametrize("real", [np.float64, np.float32])
+@pytest.mark.parametrize("block_bits", [0, 6])
+def test_weights_of_any_size_are_exact_in_lanes_and_in_blocks(block_bits, real, name):
+    """Rotations, diagonal layers and their derivatives; beyond 2^53 the core gives no number."""
+    n = 8
+    ring = [kg.cx(q, (q + 1) % n) for q in range(n)]
+    turns = [kg.rx(w[0], 3), kg.rzz(w[1], 2, 5), kg.rz(w[1], 4), kg.ry(w[2], 7), kg.crz(w[0], 1, 6)]
+    ops = [
+        *(kg.ry(0.3 * q + 0.1, q) for q in range(n)),
+        *ring,
+        *turns,
+        *ring[::-1],
+        *(kg.rx(0.2, q) for q in range(n)),
+    ]
+    words = [kg.Pauli("Z3 X2"), kg.Pauli("Y5 Z7"), kg.Pauli("X4 X5")]
+    f = kg.expectation(kg.Circuit(ops), words, executor="reference")
+    arrays = {key: getattr(f.program, key) for key in ARRAYS}
+    core = _native.Program(**arrays, question=0, block_bits=block_bits, instruction_set=name)
+    assert core.plan(1)["blocked"] == bool(block_bits)
+    inputs, ones, tolerance = (
+        np.zeros((1, 0), real),
+        np.ones((1, 3), real),
+        2e-14 if real is np.float64 else 2e-5,
+    )
+    for size in (1.0, 1e3, 1e5, 1e7, 1e10, 1e13, 2.0**53):
+        weights = np.array([[size, 0.7 * size, -0.3 * size]], real)
+        wanted = f.vjp(weights.astype(float), None, ones.astype(float))
+        found = core.vjp(weights, inputs, ones, 1)
+        for k in (0, 1):
+            np.testing.assert_allclose(found[k], wanted[k], atol=tolerance)
+        np.testing.assert_allclose(
+            core.second().jvp(weights, inputs, np.ones_like(weights), None, 1)[0], wanted[0], atol=tolerance
+        )
+    for size in (2.0**54, 1e25, 1e35, np.inf):
+        weights = np.array([[size, 0.7, -0.3]], real)
+        assert (
+            np.isnan(core.run(weights, inputs, 1)).any() and not np.isinf(core.run(weights, inputs, 1)).any()
+        )
+
+
+def test_an_angle_beyond_all_digits_gives_no_number_where_nothing_can_be_raised():
+    jax = pytest.importorskip("jax")
+    f = kg.expectation(kg.Circuit([kg.rx(1e10 * w[0], 0), kg.ry(x[0], 1)]), [Z, kg.Pauli("Z1")])
+    with jax.enable_x64():
+        g = kg.jax.function(f)
+        inputs = np.array([[0.1], [0.2]])
+        for call in (g, jax.jit(g)):
+            values = np.asarray(call(np.array([[1e-10], [1e10]]), inputs))
+            np.testing.assert_allclose(values[0], [np.cos(1.0), np.cos(0.1)], atol=1e-14)
+            assert np.isnan(values[1, 0])
