@@ -48,7 +48,7 @@ class VariationalClassifier(ClassifierMixin, Estimator):
         distinct rows, so that a factor in all sample weights changes nothing. The defaults of this and of max_qubits
         were chosen on scikit-learn's bundled sets; elsewhere, tune them.
     class_weight: None, "balanced" or a dict. executor, gradient, threads: as in `kg.expectation`; "sampled" measures
-        1000 shots, `kg.executors.sampled.Sampled(shots=...)` another number.
+        1000 shots, `Sampled(shots=...)` of ketgrad.executors.sampled another number.
     random_state: None for another start each time, an integer for the same bits each time that it is fitted and
         asked, shots included, which are fresh at every step and prediction.
     verbose: True draws one line on stderr; a function is called with each `kg.optimize.Step`; returning True stops.
