@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from ketgrad.errors import KetgradTypeError, KetgradValueError, near_matches
 from ketgrad.patterns import check_count, groups
 
 INTERIOR = 0.95  # at the ends of [-1, 1] arccos has no derivative
+NOWHERE = np.empty((0, 2), np.int64)
 SCALINGS = ("auto", "standard", "range", "none")
 MOST_UPLOADS = 512  # features beyond this make a circuit of thousands of gates: reduce them first
 AUTOMATIC_SCALING = {"chebyshev": "range", "amplitude": "none", "basis": "none"}  # all others: "standard"
@@ -228,11 +230,19 @@ class Scaling:
 
     def strangers(self, table: np.ndarray) -> np.ndarray:
         """Entries (k, 2) of a table whose angles lie two turns beyond those of the training rows, and a whole span."""
+        bounds = self._bounds
+        if bounds is None:
+            return NOWHERE
+        far = (table < bounds[0]) | (table > bounds[1])
+        return np.argwhere(far) if far.any() else NOWHERE
+
+    @cached_property
+    def _bounds(self) -> tuple[np.ndarray, np.ndarray] | None:
         if self.low is None or self.high is None:
-            return np.empty((0, 2), np.int64)
+            return None
         with np.errstate(over="ignore"):  # then nothing is beyond
             reach = np.maximum(self.high - self.low, 4 * np.pi / self.factor * self.width)
-            return np.argwhere((table < self.low - reach) | (table > self.high + reach))
+            return self.low - reach, self.high + reach
 
 
 def learn_scaling(
