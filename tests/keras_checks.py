@@ -277,6 +277,47 @@ def check_measured_values_are_fresh_at_every_step_and_the_same_in_every_run() ->
     assert len({one.tobytes() for one in frozen}) == 1
 
 
+def check_no_export_holds_a_circuit() -> None:
+    import keras
+
+    model = keras.Sequential([keras.Input((2,)), layer_at_start()])
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(pathlib.Path(folder, "model"))
+        reasons = {
+            "tensorflow": "cannot be exported",
+            "jax": "leading axes of known sizes",
+            "torch": "inputs",
+        }
+        refused(lambda: model.export(path, verbose=False), reasons[keras.backend.backend()])
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            module = tf.Module()
+            module.model = model
+            module.run = tf.function(lambda rows: model(rows), input_signature=[tf.TensorSpec((None, 2))])
+            for save in (lambda: tf.saved_model.save(model, path), lambda: tf.saved_model.save(module, path)):
+                refused(save, "the layer 'layer")
+            archive = keras.export.ExportArchive()
+            archive.track(model)
+            archive.add_endpoint("serve", model.__call__, input_signature=[tf.TensorSpec((None, 2))])
+            refused(lambda: archive.write_out(path), "cannot be exported")
+            tf.train.Checkpoint(model).save(path)
+        model.save(path + ".keras")
+
+
+def check_values_are_an_initializer() -> None:
+    import keras
+
+    for values in (START, START.tolist(), tuple(START.tolist())):
+        layer = kg.keras.Layer(F, initializer=values)
+        layer.build((None, 2))
+        again = kg.keras.Layer.from_config(layer.get_config())
+        again.build((None, 2))
+        for one in (layer, again):
+            np.testing.assert_array_equal(keras.ops.convert_to_numpy(one.circuit_weights), START)
+    refused(lambda: kg.keras.Layer(F, initializer=[0.3]), "`initializer` must have shape (3,)")
+
+
 def refused(call: Any, message: str) -> None:
     """The call raises an error with that text in it."""
     try:

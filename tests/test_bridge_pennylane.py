@@ -17,6 +17,7 @@ import ketgrad as kg
 pytestmark = [pytest.mark.filterwarnings("ignore::pennylane.exceptions.PennyLaneDeprecationWarning")]
 
 
+NAME = "ketgrad.qubit"
 ROOT = pathlib.Path(__file__).parent.parent
 RNG = np.random.default_rng(5)
 WEIGHTS, INPUTS = RNG.normal(size=(2, 3, 3)), RNG.normal(size=(5, 3))
@@ -250,6 +251,58 @@ def test_measurements_of_all_kinds_stand_side_by_side():
         ),
         INPUTS,
     )
+
+
+OF_STATES = {
+    "entropy": lambda a, b, c: qml.vn_entropy([c]),
+    "entropy of two": lambda a, b, c: qml.vn_entropy([c, a]),
+    "mutual information": lambda a, b, c: qml.mutual_info([a], [c]),
+    "purity": lambda a, b, c: qml.purity([c, b]),
+    "density matrix": lambda a, b, c: qml.density_matrix([c, a]),
+}
+
+
+def test_what_is_made_of_a_state_knows_wires_by_any_names_and_in_any_order():
+    for labels in (["a", "b", "c"], [2, 0, 1], [7, "x", -1]):
+        for name, measure in OF_STATES.items():
+            found = []
+            for make in (qml.device("default.qubit", wires=labels), kg.pennylane.QubitDevice(wires=labels)):
+                for method in ("best", "parameter-shift" if make.name == NAME else "best"):
+
+                    @qml.qnode(make, diff_method=method)
+                    def circuit(angle, labels=labels, measure=measure):
+                        qml.IsingXX(angle, [labels[0], labels[2]])
+                        qml.CRY(0.3, [labels[2], labels[1]])
+                        qml.RX(0.2 + angle, labels[1])
+                        return measure(*labels)
+
+                    found.append([np.asarray(circuit(0.4))])
+                    if method == "best":
+                        loss = lambda angle, f=circuit: qml.math.sum(qml.math.real(f(angle)) ** 2)  # noqa: E731
+                        found[-1].append(qml.grad(loss)(pnp.array(0.4, requires_grad=True)))
+            for one in found[1:]:
+                for ours, theirs in zip(one, found[0], strict=False):
+                    np.testing.assert_allclose(ours, theirs, atol=1e-9, err_msg=f"{name} {labels}")
+
+
+# PennyLane says that it runs one circuit for every snapshot.
+@pytest.mark.filterwarnings("ignore:Snapshots are not supported")
+def test_snapshots_of_a_circuit_with_shots_are_measured_or_exact_as_they_say():
+    @qml.set_shots(20)
+    @qml.qnode(kg.pennylane.QubitDevice(wires=1, seed=0))
+    def circuit(angle):
+        qml.Snapshot("state")
+        qml.RX(angle, wires=0)
+        qml.Snapshot("counts", measurement=qml.counts())
+        qml.Snapshot("exact", measurement=qml.expval(qml.Z(0)), shots=None)
+        return qml.sample(wires=0)
+
+    found = qml.snapshots(circuit)(0.4)
+    np.testing.assert_allclose(found["state"], [1, 0])
+    np.testing.assert_allclose(found["exact"], np.cos(0.4))
+    assert sum(found["counts"].values()) == 20 and found["execution_results"].shape == (20, 1)
+    with pytest.raises(qml.exceptions.DeviceError, match="no derivatives of its own with finite shots"):
+        qml.grad(lambda angle: qml.snapshots(circuit)(angle)["exact"])(pnp.array(0.4, requires_grad=True))
 
 
 # PennyLane says that it runs one circuit for every snapshot.

@@ -40,13 +40,15 @@ class Layer(keras.layers.Layer):
     """A circuit as a Keras layer: trained weights inside, inputs (..., num_inputs) to outputs (..., num_outputs).
 
     function: made by `kg.expectation` or `kg.probabilities`, of a circuit that reads inputs. initializer: a Keras
-    initializer or its name; None for a normal distribution of standard deviation 0.1. seed: of that distribution.
+    initializer or its name, or the values of the weights, shape (num_weights,); None for a normal distribution of
+    standard deviation 0.1. seed: of that distribution.
     The other arguments are those of every layer: name, trainable, dtype. The layer computes in float32 or float64,
     as its dtype says (Keras's default: float32), and Keras converts what it is given to that.
 
     Saves into Keras's own format and loads from it: the configuration holds the circuit, the observables, the
     executor and the gradient rule as JSON text, and no code. A program that loads a model says `kg.keras` first, which
-    makes the layer known to Keras. Derivatives of first and second order; with shots only first ones, by shift rules.
+    makes the layer known to Keras. `model.export` and a SavedModel are refused: their graph would have to run without
+    this library. Derivatives of first and second order; with shots only first ones, by shift rules.
     Cost: one forward simulation; in training one forward and one backward pass more.
     Raises `KetgradTypeError` for a function without real values or without derivatives and for another dtype,
     `KetgradValueError` for inputs of another width and for a circuit without inputs. Where a compiled graph runs the
@@ -67,7 +69,7 @@ class Layer(keras.layers.Layer):
         self._check(function)
         self.function = function
         self.seed = seed
-        self.initializer = keras.initializers.get(initializer)
+        self.initializer = _initializer(initializer, function.num_weights)
         self.circuit_weights: Any = None
         self.supports_jit = keras.backend.backend() != "tensorflow"
 
@@ -118,6 +120,15 @@ class Layer(keras.layers.Layer):
             self.function, None if weights is None else keras.ops.convert_to_tensor(weights), inputs
         )
 
+    def _trackable_children(self, save_type: str = "checkpoint", **options: Any) -> Any:
+        """What TensorFlow asks before it saves; a SavedModel would call into a process that is gone."""
+        if save_type == "savedmodel":
+            raise KetgradValueError(
+                f"the layer {self.name!r} cannot be exported - a circuit runs in this library, and the graph in the "
+                "file would call what only this process has. Keep the model with model.save('model.keras')."
+            )
+        return super()._trackable_children(save_type, **options)  # type: ignore[misc]  # of the TensorFlow back end
+
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """(..., num_inputs) to (..., num_outputs)."""
         return (*input_shape[:-1], self.function.num_outputs)
@@ -135,6 +146,19 @@ class Layer(keras.layers.Layer):
     def from_config(cls, config: dict[str, Any]) -> Layer:
         """The layer of a configuration that `get_config` gave."""
         return super().from_config({**config, "function": saving.restore(json.loads(config["function"]))})
+
+
+def _initializer(given: Any, num_weights: int) -> Any:
+    """What Keras makes of it; values become an initializer that a configuration can hold."""
+    if given is None or isinstance(given, str | dict) or callable(given):
+        return keras.initializers.get(given)
+    values = keras.ops.convert_to_numpy(given)
+    if values.shape != (num_weights,):
+        raise KetgradValueError(
+            f"`initializer` must have shape ({num_weights},) - one value for each weight - but has shape "
+            f"{values.shape}."
+        )
+    return keras.initializers.Constant(values.tolist())
 
 
 def _values(function: Function, weights: Any, inputs: Any) -> Any:

@@ -13,7 +13,6 @@ from pennylane.devices.modifiers import simulator_tracking, single_tape_support
 from pennylane.devices.preprocess import (
     decompose,
     device_resolve_dynamic_wires,
-    no_sampling,
     validate_device_wires,
     validate_measurements,
 )
@@ -98,10 +97,27 @@ def _is_constant(op: Operator) -> bool:
     return not runs(op)
 
 
+def _is_differentiated(number: Any) -> bool:
+    if qml.math.get_interface(number) == "torch":
+        return bool(number.requires_grad)
+    return bool(qml.math.in_backprop(number))
+
+
+@transform
+def exact_where_differentiated(tape: QuantumScript) -> tuple[Tapes, Callable[..., Any]]:
+    """Refuse shots where the device shall differentiate; one tape of several, as of a snapshot, may have shots."""
+    if tape.shots and any(map(_is_differentiated, tape.get_parameters(trainable_only=False))):
+        raise DeviceError(
+            f"{NAME} has no derivatives of its own with finite shots, but a tape among exact ones has {tape.shots}. "
+            "Use diff_method='parameter-shift'."
+        )
+    return (tape,), _first
+
+
 @transform
 def state_for_others(tape: QuantumScript) -> tuple[Tapes, Callable[..., Any]]:
     """Make measurements that have no derivative here from the state, which has one."""
-    if all(differentiable(process) for process in tape.measurements):
+    if tape.shots or all(differentiable(process) for process in tape.measurements):
         return (tape,), _first
     if not all(map(from_state, tape.measurements)):
         names = ", ".join(str(process) for process in tape.measurements if not differentiable(process))
@@ -110,9 +126,15 @@ def state_for_others(tape: QuantumScript) -> tuple[Tapes, Callable[..., Any]]:
             "or stands beside one that is. Write observables in Pauli words, or use diff_method='parameter-shift'."
         )
     wires = tape.wires
+    # Entropies count the wires of a state by their numbers, whatever order is given: wire k becomes position k.
+    places = {wire: k for k, wire in enumerate(wires)}
+    mapped = [process.map_wires(places) for process in tape.measurements]
 
     def finish(found: Sequence[Any]) -> Any:
-        made = tuple(process.process_state(found[0], wire_order=wires) for process in tape.measurements)
+        made = tuple(
+            process.process_state(found[0], wire_order=qml.wires.Wires(range(len(wires))))
+            for process in mapped
+        )
         return made[0] if len(made) == 1 else made
 
     return (tape.copy(measurements=[qml.measurements.StateMP(wires=wires)]),), finish
@@ -278,7 +300,7 @@ class QubitDevice(Device):
             pipeline.add_transform(dynamic_one_shot, postselect_mode=config.mcm_config.postselect_mode)
         pipeline.add_transform(split_samples)
         if _asks_us(config):
-            pipeline.add_transform(no_sampling, name=f"the derivatives of {NAME}")
+            pipeline.add_transform(exact_where_differentiated)
             pipeline.add_transform(state_for_others)
             if not config.use_device_jacobian_product:
                 pipeline.add_transform(broadcast_expand)

@@ -61,12 +61,17 @@ class Batch(NamedTuple):
 
 def differentiable(device: Any, tapes: Sequence[QuantumScript], config: Any) -> tuple[Any, ...]:
     """The results of the tapes, in the library of their parameters."""
-    batch = Batch(device, tuple(_with_traced(tape, config.interface) for tape in tapes), config)
+    sampled = iter(
+        device.results_of([tape for tape in tapes if tape.shots])
+    )  # nothing in them is differentiated
+    exact = tuple(_with_traced(tape, config.interface) for tape in tapes if not tape.shots)
+    batch = Batch(device, exact, config)
     if config.interface == qml.math.Interface.TORCH:
         from ketgrad.bridges.pennylane_torch import results
     else:
         from ketgrad.bridges.pennylane_autograd import results
-    return batch.nested(results(batch))
+    made = iter(batch.nested(results(batch)))
+    return tuple(next(sampled) if tape.shots else next(made) for tape in tapes)
 
 
 def _with_traced(tape: QuantumScript, interface: Any) -> QuantumScript:
