@@ -1,10 +1,13 @@
 """Second derivatives of QNodes on the PennyLane device: exact with the default arguments, or refused; never a part."""
 
+import json
+
 import numpy as np
 import pennylane as qml
 import pytest
 import torch
 from pennylane import numpy as pnp
+from test_process import python
 
 import ketgrad as kg
 
@@ -77,6 +80,35 @@ def test_second_derivatives_of_whatever_holds_a_qnode_are_exact_in_torch_and_aut
         for second, interface in ((torch_second, "torch"), (autograd_second, "autograd")):
             found = second(model, angle_node(device, interface))
             np.testing.assert_allclose(found, wanted, atol=1e-12, err_msg=f"{name} in {interface}")
+
+
+TENSORFLOW = """
+import json, warnings
+warnings.simplefilter("ignore")
+import pennylane as qml, tensorflow as tf
+import test_bridge_pennylane_second as tests
+import ketgrad as kg
+
+def second(model, q):
+    t, w = tf.Variable(0.4, dtype=tf.float64), tf.Variable(0.7, dtype=tf.float64)
+    zero = tf.UnconnectedGradients.ZERO
+    with tf.GradientTape(persistent=True) as outer:
+        with tf.GradientTape() as inner:
+            value = model(q, t, w)
+        slope = inner.gradient(value, t)
+        residual = (slope - 1) ** 2
+    pairs = (slope, t), (slope, w), (residual, w)
+    return [float(outer.gradient(*pair, unconnected_gradients=zero)) for pair in pairs]
+
+q = tests.angle_node(kg.pennylane.QubitDevice(wires=1), "tf")
+print(json.dumps({name: second(model, q) for name, model in tests.MODELS.items()}))
+"""
+
+
+def test_second_derivatives_in_tensorflow_are_exact():
+    found = json.loads(python(TENSORFLOW, TF_CPP_MIN_LOG_LEVEL="3").stdout.splitlines()[-1])
+    for name, model in MODELS.items():
+        np.testing.assert_allclose(found[name], exact_second(model), atol=1e-12, err_msg=name)
 
 
 def test_jax_gives_no_second_derivative_silently():
@@ -158,10 +190,11 @@ def test_states_and_amplitudes_are_differentiated_twice():
             qml.RX(weights[0, 0], wires=0)
             qml.IsingXX(weights[0, 1], wires=[0, 1])
             qml.RY(weights[1, 0], wires=1)
-            return qml.state()
+            return qml.state(), qml.probs(wires=0), qml.expval(qml.X(1))
 
         def loss(weights, circuit=circuit):
-            return torch.abs(torch.sum(circuit(weights) * (1 + 0.5j) * vector)) ** 2
+            state, chances, average = circuit(weights)
+            return torch.abs(torch.sum(state * (1 + 0.5j) * vector)) ** 2 + chances[0] ** 2 * average
 
         found.append(torch.autograd.functional.hessian(loss, torch.tensor(WEIGHTS)))
     np.testing.assert_allclose(*found, atol=1e-9)

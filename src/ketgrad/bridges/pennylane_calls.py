@@ -121,7 +121,7 @@ def _pull(
         raise refuse_others()
     weights, inputs = arguments(function, given)
     needs_values = isinstance(part, Averages) and part.has_variances
-    kind = complex if np.issubdtype(np.result_type(*cotangents.values()), np.complexfloating) else float
+    kind = complex if isinstance(part, Amplitudes) else float
     blank = np.zeros((given.tapes, given.batch, function.num_outputs), kind)
     values = values_of(function, given) if needs_values else blank
     cotangent = part.pull(cotangents, values)

@@ -36,7 +36,7 @@ from ketgrad.questions import complex_type, thread_count
 NAME = "ketgrad.qubit"
 OURS = ("adjoint", "device", "best")
 WITHIN = "backprop"  # what PennyLane calls it when a device returns values that are differentiable themselves
-WITH_NODES = (qml.math.Interface.TORCH, qml.math.Interface.AUTOGRAD)
+WITH_NODES = (qml.math.Interface.TORCH, qml.math.Interface.AUTOGRAD, qml.math.Interface.TF)
 GATE_SET = frozenset({*ROWS, *SEQUENCES, *(f"C({name})" for name in ROWS), *(f"Adjoint({name})" for name in ROWS),
                       "QubitUnitary", "GlobalPhase", "Identity"})  # fmt: skip
 SHADOWS = (qml.measurements.ClassicalShadowMP, qml.measurements.ShadowExpvalMP)
@@ -180,9 +180,9 @@ class QubitDevice(Device):
 
     Circuits of equal structure are compiled once and run as one batch, and so do broadcasted parameters.
     Derivatives (`diff_method` "best", "device" or "adjoint"): of expectation values, variances, probabilities and
-    states, and of all that PennyLane makes from a state, by one vector-Jacobian product; without shots. With autograd
-    and PyTorch second derivatives are exact too, by one product with the Hessian; where there are none, as with JAX and
-    by the numbers of an observable, they are refused, and so are third ones.
+    states, and of all that PennyLane makes from a state, by one vector-Jacobian product; without shots. With autograd,
+    PyTorch and TensorFlow second derivatives are exact too, by one product with the Hessian; where there are none, as
+    with JAX and by the numbers of an observable, they are refused, and so are third ones.
 
     >>> import pennylane as qml
     >>> @qml.qnode(QubitDevice(wires=2))

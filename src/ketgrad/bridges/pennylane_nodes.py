@@ -1,4 +1,4 @@
-"""The results of the device as differentiable values of PyTorch and autograd, and so are their first derivatives.
+"""The results of the device as differentiable values of autograd, PyTorch and TensorFlow, and so are their derivatives.
 
 PennyLane's own boundary takes what a device returns as derivative for a number: differentiated once more, it would be a
 constant, and a second derivative would be incomplete without a word. Here a derivative is a node that depends on the
@@ -68,6 +68,8 @@ def differentiable(device: Any, tapes: Sequence[QuantumScript], config: Any) -> 
     batch = Batch(device, exact, config)
     if config.interface == qml.math.Interface.TORCH:
         from ketgrad.bridges.pennylane_torch import results
+    elif config.interface == qml.math.Interface.TF:
+        from ketgrad.bridges.pennylane_tensorflow import results
     else:
         from ketgrad.bridges.pennylane_autograd import results
     made = iter(batch.nested(results(batch)))
@@ -80,7 +82,7 @@ def _with_traced(tape: QuantumScript, interface: Any) -> QuantumScript:
     To autograd an array counts as trainable wherever it comes from, a matrix that nobody differentiates by too.
     """
     numbers = tape.get_parameters(trainable_only=False)
-    if interface == qml.math.Interface.TORCH:
+    if interface != qml.math.Interface.AUTOGRAD:
         traced = sorted(qml.math.get_trainable_indices(numbers))
     else:
         traced = [k for k, number in enumerate(numbers) if isbox(number)]

@@ -18,7 +18,7 @@ from ketgrad.bridges.pennylane_calls import (
     rows_of,
     stacked,
 )
-from ketgrad.bridges.pennylane_readout import Averages, Others, Part
+from ketgrad.bridges.pennylane_readout import Amplitudes, Averages, Others, Part
 from ketgrad.bridges.pennylane_tapes import Plan, Reading, Rows, arguments, directions, values_of
 from ketgrad.errors import KetgradValueError
 from ketgrad.function import Function
@@ -87,7 +87,8 @@ def _product(
     weights, inputs = arguments(function, given)
     dweights, dinputs = arguments(function, moves)
     lead = (given.tapes, given.batch)
-    blank = np.zeros((*lead, function.num_outputs), np.result_type(*cotangents.values(), np.float64))
+    kind = complex if isinstance(part, Amplitudes) else float
+    blank = np.zeros((*lead, function.num_outputs), kind)
     values = values_of(function, given) if isinstance(part, Averages) and part.has_variances else blank
     change = None
     if isinstance(part, Averages) and part.has_variances:
