@@ -11,9 +11,9 @@ from programs import random_circuit, random_observable
 
 import ketgrad as kg
 from ketgrad import gradients, shifts
-from ketgrad.errors import KetgradValueError
+from ketgrad.errors import KetgradError, KetgradValueError
 from ketgrad.executors import get
-from ketgrad.gradients import Cost, check_positive, check_usable, choose
+from ketgrad.gradients import Cost, check_usable, choose
 from ketgrad.shifts import blocks_at_once, shift_rule, slot_values
 
 w, x = kg.w, kg.x
@@ -147,12 +147,13 @@ def test_the_error_of_a_difference_is_that_of_its_order(order, error):
     assert slope[0] - exact == pytest.approx(-exact * error * 0.02**order, rel=1e-2)
 
 
-def test_a_positive_number_is_finite_and_above_zero():
-    for value in (1, 0.5, 1e-300, np.float32(2), np.int64(3)):
-        check_positive(value, "step")
-    for value in (0, -1, 0.0, float("nan"), float("inf"), "1", None, 1j):
-        with pytest.raises(KetgradValueError, match=r"`step` must be a positive number, but is"):
-            check_positive(value, "step")
+@pytest.mark.parametrize("rule", [kg.FiniteDifference, kg.gradients.SPSA])
+def test_a_step_is_finite_and_above_zero(rule):
+    for value in (1, 0.5, 1e-15, np.float32(2), np.int64(3)):
+        assert rule(step=value).step == value
+    for value in (0, -1, 0.0, 9e-16, 1e8, float("nan"), float("inf"), "1", 1j, True):
+        with pytest.raises(KetgradError, match="`step` must be"):
+            rule(step=value)
 
 
 # ------------------------------------------------------------------------------------------------------- portions

@@ -249,3 +249,14 @@ def test_machines_that_ask_for_single_rows_equal_those_that_take_the_matrix(name
     features = Nystroem(kernel=kernel, n_components=12, random_state=0).fit_transform(TABLE)
     np.testing.assert_allclose(features @ features.T, gram, atol=1e-3)
     assert len(SpectralClustering(2, affinity=kernel, random_state=0).fit(TABLE).labels_) == 12
+
+
+def test_expectation_values_are_flat_when_their_spread_is_that_of_rounding():
+    kernel = kg.kernels.ProjectedKernel(kg.encodings.angle(1))
+    for size, flat in ((1e-8, False), (1.1e-12, False), (0.9e-12, True), (0.0, True)):
+        features = np.array([[0.5 - size, 0.0, 1.0], [0.5 + size, 0.0, 1.0]])  # variance size**2
+        if flat:
+            with pytest.raises(ValueError, match="rows that differ"):
+                kernel.scaled_to_features(features)
+        else:
+            assert kernel.scaled_to_features(features).gamma == pytest.approx(0.5 / size**2, rel=1e-3)
