@@ -138,6 +138,7 @@ def _file(model: Any) -> bytes:
     place = _digest_place(blank, _header_end(blank, "the new file"), "the new file").start(1)
     digest = hashlib.sha256(blank).hexdigest().encode("ascii")
     data = blank[:place] + digest + blank[place + len(digest) :]
+    del blank  # reading it back takes memory too
     with _refusing_what_cannot_be_read(model):
         _value(data, "the file", check=True)
     return data
