@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 
+from ketgrad.errors import KetgradOSError
+from ketgrad.referee import workers
 from ketgrad.referee.baselines import Contestant
 from ketgrad.referee.contest import Circuit, Outcome, Rules
 from ketgrad.referee.metrics import METRICS
@@ -101,6 +105,80 @@ def test_fits_that_are_known_are_told_and_not_repeated():
     assert (events[1].kind, events[1].model, events[1].done) == ("done", "slow", 1)
 
 
+def test_ctrl_c_before_the_first_fit_is_done_passes_through():
+    def stop(event):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all((QUICK,), prepared(1), RULES, 1, stop, time.perf_counter())
+
+
+class Notes:
+    """A journal that remembers, until its disk is full."""
+
+    def __init__(self, room: int = 99) -> None:
+        self.taken: list[tuple[str, int]] = []
+        self.room, self.tried, self.closed = room, 0, 0
+
+    def append(self, outcome: Outcome) -> None:
+        self.tried += 1
+        if len(self.taken) == self.room:
+            raise KetgradOSError(errno.ENOSPC, "no space left")
+        self.taken.append((outcome.model, outcome.score.split))
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def recorded(notes: Any, **options) -> list[Any]:
+    """The events of two models on two splits whose fits are taken down."""
+    events: list[Any] = []
+    run_all(
+        (QUICK, SLOW), prepared(2), RULES, 1, events.append, time.perf_counter(), journal=notes, **options
+    )
+    return events
+
+
+def test_each_fit_is_taken_down_once_and_the_journal_closed():
+    notes = Notes()
+    recorded(notes)
+    assert notes.taken == [("slow", 0), ("quick", 0), ("slow", 1), ("quick", 1)] and notes.closed == 1
+    notes = Notes()
+    recorded(notes, fits={("slow", 0): ended("slow", 0, 1.0)})
+    assert notes.taken == [("quick", 0), ("slow", 1), ("quick", 1)]  # what is known stands there already
+
+
+def test_a_journal_that_cannot_be_written_costs_no_fit_and_is_told_once():
+    notes = Notes(room=1)
+    events = recorded(notes)
+    warned = [event.message for event in events if event.kind == "warning"]
+    assert warned == ["From here on a fit is lost if the run is killed: no space left."]
+    assert notes.tried == 2 and [event.kind for event in events].count("done") == 4
+
+
+def test_more_threads_are_processes_no_more_than_fits_and_a_dead_one_is_not_taken_down(monkeypatch):
+    asked: list[Any] = []
+
+    def outcomes(jobs, rules, count, started):
+        asked.append(([(contestant.name, item.split.index) for contestant, item in jobs], rules, count))
+        for contestant, item in jobs:
+            started()
+            yield dataclasses.replace(
+                ended(contestant.name, item.split.index, 1.0), died=item.split.index == 1
+            )
+
+    monkeypatch.setattr(workers, "outcomes", outcomes)
+    places = [("slow", 0), ("quick", 0), ("slow", 1), ("quick", 1)]
+    for threads, count in ((2, 2), (3, 3), (9, 4)):
+        notes: Any = Notes()
+        done, _ = run_all((QUICK, SLOW), prepared(2), RULES, threads, None, 0.0, journal=notes)
+        assert asked.pop() == (places, RULES, count) and len(done) == 4
+        assert notes.taken == places[:2]
+    known = {place: ended(*place, 1.0) for place in places}
+    assert len(run_all((QUICK, SLOW), prepared(2), RULES, 3, None, 0.0, fits=known)[0]) == 4
+    assert asked == []  # nothing is left to do, so no process is started
+
+
 def ended(model: str, split: int, seconds: float, score: float | None = 0.75) -> Outcome:
     """An outcome that took this long, half of it for tuning."""
     item = SplitScore(split, {"accuracy": score}, None, {}, seconds / 2, seconds / 4, seconds / 4)
@@ -122,6 +200,9 @@ def test_the_time_left_is_the_mean_where_a_model_has_run_and_its_effort_elsewher
     assert told_left(1, ended("slow", 0, 6.0)) == [pytest.approx(18.0)]
     both = told_left(1, ended("slow", 0, 6.0), ended("quick", 0, 1.0), ended("slow", 1, 8.0))
     assert both == pytest.approx([18.0, 2 * 6 + 2 * 1, 7 + 2 * 1])
+    assert told_left(1, ended("quick", 0, 1.0)) == [pytest.approx(2 * 1 + 3 * 3)]
+    # two of slow took 14: one more 7, and quick a third of it each time
+    assert told_left(1, ended("slow", 0, 6.0), ended("slow", 1, 8.0))[-1] == pytest.approx(7 + 3 * 7 / 3)
     assert told_left(2, ended("slow", 0, 6.0)) == [pytest.approx(9.0)]
     # no more processes than pieces of work are busy
     most = [ended("slow", 0, 6.0), ended("slow", 1, 6.0), ended("slow", 2, 6.0), ended("quick", 0, 1.0)]
