@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas
 import pytest
 import report_samples as samples
 
@@ -165,3 +167,32 @@ def test_an_argument_is_refused_before_anything_heavy_is_loaded(folder):
         done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, timeout=60)
         heavy = {"scipy", "sklearn", "pandas", "skrub", "pyarrow", "rich", "jinja2", "joblib", "matplotlib"}
         assert done.returncode == expected and not heavy & set(done.stdout.split()), arguments
+
+
+def test_no_program_that_lies_beside_the_table_runs(tmp_path):
+    """Not even in the processes that fit and decode, which by itself Python lets look in the folder they start in."""
+    script = tmp_path / "bin" / "ketgrad.py"
+    script.parent.mkdir()
+    script.write_text("import sys\nsys.path.pop(0)\nfrom ketgrad.cli import main\nsys.exit(main())\n")
+    folder = tmp_path / "download"
+    folder.mkdir()
+    for name in (
+        "joblib",
+        "multiprocessing",
+        "numpy",
+        "pandas",
+        "pyarrow",
+        "sklearn",
+        "ketgrad",
+        "json",
+        "runpy",
+    ):
+        (folder / f"{name}.py").write_text("open('ran', 'a').write(__name__)\nraise SystemExit(7)\n")
+    table = pandas.DataFrame({"a": np.arange(40) ** 2 % 17, "y": ["n", "y"] * 20})
+    table.to_parquet(folder / "t.parquet")
+    settings = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    small = "--models linear --folds 2 --repeats 1 --candidates 1 --threads 2 --quiet".split()
+    command = [sys.executable, str(script), "compare", "t.parquet", "--target", "y", *small]
+    done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, timeout=120)
+    assert not (folder / "ran").exists(), (folder / "ran").read_text()
+    assert done.returncode == 0 and "failed" not in done.stdout, done.stderr

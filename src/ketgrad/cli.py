@@ -60,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line `arguments` (those of the process by default) and return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     stop = Stop()
+    if arguments is None:  # no process that this one starts may take a module from the folder of the table
+        os.environ["PYTHONSAFEPATH"] = "1"
     with cli_streams.prepared():
         try:
             with listening(stop, to_the_end=arguments is None):

@@ -51,8 +51,9 @@ def run_all(
     except KeyboardInterrupt:
         if not outcomes:
             raise  # there is nothing to report
-        reporter.tell("interrupted", "Stopped. What is done is reported.")
-        return outcomes, True
+        if len(outcomes) < len(jobs):
+            reporter.tell("interrupted", "Stopped. What is done is reported.")
+            return outcomes, True
     finally:
         record.close()
     reporter.tell("finished", "All models are done.")

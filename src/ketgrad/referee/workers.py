@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
@@ -74,7 +75,7 @@ def _start(contestants: tuple[Contestant, ...], rules: Rules, crew: list[Worker]
     lifeline, life = Pipe(duplex=False)
     with _signals_held():
         process = context.Process(
-            target=_serve, args=(theirs, lifeline, contestants, rules), daemon=True, env=ONE_THREAD
+            target=_serve, args=(theirs, lifeline, contestants, rules), daemon=True, env=_surroundings()
         )
         worker = Worker(process, ours, life)
         crew.append(worker)
@@ -84,6 +85,11 @@ def _start(contestants: tuple[Contestant, ...], rules: Rules, crew: list[Worker]
             theirs.close()
             lifeline.close()
     return worker
+
+
+def _surroundings() -> dict[str, str]:
+    """Variables of a worker: it finds its modules where this process does, never in the folder where it runs."""
+    return {**ONE_THREAD, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 @contextmanager
