@@ -200,3 +200,32 @@ def test_a_signal_at_any_moment_has_its_exit_code_and_leaves_whole_files(folder,
         stopped = result(folder)
         assert stopped.interrupted == bool(stopped.missing) == ("fits.jsonl" in left)
         assert len(kept(folder)) in (0, sum(len(model.splits) for model in stopped.models))
+
+
+SEARCH = """
+import signal
+import numpy as np
+from sklearn.model_selection import GridSearchCV
+import ketgrad as kg
+signal.signal(signal.SIGINT, signal.default_int_handler)
+X = np.random.default_rng(0).normal(size=(60, 3))
+models = {"num_layers": [1, 2, 3], "optimizer": ["adam", None]}
+print("ready", flush=True)
+while True:  # from the first fit to the last, again and again
+    GridSearchCV(kg.VariationalClassifier(max_steps=5, threads=1), models, cv=2).fit(X, (X[:, 0] > 0).astype(int))
+"""
+
+
+@pytest.mark.parametrize("moment", range(5))
+def test_ctrl_c_at_any_moment_of_a_search_ends_it(moment):
+    pipe, command = subprocess.PIPE, [sys.executable, "-W", "ignore", "-c", SEARCH]
+    settings = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    with subprocess.Popen(command, env=settings, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == "ready\n"
+            time.sleep((moment + random.Random(moment).random()) / 2)
+            process.send_signal(signal.SIGINT)
+            _, remarks = process.communicate(timeout=10)
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGINT and remarks.rstrip().endswith("KeyboardInterrupt")
