@@ -72,13 +72,12 @@ def refuse_gradients(value: Any, name: str) -> None:
 
     >>> refuse_gradients([0.5, 1.0], "weights")
     """
-    entries = value[:16] if isinstance(value, list | tuple) else (value,)
-    for entry in entries:
-        if getattr(entry, "requires_grad", False) is True:
-            raise KetgradTypeError(
-                f"`{name}` must be an array, but is a tensor that requires a gradient, which would be lost here - "
-                f"kg.torch.apply and kg.torch.Layer carry it; where it is not wanted, pass {name}.detach()."
-            )
+    entry = value[0] if isinstance(value, list | tuple) and value else value
+    if getattr(entry, "requires_grad", False) is True:
+        raise KetgradTypeError(
+            f"`{name}` must be an array, but is a tensor that requires a gradient, which would be lost here - "
+            f"kg.torch.apply and kg.torch.Layer carry it; where it is not wanted, pass {name}.detach()."
+        )
 
 
 def position(name: str, index: tuple[Any, ...]) -> str:
@@ -307,6 +306,10 @@ def row_norms(vectors: np.ndarray) -> np.ndarray:
     >>> row_norms(np.array([[3e200, 4e200], [3e-200, 4e-200], [0.0, 0.0]])).ravel()
     array([5.e+200, 5.e-200, 0.e+000])
     """
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if norms.size and norms.min() > 1e-140 and norms.max() < 1e140:
+        return norms
     largest = np.max(
         np.maximum(np.abs(np.real(vectors)), np.abs(np.imag(vectors))), axis=1, keepdims=True, initial=0.0
     )

@@ -6,6 +6,7 @@ Inside a Program, bit p = n - 1 - q of a mask or basis index is qubit q, so qubi
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
@@ -25,6 +26,7 @@ from ketgrad.paulis import PauliSum, check_hermitian, reverse_bits
 PAULI_ROTATION, UNITARY, STATE_PREPARATION, CHANNEL = range(4)
 MASKS_PER_OP = 3  # that are as wide as the register, where that is wider than 62 qubits
 WIDEST = 62  # qubits that fit into the masks of an executor; wider programs can be described, not simulated
+LARGEST_COEFFICIENT = sys.float_info.max
 LARGEST_CONSTANT = 2.0**53  # of an angle: float64 numbers beyond it stand more than 1 rad apart
 REDUCED_ABOVE = (
     2.0**20
@@ -342,13 +344,14 @@ class _Lowering:
         rows = []
         for monomial, unscaled in angle.terms:
             coefficient = unscaled * scale
-            largest = np.finfo(float).max if monomial else LARGEST_CONSTANT
-            if not abs(coefficient) <= largest:
+            if not abs(coefficient) <= (LARGEST_COEFFICIENT if monomial else LARGEST_CONSTANT):
                 raise _too_large(angle, coefficient, monomial, gate, qubits)
-            if not monomial and abs(coefficient) > REDUCED_ABOVE:
-                coefficient = _within_a_turn(coefficient)
-            slots = [self.slot(variable) for variable in monomial] + [0, 0]
-            rows.append((coefficient, slots[0], slots[1]))
+            if monomial:
+                slots = [self.slot(variable) for variable in monomial] + [0]
+                rows.append((coefficient, slots[0], slots[1]))
+            else:
+                within = coefficient if abs(coefficient) <= REDUCED_ABOVE else _within_a_turn(coefficient)
+                rows.append((within, 0, 0))
         return rows
 
     def _emit(self, kind: int, x: int, z: int, controls: int, terms: Sequence[tuple[float, int, int]],

@@ -95,6 +95,16 @@ def interior(program: Program, columns: np.ndarray) -> Place:
     return place(program, columns[:, :width].astype(np.float64))._replace(columns=columns)
 
 
+def slopes(program: Program, columns: np.ndarray) -> np.ndarray:
+    """The derivative of each of the program's columns by its input: (rows, C)."""
+    result = np.ones(columns.shape, columns.dtype)
+    for k, (name, j) in enumerate(program.input_map or ()):
+        if name != "identity":
+            gap = 1 - np.abs(columns[:, j])
+            result[:, k] = -1 / np.sqrt(gap * (2 - gap))
+    return result
+
+
 def by_input(program: Program, by_column: np.ndarray) -> np.ndarray:
     """Sums (..., X) of (..., C) over the columns that are made of the same input."""
     pairs = program.input_map or ()
@@ -120,9 +130,8 @@ def chain_inputs(
     edge is infinite it is so, with a warning.
     """
     with np.errstate(divide="ignore", invalid="ignore"):  # at the edge, which is looked at below
-        where = interior(program, columns)
         spread = (slice(None), None) if derivative.ndim == 3 else slice(None)
-        steep = derivative * where.slopes.astype(columns.dtype)[spread]
+        steep = derivative * slopes(program, columns)[spread]
         direct = by_input(program, np.where(derivative == 0, 0, steep).astype(derivative.dtype))
     if near is None:
         return direct
@@ -157,7 +166,10 @@ def near_edges(program: Program, weights: np.ndarray, columns: np.ndarray, batch
     pairs = program.input_map or ()
     steep = [j for name, j in pairs if name != "identity"]
     width = sum(name == "identity" for name, _ in pairs)
-    inputs, reach = columns[:, :width].astype(np.float64), REACH[columns.dtype]
+    inputs, reach = columns[:, :width], REACH[columns.dtype]
+    if np.abs(inputs[:, steep]).max(initial=0.0) < 1 - reach * reach / 2:  # less than its cosine
+        return None
+    inputs = inputs.astype(np.float64)
     distance = np.full(inputs.shape, np.inf)
     distance[:, steep] = 2 * np.arcsin(np.sqrt(np.clip((1 - np.abs(inputs[:, steep])) / 2, 0.0, 1.0)))
     candidates = np.flatnonzero((distance < reach).any(axis=1))
