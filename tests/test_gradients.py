@@ -511,3 +511,20 @@ def test_a_slope_differentiates_a_squared_loss_in_one_call(executor, gradient):
 def test_a_slope_is_refused_for_states():
     with pytest.raises(ValueError, match="`slope` is for real values"):
         kg.state(kg.Circuit([kg.ry(kg.w[0], 0)])).vjp([0.1], None, [1.0, 0.0], slope=[1.0, 0.0])
+
+
+@pytest.mark.parametrize("gap", [1e-2, 1e-3, 3e-4])
+def test_frequencies_that_nearly_agree_are_told_apart(gap):
+    """Of cos t + cos (1 + gap) t, and of a gate with that generator: merged, the derivative is off by about gap."""
+    rule = shift_rule((1.0, 1.0 + gap))
+    assert len(rule) == 4 and len(shift_rule((1.0, 1.0 + 1e-12))) == 2
+    for t in (0.3, 2.0, 40.0):
+        slope = sum(y * (np.cos(t + s) + np.cos((1 + gap) * (t + s))) for s, y in rule)
+        assert abs(slope + np.sin(t) + (1 + gap) * np.sin((1 + gap) * t)) < 1e-13 / gap**2
+    gate = kg.Gate("two_speeds", 2, 1, generator=kg.Pauli("Z0") + (1 + gap) * kg.Pauli("Z1"))
+    assert len({round(f, 6) for f in gate.frequencies()}) == 4  # 1, 1 + gap, their sum and their difference
+    circuit = kg.Circuit([kg.h(0), kg.h(1), kg.Op(gate, [0, 1], [kg.w[0]])])
+    observables = [kg.Pauli("X0"), kg.Pauli("X1")]
+    by_shift = kg.expectation(circuit, observables, gradient=kg.ParameterShift()).jacobian([40.0])[0]
+    exact = -np.array([[np.sin(40.0)], [(1 + gap) * np.sin((1 + gap) * 40.0)]])
+    np.testing.assert_allclose(by_shift, exact, atol=gap * 1e-3)

@@ -49,9 +49,11 @@ class Op:
                 f"`{name}` acts on {gate.num_qubits} qubits, but {len(places)} were given."
             )
         _refuse_duplicates(name, places + conditions)
-        if isinstance(angles, str) or not isinstance(angles, Iterable):
+        if type(angles) is not tuple and (isinstance(angles, str) or not isinstance(angles, Iterable)):
             raise KetgradTypeError(f"`angles` of `{name}` must be a list of angles, but is {shown(angles)}.")
-        turns = tuple(as_angle(a, _parameter_name(gate, k)) for k, a in enumerate(angles))
+        turns = tuple(
+            [a if type(a) is Angle else as_angle(a, _parameter_name(gate, k)) for k, a in enumerate(angles)]
+        )
         if len(turns) != gate.num_angles:
             raise KetgradValueError(f"`{name}` takes {gate.num_angles} angles, but {len(turns)} were given.")
         _set_op(self, gate, places, turns, conditions)
@@ -143,11 +145,11 @@ def _set_op(
 
 
 def _places(qubits: Any, name: str, argument: str) -> tuple[int, ...]:
-    if isinstance(qubits, str) or not isinstance(qubits, Iterable):
+    if type(qubits) is not tuple and (isinstance(qubits, str) or not isinstance(qubits, Iterable)):
         raise KetgradTypeError(
             f"`{argument}` of `{name}` must be a list of qubit numbers, but is {shown(qubits)}."
         )
-    return tuple(check_qubit(q, name) for q in qubits)
+    return tuple([check_qubit(q, name) for q in qubits])
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ class Gate:
         equals = (
             self.equals.equals if isinstance(self.equals, Reversed) else self.equals and Reversed(self.equals)
         )
-        label = self.label[:-1] if self.label.endswith("†") else self.label + "†"
+        label = self.label[:-1] if self.label.endswith("†") else self.label and self.label + "†"
         return known_gate(name=name, num_qubits=self.num_qubits, num_angles=self.num_angles, unitary=unitary,
                            doc=f"Inverse of {self.name}.", equals=equals, angle_names=self.angle_names,
                            label=label)  # fmt: skip
