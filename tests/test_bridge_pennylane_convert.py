@@ -187,7 +187,7 @@ def test_observables_go_both_ways():
 def test_refusals_of_the_conversion_name_what_was_given():
     cases = [
         (lambda: kg.pennylane.from_pennylane(3), "QNode, a quantum function or a tape, but is int"),
-        (lambda: kg.pennylane.to_pennylane("no"), "kg.Circuit or a Function, but is str"),
+        (lambda: kg.pennylane.to_pennylane("no"), "must be a kg.Circuit, but is str"),
         (lambda: kg.pennylane.to_pennylane(kg.Circuit([kg.cx(0, 1)]), ["a"]), "2 different wires"),
         (lambda: tape_of(kg.Circuit([kg.rx(kg.w[1], 0)]), None, [0.1]), "weights.*must have shape"),
         (lambda: tape_of(kg.Circuit([kg.rx(kg.x[0], 0)]), None), "`inputs` must have shape .* is None"),

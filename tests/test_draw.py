@@ -224,7 +224,7 @@ def test_wrong_arguments_are_refused_with_the_right_ones():
     circuit = kg.Circuit([kg.h(0)])
     for call, message in [
         (lambda: circuit.draw("mpl"), "'text', 'svg' or 'matplotlib', but is 'mpl'"),
-        (lambda: circuit.draw(width=0), "`width` must be a positive integer up to 1000000, but is 0"),
+        (lambda: circuit.draw(width=0), "`width` must be a positive integer up to 1000000000, but is 0"),
         (lambda: circuit.draw(width=2.5), "`width`"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -26,7 +26,7 @@ def __dir__() -> list[str]:
     return __all__
 
 
-WIDEST = 10**6  # of a picture, in characters or points
+WIDEST = 10**9  # of a picture, in characters or points
 LONGEST_LABEL = 48  # characters; a longer label ends in "…"
 
 
