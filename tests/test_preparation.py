@@ -63,6 +63,15 @@ def test_a_task_that_was_chosen_is_kept():
         task_of([0, 1] * 10, "classify")
 
 
+def test_a_target_must_exist_and_have_a_value_in_every_row():
+    frame = pandas.DataFrame({"a": range(20), "y": [f"{place / 3:.3f}" for place in range(19)] + ["NA"]})
+    raw = tables.read_table(frame)
+    with pytest.raises(BadTable, match="there is no column 'z'"):
+        tasks.find_task(raw, "z")
+    with pytest.raises(BadTable, match=r"'y' has no value in row 19 \(1 of 20 rows\)"):
+        tasks.find_task(raw, "y")  # among numbers, NA says that one is missing
+
+
 def test_classes_stand_in_the_order_of_their_numbers_or_words():
     numbers = task_of([10, 9, 2, 2] * 10)
     assert [(item.name, item.count) for item in numbers.classes] == [("2", 20), ("9", 10), ("10", 10)]
