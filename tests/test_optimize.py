@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ketgrad.errors import KetgradTypeError, KetgradValueError
+from ketgrad.losses import squared
 from ketgrad.optimize import COBYLA, LBFGSB, OPTIMIZERS, SPSA, Adam, minimise, optimizer_named
 from ketgrad.search import NonFiniteLoss, ProgressLine
 
@@ -146,6 +147,20 @@ def test_a_loss_that_is_not_finite_names_the_step_and_keeps_the_best_point(name,
         minimise(loss, np.full(3, 2.0), OPTIMIZERS[name](), seed=0)
     assert caught.value.fit is not None
     assert landscape(caught.value.fit.weights)[0] == caught.value.fit.value
+
+
+def test_what_an_exception_of_the_loss_ends_is_not_lost():
+    def loss(weights):
+        if weights[0] < 0.5:
+            squared(np.full(2, np.inf), np.zeros(2))  # as a model that diverges
+        return float(weights @ weights), 2 * weights
+
+    with pytest.raises(KetgradValueError, match="`outputs` must be finite") as caught:
+        minimise(loss, [1.0], Adam(0.1))
+    assert 0.5 <= caught.value.fit.weights[0] < 0.7
+    with pytest.raises(KetgradValueError) as caught:
+        minimise(loss, [0.4], Adam(0.1))
+    assert not hasattr(caught.value, "fit")  # there was nothing before
 
 
 @pytest.mark.parametrize("name", GRADIENT_BASED)

@@ -21,7 +21,7 @@ from ketgrad import gradients
 from ketgrad.arguments import as_array, check_count, check_number, check_positive, flag, sequence_of, shown
 from ketgrad.errors import KetgradTypeError, KetgradValueError
 from ketgrad.function import Function
-from ketgrad.search import ALL_STEPS, STATIONARY, Fit, NonFiniteLoss, ProgressLine, Search, Step, Stop
+from ketgrad.search import ALL_STEPS, STATIONARY, Fit, ProgressLine, Search, Step, Stop
 from ketgrad.streams import stream
 
 __all__ = [
@@ -308,7 +308,7 @@ def minimise(
     seed: None, an integer or a SeedSequence; only SPSA draws random numbers.
 
     Ctrl-C after the first step returns the best point so far with `interrupted=True`; before it, it passes through,
-    as an exception of `loss` does.
+    as an exception of `loss` does at any time, with the best point before in its `fit`.
     A loss whose gradient is zero at the start is reported by a warning and in `Fit.reason`.
     Raises `NonFiniteLoss`, naming the step, for a loss or gradient that is NaN or infinite; the best point
     before is in its `fit`.
@@ -378,9 +378,9 @@ def minimised(
         if not search.steps:  # nothing to keep yet
             raise
         return search.fit(Stop("interrupted", converged=False), interrupted=True)
-    except NonFiniteLoss as error:
-        if search.history:
-            error.fit = search.fit(Stop(str(error), converged=False))
+    except Exception as error:
+        if search.history:  # what an exception ends is not lost
+            error.fit = search.fit(Stop(str(error), converged=False))  # type: ignore[attr-defined]
         raise
     finally:
         search.close()
