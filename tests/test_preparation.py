@@ -72,6 +72,12 @@ def test_a_target_must_exist_and_have_a_value_in_every_row():
         tasks.find_task(raw, "y")  # among numbers, NA says that one is missing
 
 
+def test_what_was_odd_about_a_target_of_numbers_is_told_and_that_words_are_words_is_not():
+    (warning,) = task_of(2**60 + np.arange(30) ** 3).warnings
+    assert "'y' holds whole numbers above 2^53" in warning
+    assert task_of(["1", "2", "b", "2"] * 5).warnings == ()
+
+
 def test_classes_stand_in_the_order_of_their_numbers_or_words():
     numbers = task_of([10, 9, 2, 2] * 10)
     assert [(item.name, item.count) for item in numbers.classes] == [("2", 20), ("9", 10), ("10", 10)]
