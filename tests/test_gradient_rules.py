@@ -200,6 +200,17 @@ def test_portions_change_no_derivative_and_no_portion_is_larger(rule, monkeypatc
     assert max(executor.rows) <= 4 and len(executor.rows) > 1
 
 
+def test_the_memory_of_all_derivatives_is_asked_for_at_once(monkeypatch):
+    f = kg.expectation(CIRCUIT, [Z, kg.Pauli("X0"), kg.Pauli("Y1")])
+    asked: list[int] = []
+    monkeypatch.setattr(shifts, "reserve", lambda need, *words: asked.append(need))
+    point = point_of(f, [0.1, 0.2], [[0.3], [0.4]])
+    rule = kg.FiniteDifference()
+    rule.jacobian(point)
+    rule.vjp(point, np.ones((2, 3)))
+    assert asked == [16 * 3 * 2 * 3, 16 * 3 * 2]  # bytes, variables, rows, outputs
+
+
 def test_the_slots_are_one_the_weights_and_the_inputs():
     f = kg.expectation(CIRCUIT, Z)
     assert slot_values(point_of(f, [0.1, 0.2], [[0.3], [0.4]])).tolist() == [
