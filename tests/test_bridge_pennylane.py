@@ -435,6 +435,52 @@ def test_jax_maps_and_differentiates_forwards_and_backwards(double):
         np.testing.assert_allclose(ours, other, atol=1e-9)
 
 
+IN_JIT = {
+    "a marked gate": (lambda a: qml.fourier.mark(qml.RX(a[0], wires=0), "x"), lambda a: qml.Z(0)),
+    "a coefficient with an axis": (lambda a: qml.RX(0.4, wires=0), lambda a: qml.X(0) + qml.Z(0) * a[:1]),
+    "a matrix": (
+        lambda a: qml.RX(a[0], wires=0),
+        lambda a: qml.Hermitian(qml.math.stack([a, a[::-1]]), wires=0),
+    ),
+}
+
+
+def test_what_jax_has_yet_to_fill_in_runs_in_compiled_code(double):
+    import jax
+
+    numbers = jax.numpy.array([0.3, 0.7])
+    for name, (gate, observable) in IN_JIT.items():
+        found = []
+        for device in devices(1):
+
+            @qml.qnode(device)
+            def circuit(a, gate=gate, observable=observable):
+                gate(a)
+                return qml.expval(observable(a))
+
+            found.append(np.squeeze(jax.jit(circuit)(numbers)))
+        np.testing.assert_allclose(*found, atol=1e-9, err_msg=name)
+
+
+def test_a_map_over_rows_of_one_column_is_a_broadcast_of_each_row(double):
+    import jax
+
+    rows = jax.numpy.linspace(0, 1, 3)[:, None]
+    found = []
+    for device in devices(1):
+
+        @qml.qnode(device)
+        def circuit(x, w):
+            qml.RX(x, wires=0)
+            qml.RY(w, wires=0)
+            return qml.expval(qml.Z(0)), qml.probs(wires=0)
+
+        mapped = jax.vmap(circuit, in_axes=(0, None))
+        found.append([*mapped(rows, 0.3), *jax.jit(mapped)(rows, 0.3)])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-9)
+
+
 def test_the_state_is_differentiated():
     import torch
 

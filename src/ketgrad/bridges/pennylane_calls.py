@@ -12,17 +12,18 @@ from pennylane.tape import QuantumScript
 
 from ketgrad.bridges.pennylane_readout import Amplitudes, Averages, Chances, Others, Part
 from ketgrad.bridges.pennylane_slopes import coefficient_slopes
-from ketgrad.bridges.pennylane_tapes import Plan, Reading, Rows, arguments, rows, values_of
+from ketgrad.bridges.pennylane_tapes import Plan, Reading, Rows, arguments, on_one_axis, rows, values_of
 from ketgrad.function import Function
 
 
 def results(plan: Plan, readings: Sequence[Reading]) -> list[Any]:
     """What PennyLane's `execute` returns for each tape."""
+    readings, lead = on_one_axis(plan, readings)
     given = rows(plan, readings)
     found: dict[int, np.ndarray] = {}
     for part, function in zip(plan.parts, given.functions, strict=True):
         found |= part.read(values_of(function, given))
-    return per_tape(plan, found, given.tapes)
+    return per_tape(plan, _on_axes(found, lead), given.tapes)
 
 
 def states(plan: Plan, readings: Sequence[Reading]) -> list[np.ndarray]:
@@ -31,6 +32,13 @@ def states(plan: Plan, readings: Sequence[Reading]) -> list[np.ndarray]:
     values = values_of(given.functions[0], given)
     shape = (2,) * len(plan.place)
     return [one.reshape(-1, *shape) if plan.is_batched else one.reshape(shape) for one in values]
+
+
+def _on_axes(found: dict[int, np.ndarray], lead: tuple[int, ...] | None) -> dict[int, np.ndarray]:
+    """Results (tapes, batch, ...) by measurement with the axes of samples that the tape has."""
+    if lead is None:
+        return found
+    return {m: array.reshape(len(array), *lead, *array.shape[2:]) for m, array in found.items()}
 
 
 def per_tape(plan: Plan, found: dict[int, np.ndarray], tapes: int) -> list[Any]:
@@ -204,6 +212,7 @@ def jacobians(
 
     The derivative of a broadcasted result by a broadcasted parameter is that of each sample by its own number.
     """
+    readings, lead = on_one_axis(plan, readings)
     given = rows_of(plan, readings, tapes)
     found: dict[int, np.ndarray] = {}
     tables: list[dict[int, list[np.ndarray]]] = [{} for _ in tapes]
@@ -216,9 +225,11 @@ def jacobians(
         for t, tape in enumerate(tapes):
             for parameter in tape.trainable_params:
                 made = _slopes(plan, part, given, tape, t, parameter, values[t], slopes)
+                made = _on_axes({m: result[None] for m, result in made.items()}, lead)
                 for m, result in made.items():
-                    tables[t].setdefault(m, []).append(result if plan.is_batched else result[0])
-    return per_tape(plan, found, given.tapes), [_shape(plan, table) for table in tables], tables
+                    tables[t].setdefault(m, []).append(result[0] if plan.is_batched else result[0, 0])
+    results = per_tape(plan, _on_axes(found, lead), given.tapes)
+    return results, [_shape(plan, table) for table in tables], tables
 
 
 def _by_sample(slopes: np.ndarray, given: Rows) -> np.ndarray:

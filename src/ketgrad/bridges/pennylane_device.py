@@ -17,6 +17,7 @@ from pennylane.devices.preprocess import (
     validate_measurements,
 )
 from pennylane.exceptions import DeviceError
+from pennylane.fourier.mark import MarkedOp
 from pennylane.operation import Operator
 from pennylane.ops import MidMeasure
 from pennylane.ops.op_math import Conditional
@@ -51,6 +52,9 @@ def _first(found: Sequence[Any]) -> Any:
 @transform
 def run_natively(tape: QuantumScript, wires: Any = None) -> tuple[Tapes, Callable[..., Any]]:
     """Decompose what does not run as it is, and split a broadcast over matrices or complex states into its samples."""
+    if any(isinstance(op, MarkedOp) for op in tape.operations):
+        bare = [op.base if isinstance(op, MarkedOp) else op for op in tape.operations]
+        tape = tape.copy(operations=bare, trainable_params=tape.trainable_params)
     first = tape.operations[0] if tape.operations else None
     keeps_state = isinstance(first, qml.StatePrep | qml.BasisState) and _prepares(first)
     if not all(map(_runs_or_measures, tape.operations[keeps_state:])):

@@ -54,11 +54,17 @@ def most_words(observable: Operator) -> float:
 
 
 def is_hermitian(observable: Operator) -> bool:
-    """Whether an observable is certainly Hermitian, by its parts; False where only the whole can tell."""
+    """Whether an observable is certainly Hermitian, by its parts; False where only the whole can tell.
+
+    Numbers that jax has yet to fill in are taken for real ones, and matrices for Hermitian ones.
+    """
     if observable.pauli_rep is not None:
-        return all(abs(number_of(number).imag) <= EXACT for number in observable.pauli_rep.values())
+        known = (number for number in observable.pauli_rep.values() if not qml.math.is_abstract(number))
+        return all(abs(number_of(number).imag) <= EXACT for number in known)
     if isinstance(observable, SProd):
-        return abs(number_of(observable.scalar).imag) <= EXACT and is_hermitian(observable.base)
+        unknown = qml.math.is_abstract(observable.scalar)
+        real = unknown or abs(number_of(observable.scalar).imag) <= EXACT
+        return real and is_hermitian(observable.base)
     if isinstance(observable, Sum):
         return all(map(is_hermitian, observable.operands))
     if isinstance(observable, Prod):
@@ -69,6 +75,8 @@ def is_hermitian(observable: Operator) -> bool:
         return True
     if not isinstance(observable, qml.Hermitian):
         return False
+    if qml.math.is_abstract(observable.data[0]):
+        return True
     matrix = np.asarray(qml.math.unwrap(observable.data)[0])
     return bool(np.abs(matrix - matrix.conj().T).max() <= EXACT)
 

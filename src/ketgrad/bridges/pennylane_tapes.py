@@ -352,6 +352,32 @@ def arguments(function: Function, given: Rows) -> tuple[np.ndarray | None, np.nd
     return weights, inputs
 
 
+def on_one_axis(plan: Plan, readings: Sequence[Reading]) -> tuple[Sequence[Reading], tuple[int, ...] | None]:
+    """Readings whose samples lie on one axis, and the axes on which they lay; None for one axis as it is.
+
+    Where jax maps a circuit that is broadcast already, a tape has several axes: those of the map lead, of length 1 in a
+    number that is not mapped, and the axis of the broadcast follows in the numbers that have it.
+    """
+    if len(readings) > 1 or not plan.is_batched:
+        return readings, None
+    (reading,) = readings
+    each = list(zip(reading.numbers, plan.batched, plan.vectors, strict=True))
+    own = [np.shape(number)[: np.ndim(number) - vector] for number, several, vector in each if several]
+    if all(len(shape) == 1 and shape == own[0] for shape in own):
+        return readings, None
+    most = max(map(len, own))
+    lead = np.broadcast_shapes(*(shape + (1,) * (most - len(shape)) for shape in own))
+    numbers = [_flat(number, lead, vector) if several else number for number, several, vector in each]
+    return [Reading(reading.key, numbers)], lead
+
+
+def _flat(number: np.ndarray, lead: tuple[int, ...], vector: bool) -> np.ndarray:
+    """(samples,) or (samples, amplitudes), all samples of `lead`."""
+    axes, tail = (number.shape[:-1], number.shape[-1:]) if vector else (number.shape, ())
+    number = number.reshape(*axes, *[1] * (len(lead) - len(axes)), *tail)
+    return np.broadcast_to(number, lead + tail).reshape(-1, *tail)
+
+
 def values_of(function: Function, given: Rows) -> np.ndarray:
     """The values of one Function: (tapes, batch, outputs)."""
     values = function(*arguments(function, given))
