@@ -166,7 +166,7 @@ def test_what_a_killed_writer_left_is_swept_and_a_living_one_is_not_disturbed(tm
     foreign = tmp_path / ".m.ketgrad.notes"
     foreign.write_text("mine")
     writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
-    assert writer.stdout.readline() == "ready\n"
+    assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
     (leftover,) = tmp_path.glob(".m.ketgrad.*.part")
     write_atomically(path, "new", overwrite=True)
     write_atomically(tmp_path / "other", "new")
