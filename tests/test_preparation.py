@@ -92,6 +92,8 @@ def test_a_class_needs_two_rows_on_average():
     assert len(task_of(["a", "b", "c", "d", "e"] * 2).classes) == 5
     with pytest.raises(BadTable, match=r"6 classes in 11 rows.*task='regression'"):
         task_of(["a", "b", "c", "d", "e"] * 2 + ["f"])
+    with pytest.raises(BadTable, match="3 classes in 5 rows"):
+        task_of(["a", "b", "c", "a", "b"])
     assert len(task_of(["a", "b"]).classes) == 2
 
 

@@ -106,11 +106,16 @@ def test_fits_that_are_known_are_told_and_not_repeated():
 
 
 def test_ctrl_c_before_the_first_fit_is_done_passes_through():
+    told = []
+
     def stop(event):
-        raise KeyboardInterrupt
+        told.append(event.kind)
+        if event.kind == "started":
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run_all((QUICK,), prepared(1), RULES, 1, stop, time.perf_counter())
+    assert told == ["plan", "started"]  # there is nothing to report
 
 
 class Notes:
@@ -176,6 +181,7 @@ def test_more_threads_are_processes_no_more_than_fits_and_a_dead_one_is_not_take
         assert notes.taken == places[:2]
     known = {place: ended(*place, 1.0) for place in places}
     assert len(run_all((QUICK, SLOW), prepared(2), RULES, 3, None, 0.0, fits=known)[0]) == 4
+    assert len(run_all((QUICK,), prepared(1), RULES, 1, None, 0.0)[0]) == 1  # one thread is this process
     assert asked == []  # nothing is left to do, so no process is started
 
 
