@@ -117,6 +117,7 @@ def test_a_column_that_is_the_answer_in_other_words_is_refused():
     y = stream(2).normal(size=20)
     noise = stream(3).uniform(-1, 1, 20)
     assert leak(y, y) and leak(5 - 3 * y, y) and leak(1e6 * y + 1e-3, y)
+    assert leak((y - y.min()) / np.ptp(y), y) and leak(y, (y - y.min()) / np.ptp(y))
     assert leak(y + 1e-10 * noise, y) and not leak(y + 1e-7 * noise, y)
     assert not leak(np.where(np.arange(20) == 3, np.nan, y), y)  # who knows the missing one
     assert not leak(y**3, y)
