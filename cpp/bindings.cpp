@@ -555,7 +555,8 @@ std::uint64_t bytes_as(const NativeProgram& self, std::int64_t batch, int thread
 }
 
 std::uint64_t bytes_needed(const NativeProgram& self, std::int64_t batch, int threads, bool backward, bool single) {
-    return heeding_signals([&] {
+    return heeding_signals([&]() -> std::uint64_t {
+        batch = countable(batch);
         return single ? bytes_as<float>(self, batch, threads, backward) : bytes_as<double>(self, batch, threads, backward);
     });
 }
@@ -630,7 +631,7 @@ NB_MODULE(_native, m) {
         .def_prop_ro("num_qubits", [](const NativeProgram& self) { return self.schedule.program.num_qubits; },
                      "Bits of the row indices of the states that are held.")
         .def("plan", [](const NativeProgram& self, std::int64_t batch) {
-            return heeding_signals([&] { return describe(self, batch); });
+            return heeding_signals([&] { return describe(self, countable(batch)); });
         }, "batch"_a = 1, "What the core made of the program, for a batch of that size.");
     bind_array_functions(m);
     bind_gram(m);

@@ -143,7 +143,9 @@ void bind_second(nb::module_& m) {
              "weights_direction"_a.noconvert().none(), "inputs_direction"_a.noconvert().none(),
              "cotangent_direction"_a.noconvert().none(), "threads"_a,
              "(values, tangents, dweights, dinputs, hweights, hinputs): the vjp and its derivative along the directions.")
-        .def("bytes_needed", tangent_bytes, "batch"_a, "threads"_a, "backward"_a, "Bytes of states that a call holds.");
+        .def("bytes_needed", [](const TangentProgram& self, std::int64_t batch, int threads, bool backward) {
+            return tangent_bytes(self, countable(batch), threads, backward);
+        }, "batch"_a, "threads"_a, "backward"_a, "Bytes of states that a call holds.");
 }
 
 }  // namespace ketgrad

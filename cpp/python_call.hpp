@@ -3,7 +3,9 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <thread>
 
@@ -13,6 +15,9 @@
 namespace ketgrad {
 
 namespace nb = nanobind;
+
+/// A number of samples as it may be asked about: none has more, and sizes computed from it do not overflow.
+inline std::int64_t countable(std::int64_t batch) { return std::clamp<std::int64_t>(batch, 0, std::int64_t(1) << 40); }
 
 template <class Value>
 nb::object owned(Buffer<Value>& buffer, std::size_t rows, std::size_t columns) {
