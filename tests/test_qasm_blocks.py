@@ -1,6 +1,8 @@
 """OpenQASM 3 beyond sequences of gates: what is unitary and finite is read as the sequence for which it stands."""
 
 import re
+import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -267,6 +269,71 @@ def test_the_work_of_blocks_is_counted_before_it_is_done():
     assert len(kg.from_qasm(V3 + "qubit q; for int i in [1:1000] x q;", max_operations=1000)) == 1000
     with pytest.raises(kg.KetgradError, match="more than 999 operations"):
         kg.from_qasm(V3 + "qubit q; for int i in [1:1000] x q;", max_operations=999)
+
+
+def doubled(number):
+    """The gates g1, g2, ...: each calls the one before twice."""
+    return " ".join(f"gate g{k}(t) a {{ g{k - 1}(t) a; g{k - 1}(t) a; }}" for k in range(1, number))
+
+
+LONG_ANGLE = " ".join(f"input float w_{k};" for k in range(1000)) + " qubit q; "
+LONG_SUM = "+".join(f"w_{k}" for k in range(1000))
+GREEDY = {
+    "a long name for each qubit": f"qubit[1000000] {'a' * 5000};",
+    "a long name in each note": f"qubit[4] {'a' * 5000}; let b = {'a' * 5000}; {'measure b;' * 20}",
+    "names hidden in each call": "qubit q; def f() { } for int i in [0:0] { "
+    + " ".join(f"const int a{k} = 1;" for k in range(1500)) + "f();" * 1500 + " }",
+    "long angles in each gate": f"{LONG_ANGLE} gate g0(t) a {{ rx(2*t) a; }} {doubled(14)} g13({LONG_SUM}) q;",
+    "long angles turned in each gate": (
+        f"{LONG_ANGLE} gate g0(t) a {{ inv @ rx(t) a; }} {doubled(15)} g14({LONG_SUM}) q;"
+    ),
+    "long products": f"{LONG_ANGLE} rx(({LONG_SUM}){'*2*0.5' * 3000}) q;",
+    "lists of qubits": "qubit[200000] q; qubit r; let a = r ++ q; " + " ".join(
+        f"let b{k} = a[0:199999];" for k in range(100)
+    ),
+    "lists of lists": "qubit[200000] q; qubit r; " + " ".join(f"let b{k} = r ++ q;" for k in range(100)),
+}  # fmt: skip
+MODEST = {
+    "parts of a register": "qubit[200000] q; " + " ".join(f"let a{k} = q[1:199998];" for k in range(100)),
+    "parts of parts": "qubit[200000] q; let b = q[0:2:199999]; " + "barrier b[99999:-1:0];" * 100,
+    "parts as arguments": "qubit[200000] q; def f(qubit[199999] p) { } " + "f(q[1:199999]);" * 100,
+    "many long sums": LONG_ANGLE + f"rx({LONG_SUM}) q;" * 20,
+    "many parts of a list": "qubit[3] q; qubit[3] r; let a = q ++ r; " + "barrier a[0:5];" * 10_000,
+}
+
+
+@pytest.mark.parametrize("name", GREEDY)
+def test_a_short_text_cannot_ask_for_much_memory_or_time(name):
+    with pytest.raises(kg.KetgradError, match=r"more than is read|characters at most"):
+        kg.from_qasm(V3 + GREEDY[name])
+
+
+@pytest.mark.parametrize("name", MODEST)
+def test_parts_of_registers_and_sums_take_little_memory(name):
+    tracemalloc.start()
+    try:
+        kg.from_qasm(V3 + MODEST[name])
+        assert tracemalloc.get_traced_memory()[1] < 60 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_parts_of_parts_are_the_qubits_that_they_name():
+    text = (
+        V3
+        + "qubit[20] q; let a = q[1:3:19]; let b = a[-1:-2:1]; x b; let c = b[1:0]; x c; let d = b ++ q[0]; x d[2:3];"
+    )
+    assert [op.qubits[0] for op in kg.from_qasm(text).ops] == [19, 13, 7, 7, 0]
+
+
+def test_many_modifiers_take_time_in_proportion():
+    begin = time.monotonic()
+    with pytest.raises(kg.KetgradError, match="acts on 200001 qubit"):
+        kg.from_qasm(V3 + "qubit q; " + "ctrl @ " * 200_000 + "x q;")
+    many = ", ".join(f"a{k}_{'a' * 900}" for k in range(20_000))
+    with pytest.raises(kg.KetgradError, match="is not a qubit of the gate"):
+        kg.from_qasm(V3 + f"gate g {many} {{ x b_{'a' * 900}; }}")
+    assert time.monotonic() - begin < 30
 
 
 NUMBERS = [

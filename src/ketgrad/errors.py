@@ -56,6 +56,9 @@ def missing_extra(module: str, extra: str) -> KetgradImportError:
     )
 
 
+MOST_COMPARED, LONGEST_COMPARED = 2000, 100  # words, and characters of a word: comparing takes their product
+
+
 def near_matches(word: str, words: Iterable[str]) -> str:
     """A sentence that offers the known words nearest to `word`, or lists them all when none is near.
 
@@ -63,10 +66,11 @@ def near_matches(word: str, words: Iterable[str]) -> str:
     "Did you mean 'swap'?"
     """
     known = sorted(words)
-    near = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
+    candidates = [name for name in known[:MOST_COMPARED] if len(name) <= LONGEST_COMPARED]
+    near = difflib.get_close_matches(word[:LONGEST_COMPARED], candidates, n=3, cutoff=0.6)
     if near:
         return "Did you mean " + " or ".join(repr(name) for name in near) + "?"
-    shown = ", ".join(known[:40]) + (", ..." if len(known) > 40 else "")
+    shown = ", ".join(name[:LONGEST_COMPARED] for name in known[:40]) + (", ..." if len(known) > 40 else "")
     return f"Known: {shown}."
 
 

@@ -53,8 +53,9 @@ def from_qasm(text: str | bytes, *, max_operations: int = MAX_OPERATIONS) -> Cir
     any other name the next free weight), constants, barriers, loops over constants, boxes, and subroutines of gates.
     Final measurements, resets of fresh qubits, delays, annotations and pragmas that name no qubit are left out;
     `parse` notes them. Any other statement is refused.
-    Cost: linear in the number of ops; 64 MB of text, `max_operations` ops and a million characters of loops and
-    subroutines that are read again at most, counted before expansion.
+    Cost: linear in the number of ops; 64 MB of text, `max_operations` ops, a million characters of loops and
+    subroutines that are read again, names of a thousand characters, and ten million qubits in lists that the text
+    puts together at most, counted before expansion.
     Raises `KetgradValueError` with line and column.
 
     >>> from_qasm('OPENQASM 3.0; include "stdgates.inc"; qubit[2] q; h q[0]; cx q[0], q[1];')

@@ -121,7 +121,7 @@ class Blocks:
         self._count(body.cost, position)
 
         def begin() -> None:
-            self.names.open_global_scope()
+            self.names.open_global_scope(position)
             for parameter, argument in zip(subroutine.parameters, arguments, strict=True):
                 if parameter.kind == "qubit":
                     self.names.declare(parameter.name, argument, position)

@@ -10,7 +10,7 @@ import operator
 import re
 import sys
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ketgrad.angles import Angle, arccos
@@ -19,6 +19,13 @@ from ketgrad.errors import KetgradError, KetgradValueError
 MAX_NESTING = 256  # brackets inside brackets
 MAX_TERMS = 1000  # of an angle in parameters
 MAX_DIGITS = 400  # of one integer literal
+MAX_NAME = 1000  # characters of a name that is declared: it is repeated for each qubit of a register
+MAX_WORK = (
+    10**7
+)  # qubits that are copied, terms of long angles: what a short text can ask for again and again
+WORK_PER_TERM = 5
+SHORT_ANGLE = 8  # terms; the work with fewer is that of reading them
+FEW_TERMS = 4  # that `Angle` inserts one by one
 
 TOKEN = re.compile(
     r"""(?P<space>[ \t\r\n\f\v]+|//[^\n]*|/\*[\s\S]*?\*/)
@@ -33,12 +40,30 @@ TOKEN = re.compile(
 )
 
 
+@dataclass
+class Work:
+    """What a text has asked for so far beyond what its length shows."""
+
+    done: int = 0
+
+
 @dataclass(frozen=True)
 class Source:
-    """A text and the name under which errors speak of it."""
+    """A text, the name under which errors speak of it, and the work that it has asked for."""
 
     text: str
     name: str
+    work: Work = field(default_factory=Work, compare=False)
+
+    def spend(self, amount: int, position: int) -> None:
+        """Count work before it is done, or before more of its kind; raises beyond what any text may ask for."""
+        self.work.done += amount
+        if self.work.done > MAX_WORK:
+            raise self.fault(
+                position,
+                "here lists of qubits, long angles and calls in blocks full of names become more than is read. "
+                "Name fewer qubits at a time, and write shorter angles.",
+            )
 
     def fault(self, position: int, message: str) -> KetgradValueError:
         """The exception for what stands at `position`, with line and column (both from 1)."""
@@ -97,6 +122,10 @@ class Tokens:
         """The identifier that must stand here; `what` says whose name it is."""
         if self.kind != "name" or self.word.startswith("$"):
             raise self.fault(f"expected the name of {what}, but found {self.shown()}.")
+        if len(self.word) > MAX_NAME:
+            raise self.fault(
+                f"a name may have {MAX_NAME} characters at most, but {self.shown()} has {len(self.word)}."
+            )
         return self.take()
 
     def fault(self, message: str) -> KetgradValueError:
@@ -366,6 +395,16 @@ def evaluate(expression: Expression, values: Mapping[str, Any], source: Source) 
     return stack[0]
 
 
+def _work(symbol: str, arguments: list[Any], result: Angle) -> int:
+    """What making an angle counts as; a short one is put into a long sum without a look at the rest."""
+    sizes = [len(value.terms) if isinstance(value, Angle) else 1 for value in arguments]
+    terms = len(result.terms) + sum(sizes)
+    if terms <= SHORT_ANGLE:
+        return 0
+    added = (symbol == "+" and min(sizes) <= FEW_TERMS) or (symbol == "-" and sizes[-1] <= FEW_TERMS)
+    return WORK_PER_TERM * terms // (128 if added else 1)
+
+
 def _result(
     function: Callable[..., Any], symbol: str, arguments: list[Any], position: int, source: Source
 ) -> Any:
@@ -380,6 +419,8 @@ def _result(
         if reason in ("math domain error", "expected a positive input") or not reason:
             reason = f"the argument {arguments[0]!r} is outside of its domain"
         raise source.fault(position, f"'{symbol}' cannot be computed: {reason}.") from None
+    if isinstance(result, Angle):
+        source.spend(_work(symbol, arguments, result), position)
     if isinstance(result, Angle) and len(result.terms) > MAX_TERMS:
         raise source.fault(position, f"'{symbol}' makes an angle of more than {MAX_TERMS} terms.")
     if isinstance(result, complex):

@@ -14,7 +14,7 @@ from ketgrad.angles import Angle, as_angle
 from ketgrad.circuit import Op, known_op
 from ketgrad.custom import unitary
 from ketgrad.gates import CONTROLLED, GATES, Gate, embed
-from ketgrad.qasm_expressions import Expression, Item, Source, evaluate
+from ketgrad.qasm_expressions import SHORT_ANGLE, Expression, Item, Source, evaluate
 
 # Gates of qelib1.inc that are no row of the gate table; the others are found by their names.
 QELIB1_DEFINITIONS = """
@@ -150,7 +150,10 @@ def expanded(call: Call, angles: tuple[Any, ...], places: tuple[int, ...], sourc
                 stack.append((gate, values, qubits, controls, sign))
         elif gate.row is not None:
             middle = gate.num_controls
-            op = known_op(gate.row, qubits[middle:], tuple(map(as_angle, values)), controls + qubits[:middle])
+            turns = tuple(map(as_angle, values))
+            if (terms := sum(len(turn.terms) for turn in turns)) > SHORT_ANGLE:
+                source.spend(terms, call.position)
+            op = known_op(gate.row, qubits[middle:], turns, controls + qubits[:middle])
             yield op.inverse() if power < 0 else op
         elif gate.exponent is not None:
             op = unitary(_root(gate, values, source), *qubits).control(*controls)

@@ -9,9 +9,12 @@ from typing import Any
 
 from ketgrad.angles import Angle, w, x
 from ketgrad.errors import near_matches
+from ketgrad.memory import reserve
 from ketgrad.qasm_expressions import Source, shortened
 from ketgrad.qasm_gates import LIBRARIES, Definition, standard
 
+WORK_PER_NAME = 10  # that is hidden while a subroutine is read
+BYTES_PER_NAME = 70  # of a text and its place in a list, beyond its characters
 MAX_BITS = 10**6  # qubits, or classical bits, of all registers together
 _NOTHING = object()
 _Meaning = tuple[Any, ...]  # of a name: as a declaration, a constant and a value
@@ -65,11 +68,12 @@ class Names:
         self.scopes.append({})
         self.owned.append(set())
 
-    def open_global_scope(self) -> None:
+    def open_global_scope(self, position: int) -> None:
         """Begin a block that sees what is declared outside of all blocks, as the body of a subroutine does."""
         outside: dict[str, _Meaning] = {}
         for scope in reversed(self.scopes):  # the outermost block has hidden the meaning outside
             outside |= scope
+        self.source.spend(WORK_PER_NAME * len(outside), position)
         self.open_scope()
         for name, meaning in outside.items():
             self._hide(name)
@@ -114,6 +118,9 @@ class Names:
         """Append qubits or bits; a text that asks for more than a million is refused, however it writes them."""
         first, total = self.sizes[kind], self.sizes[kind] + size
         self._refuse_too_many(kind, name, total, position)
+        if kind == "qubit":
+            room = size * (BYTES_PER_NAME + 4 * len(name))
+            reserve(room, f"the names of the {size:,} qubits of {shortened(name)}")
         if kind == "qubit" and self.physical:
             raise self.source.fault(position, _MIXED)
         self.declare(name, Register(kind, range(first, total), is_array), position)

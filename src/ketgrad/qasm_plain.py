@@ -39,7 +39,7 @@ class PlainCalls:
             return None
         name, numbers, operands = match.groups()
         gate = self.names.declared.get(name)
-        angles = self._angles(numbers, source.name) if numbers else ()
+        angles = self._angles(numbers, source) if numbers else ()
         if not isinstance(gate, Definition) or gate.row is None or len(gate.parameters) != len(angles):
             return None
         places = tuple([self._place(operand) for operand in operands.split(",")])
@@ -50,12 +50,12 @@ class PlainCalls:
         op = known_op(gate.row, places[gate.num_controls :], angles, places[: gate.num_controls])
         return op, match.end()
 
-    def _angles(self, text: str, name: str) -> tuple[Angle, ...]:
+    def _angles(self, text: str, source: Source) -> tuple[Angle, ...]:
         """The angles that stand between brackets; none if they are wrong."""
         known = self.angles.get(text)
         if known is None:
             try:
-                known = self._computed(Source(text, name))
+                known = self._computed(Source(text, source.name, source.work))
             except KetgradError:
                 known = ()  # the long way comes to the same error, and knows where in the whole text it is
             self.angles[text] = known

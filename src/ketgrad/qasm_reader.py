@@ -11,6 +11,7 @@ from collections import ChainMap, Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from ketgrad.angles import Angle
@@ -409,17 +410,17 @@ class _Reader:
         start: int,
     ) -> Call:
         """A call under modifiers, the innermost of which is the last."""
-        power, polarity = 1, ()
+        power, inner = 1, []
         for number, controls in reversed(modifiers):
-            polarity = controls + polarity
+            inner.append(controls)
             if number == int(number):
                 power *= int(number)
                 if abs(power) > self.max_operations:
                     raise self._too_many(start)
             else:
-                gate = root(Call(gate, angles, polarity, power, start), number, self.source)
-                power, polarity = 1, ()
-        return Call(gate, angles, polarity, power, start)
+                gate = root(Call(gate, angles, _outermost_first(inner), power, start), number, self.source)
+                power, inner = 1, []
+        return Call(gate, angles, _outermost_first(inner), power, start)
 
     def _angles(self, known: Mapping[str, Any]) -> tuple[Expression, ...]:
         tokens = self.tokens
@@ -576,8 +577,10 @@ class _Reader:
         parts = [self._operand("qubit")]
         while tokens.accept("++"):
             parts.append(self._operand("qubit"))
+        if len(parts) > 1:
+            self.source.spend(sum(len(part) for part, _ in parts), position)
         places = parts[0][0] if len(parts) == 1 else tuple(k for part, _ in parts for k in part)
-        if len(set(places)) != len(places):
+        if not isinstance(places, range) and len(set(places)) != len(places):
             raise self.source.fault(
                 position, f"the alias {shortened(name)} names a qubit twice; qubits must be distinct."
             )
@@ -730,7 +733,12 @@ class _Reader:
             end if number is None else self._inside(number, name, register)
             for number, end in zip((numbers[0], numbers[-1]), ends, strict=True)
         )
-        return tuple(register.places[k] for k in range(first, last + (1 if step > 0 else -1), step)), True
+        chosen = range(first, last + (1 if step > 0 else -1), step)
+        if isinstance(register.places, range):  # a part of it takes no memory, however long it is
+            origin, stride = register.places.start, register.places.step
+            return range(origin + stride * chosen.start, origin + stride * chosen.stop, stride * step), True
+        self.source.spend(len(chosen), position)
+        return tuple(register.places[k] for k in chosen), True
 
     def _bound(self) -> tuple[int, int] | None:
         """The number that stands here and its position; None if a ':' or ']' does."""
@@ -812,6 +820,11 @@ class _Reader:
     def _note(self, position: int, message: str) -> None:
         if len(self.notes) < 1000:
             self.notes.append(f"line {self.source.text.count(chr(10), 0, position) + 1}: {message}")
+
+
+def _outermost_first(controls: list[tuple[bool, ...]]) -> tuple[bool, ...]:
+    """The polarity of the controls of modifiers that are given from the innermost on."""
+    return tuple(chain.from_iterable(reversed(controls)))
 
 
 _Statements = Mapping[str, Callable[[_Reader], None]]
