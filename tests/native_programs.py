@@ -4,8 +4,15 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from ketgrad import _native
+from ketgrad.executors.native import Native
 from ketgrad.paulis import PauliSum
 from ketgrad.program import Expect, Probabilities, Program, State
+
+# The exact executors, the native one on every instruction set of this machine.
+EXACT = {"reference": "reference"} | {
+    name: Native(instruction_set=name) for name in _native.instruction_sets()
+}
 
 
 def random_unitary(rng, size):

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from native_programs import EXACT
 
 import ketgrad as kg
 from ketgrad import _native, w, x
 from ketgrad.errors import KetgradValueError
 from ketgrad.executors.native import Native
 
-EXACT = ["reference", *(Native(instruction_set=name) for name in _native.instruction_sets())]
 SIZES = [1.0, 1e-140, 1e-160, 1e-200, 1e-300, 1e140, 1e155, 1e160, 1e200, 1e300]
 X = np.array([[1.0, 2.0, 3.0], [-1.0, 0.5, 0.25], [0.0, 0.0, 1.0]])
 
@@ -19,7 +19,7 @@ def function(executor, **options):
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("executor", EXACT, ids=str)
+@pytest.mark.parametrize("executor", EXACT.values(), ids=EXACT)
 @pytest.mark.parametrize("size", SIZES)
 def test_values_and_derivatives_of_amplitudes_scale_as_a_direction_does(executor, size):
     f, ones = function(executor), np.ones((3, 2))

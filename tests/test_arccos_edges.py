@@ -3,15 +3,14 @@
 import numpy as np
 import pytest
 from mpmath import mp
+from native_programs import EXACT
 
 import ketgrad as kg
-from ketgrad import _native, w, x
+from ketgrad import w, x
 from ketgrad.errors import KetgradValueError
-from ketgrad.executors.native import Native
 
 GAPS = [1e-1, 3e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-9, 1e-10, 1e-11, 1e-12, 1e-14, 2.3e-16, 0.0]
 ANGLE = kg.arccos(x[0])
-EXACT = ["reference", *(Native(instruction_set=name) for name in _native.instruction_sets())]
 
 # circuit, observable, weights, the value as a function of a = arccos(x), its largest frequency
 CASES = {
@@ -94,7 +93,7 @@ def test_derivatives_are_exact_up_to_the_edge(name, real, executor):
                 )
 
 
-@pytest.mark.parametrize("executor", EXACT, ids=str)
+@pytest.mark.parametrize("executor", EXACT.values(), ids=EXACT)
 def test_mixed_derivatives_of_two_inputs_at_edges_and_of_weights(executor):
     """T2(x0) T3(x1) cos(w): rows with both inputs, one, and none near an edge, in one batch."""
     circuit = kg.Circuit([kg.ry(2 * kg.arccos(x[0]), 0), kg.ry(3 * kg.arccos(x[1]), 1), kg.rx(w[0], 2)])
