@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import multiprocessing
 import os
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import pytest
 
 from ketgrad.errors import KetgradError, KetgradOSError, KetgradValueError
 from ketgrad.referee import compare, run
-from ketgrad.referee.journal import Journal
+from ketgrad.referee.journal import Fits, Journal
 from ketgrad.referee.results import Comparison
 
 QUICK = {"folds": 2, "repeats": 1, "candidates": 1, "threads": 1}
@@ -88,7 +91,14 @@ def test_a_journal_that_is_damaged_or_hostile_is_refused_with_its_line(tmp_path)
     fit = json.loads(first)
 
     def changed(**fields) -> str:
-        return json.dumps({**fit, "score": {**fit["score"], **fields}})
+        """The line with another score, and the digest that belongs to it."""
+        score = {**fit["fit"]["score"], **fields}
+        other = {**fit["fit"], "score": score}
+        whole = json.dumps([json.loads(head)["key"], other])
+        return json.dumps({"fit": other, "sha256": hashlib.sha256(whole.encode()).hexdigest()})
+
+    path.write_text("\n".join([head, changed(), *rest, ""]))
+    finished(path)  # a digest that fits is made as here
 
     for line in (
         "",
@@ -102,6 +112,12 @@ def test_a_journal_that_is_damaged_or_hostile_is_refused_with_its_line(tmp_path)
         changed(fit_seconds="x"),
         changed(split=1.5),
         changed(unknown=1),
+        changed(fit_seconds=10**400),
+        first.replace('"split": 0', '"split": 1'),  # by hand, without its digest
+        first.replace('"correct": ', '"correct": 1'),
+        rest[0].replace('"sha256": "', '"sha256": "0'),
+        json.dumps(fit["fit"]),
+        json.dumps({**fit, "sha256": None}),
         first.replace('"model"', '"modell"'),
         "9" * 5000,
         "\udcff",
@@ -109,7 +125,7 @@ def test_a_journal_that_is_damaged_or_hostile_is_refused_with_its_line(tmp_path)
         path.write_bytes("\n".join([head, line, *rest, ""]).encode("utf-8", "surrogateescape"))
         with pytest.raises(KetgradValueError, match=r"line 2 .* is damaged .*--overwrite"):
             finished(path)
-    for line in ("{}", head.replace('"version": 1', '"version": 2'), head.replace("ketgrad.fits", "other")):
+    for line in ("{}", head.replace('"version": 2', '"version": 1'), head.replace("ketgrad.fits", "other")):
         path.write_text("\n".join([line, first, ""]))
         with pytest.raises(KetgradValueError, match="no fits that this ketgrad can go on from"):
             finished(path)
@@ -154,15 +170,85 @@ def test_a_journal_that_cannot_be_written_costs_no_fit_and_is_said(tmp_path):
     assert again.digest() == expected and 0 < len(fitted) < JOBS
 
 
-def test_two_runs_do_not_write_one_journal(tmp_path):
+def test_a_file_that_is_no_journal_stays_as_it_is(tmp_path):
+    path = tmp_path / "notes"
+    for content in (
+        b"what I must not lose",
+        b"\0" * 1000,
+        b"{}",
+        b'{"kind": "ketgrad.comparison"}',
+        b"\xff\xfe",
+    ):
+        path.write_bytes(content)
+        with pytest.raises(KetgradValueError, match="no fits that this ketgrad can go on from"):
+            finished(path)
+        assert path.read_bytes() == content
+    (tmp_path / "link").symlink_to(path)
+    with pytest.raises(KetgradOSError, match="link"):
+        compare(table(), "y", **QUICK, journal=Journal.begin(tmp_path / "link"))
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("name", [0, b"fits", ["fits"], "", "nul\0", "\ud800"])
+def test_a_journal_must_have_the_name_of_a_file(name):
+    with pytest.raises(KetgradError, match="`journal` must be the name of a file"):
+        compare(table(), "y", **QUICK, journal=name)
+
+
+def test_two_runs_do_not_have_one_journal_and_the_first_one_keeps_it(tmp_path):
     pytest.importorskip("fcntl")
     path = tmp_path / "fits.jsonl"
+    fits = list(_fits(tmp_path / "other.jsonl").values())
+    late = [Journal.resume(path), Journal.begin(path)]
+    for other in late:
+        assert other.read({}) == {}, "nothing is there yet"
+    first = Journal.resume(path)
+    first.read({})
+    first.append(fits[0])
+    for other in late:
+        with pytest.raises(KetgradOSError, match="another run"):
+            other.append(fits[1])
+        other.discard()
+    for kind in (Journal.resume, Journal.begin):
+        with pytest.raises(KetgradOSError, match="another run"):
+            kind(path).read({})
+    first.append(fits[2])
+    first.close()
+    assert len(path.read_text().splitlines()) == 3
+    last = Journal.resume(path)
+    assert len(last.read({})) == 2
+    last.discard()
+    assert not path.exists()
+
+
+def _fits(path: Path) -> Fits:
+    """What a comparison with a journal there has found."""
     finished(path)
-    outcomes = Journal.resume(path)
-    other = Journal.resume(path)
-    fits = list(outcomes.read({}).values())
-    other.read({})
-    outcomes.append(fits[0])
-    with pytest.raises(KetgradOSError, match="another run"):
-        other.append(fits[0])
-    outcomes.close()
+    with contextlib.closing(Journal.resume(path)) as journal:
+        return journal.read(json.loads(path.read_text().splitlines()[0])["key"])
+
+
+def test_a_second_run_with_the_same_journal_ends_with_its_first_fit(tmp_path):
+    pytest.importorskip("fcntl")
+    path = tmp_path / "fits.jsonl"
+    done: list[int] = []
+
+    def begin_another(event):
+        if event.kind == "plan" and "pieces" in event.message and not done:
+            done.append(len(finished(path)[1]))  # from the first fit on the other one has the file
+            Path(path).unlink()
+        if event.kind == "done":
+            with pytest.raises(KetgradOSError, match="another run"):
+                finished(path)
+
+    result = compare(table(), "y", **QUICK, progress=begin_another, journal=path)
+    assert done == [JOBS] and len(path.read_text().splitlines()) == 1 + JOBS
+    assert not result.interrupted and finished(path)[1] == [], "and it is free again"
+
+
+def test_a_daemon_of_multiprocessing_fits_by_itself(monkeypatch, tmp_path):
+    expected = finished(tmp_path / "fits.jsonl")[0].digest()
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    assert compare(table(), "y", **{**QUICK, "threads": None}).digest() == expected
+    with pytest.raises(KetgradValueError, match="`threads` must be 1 in a daemon"):
+        compare(table(), "y", **{**QUICK, "threads": 2})

@@ -136,6 +136,8 @@ def exit_code(error: KetgradError) -> int:
     if isinstance(error, KetgradOSError):
         if error.errno in FORBIDDEN_ERRORS:
             return FORBIDDEN
+        if error.errno == errno.EAGAIN:  # another run has the file
+            return TRY_AGAIN
         return CANNOT_CREATE if error.errno in CREATE_ERRORS else INPUT_OUTPUT
     if isinstance(error, KetgradMemoryError):
         return TRY_AGAIN
@@ -362,11 +364,14 @@ def run_compare(options: argparse.Namespace) -> int:
     from ketgrad.report import terminal
 
     journal = (Journal.resume if options.resume else Journal.begin)(folder / JOURNAL_FILE)
-    with terminal.ProgressDisplay(sys.stderr, quiet=options.quiet) as display:
-        told = _listener(display, options.stop)
-        comparison = referee.compare(options.table, options.target, progress=told, journal=journal, **choices)
-    options.stop.settle()
-    return _report(without_secrets(comparison), folder, journal, options)
+    with contextlib.closing(journal):
+        with terminal.ProgressDisplay(sys.stderr, quiet=options.quiet) as display:
+            told = _listener(display, options.stop)
+            comparison = referee.compare(
+                options.table, options.target, progress=told, journal=journal, **choices
+            )
+        options.stop.settle()
+        return _report(without_secrets(comparison), folder, journal, options)
 
 
 def _check_usage(options: argparse.Namespace) -> None:

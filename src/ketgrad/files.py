@@ -98,8 +98,10 @@ def _ready(stack: contextlib.ExitStack, named: Path, data: bytes, overwrite: boo
     return temporary, target
 
 
-def file_name(path: Any) -> Path:
+def file_name(path: Any, argument: str = "path") -> Path:
     """`path` as a Path, or `KetgradTypeError` or `KetgradValueError` if no file can have that name.
+
+    argument: what the caller calls it.
 
     >>> file_name(0)
     Traceback (most recent call last):
@@ -107,10 +109,13 @@ def file_name(path: Any) -> Path:
     """
     text = os.fspath(path) if isinstance(path, os.PathLike) else path
     if not isinstance(text, str):
-        raise KetgradTypeError(f"`path` must be the name of a file, a string or a Path, but is {path!r}.")
+        raise KetgradTypeError(
+            f"`{argument}` must be the name of a file, a string or a Path, but is {path!r}."
+        )
     if not text or "\0" in text or re.search("[\ud800-\udc7f\udd00-\udfff]", text):
         raise KetgradValueError(
-            f"`path` must be the name of a file - not empty, and without NUL or half characters - but is {path!r}."
+            f"`{argument}` must be the name of a file - not empty, and without NUL or half characters - but is"
+            f" {path!r}."
         )
     return Path(text)
 

@@ -8,6 +8,7 @@ names end in `seconds` or in `Timings`, so that two runs with one seed differ on
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -430,7 +431,8 @@ def decode(kind: Any, tree: Any, where: str) -> Any:
     if origin is dict and isinstance(tree, dict):
         return {key: decode(arguments[1], value, f"{where}.{key}") for key, value in tree.items()}
     if kind is float and isinstance(tree, int | float) and not isinstance(tree, bool):
-        return float(tree)
+        with contextlib.suppress(OverflowError):  # a whole number beyond all floats
+            return float(tree)
     if origin is None and type(tree) is kind:
         return tree
     raise KetgradValueError(f"`{where}` must be {kind}, but is {str(tree)[:80]!r}.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
+import multiprocessing
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -69,10 +71,12 @@ def compare(
     repeats: of the `folds`-fold cross-validation, None for 2 (1 above 2000 rows). qubits: the most a quantum
     model may use. candidates, inner_folds: the tuning budget, the same for every model. rows: use a random
     sample of the table. drop: columns to leave out. text: columns of codes that are words. missing: "median",
-    "drop" (the rows) or "error". threads: processes with one thread each, None for all cores; results do not
-    depend on it. seed: fixes splits and models. progress: called with a `Progress` event whenever something
-    starts or ends. journal: a file to which each fit is appended as soon as it is done; the fits that stand in
-    it are not repeated, so that a run that was killed goes on where it was, with the same result in the end.
+    "drop" (the rows) or "error". threads: processes with one thread each, None for all cores (one in a daemon of
+    multiprocessing, which may start no processes); results do not depend on it. seed: fixes splits and models.
+    progress: called with a `Progress` event whenever something starts or ends. journal: a file to which each fit
+    is appended as soon as it is done; the fits that stand in it are not repeated, so that a run that was killed
+    goes on where it was, with the same result in the end; a second run with the same file is refused while the
+    first one has it.
 
     Returns a `Comparison`; after Ctrl-C one of what is done, if anything is, with `interrupted` true. Cost:
     about a minute for 500 rows on two idle cores. Raises `KetgradError` before any work if the table cannot be
@@ -94,7 +98,7 @@ def compare(
     candidates = tasks.check_count("candidates", candidates, 1, MOST_CANDIDATES)
     inner_folds = tasks.check_count("inner_folds", inner_folds, 1, 1000)
     seed = tasks.check_count("seed", seed, 0, 2**63 - 1)
-    workers = available_threads() if threads is None else tasks.check_count("threads", threads, 1, 1024)
+    workers = available_threads() if threads is None else _check_threads(threads)
     raw = tables.read_table(table, rows=rows, seed=seed, separator=separator, encoding=encoding)
     _reserve_for_models(chosen, len(raw.frame), folds, qubits, workers)
     question = _ask(raw, target, task, missing, drop, text, decimal)
@@ -106,16 +110,17 @@ def compare(
         question, splits, metric, chosen, (folds, repeats, seed, qubits, candidates, inner_folds)
     )
     surroundings = environment(workers, seed)
-    if journal is not None and not isinstance(journal, Journal):
-        journal = Journal.resume(journal)
-    fits = {} if journal is None else journal.read(_key(question, protocol, surroundings))
-    if progress is not None:
-        progress(_announcement(len(splits), len(chosen), len(question.task.y), clock))
-    prepared = preparation.prepare(question.understood, question.task, splits, inner_folds, seed)
-    rules = Rules(
-        question.task.kind, len(question.task.classes), protocol.metrics[0], qubits, candidates, seed
-    )
-    outcomes, interrupted = run_all(chosen, prepared, rules, workers, progress, clock, journal, fits)
+    with contextlib.ExitStack() as stack:
+        if journal is not None and not isinstance(journal, Journal):
+            journal = stack.enter_context(contextlib.closing(Journal.resume(journal)))
+        fits = {} if journal is None else journal.read(_key(question, protocol, surroundings))
+        if progress is not None:
+            progress(_announcement(len(splits), len(chosen), len(question.task.y), clock))
+        prepared = preparation.prepare(question.understood, question.task, splits, inner_folds, seed)
+        rules = Rules(
+            question.task.kind, len(question.task.classes), protocol.metrics[0], qubits, candidates, seed
+        )
+        outcomes, interrupted = run_all(chosen, prepared, rules, workers, progress, clock, journal, fits)
     finished = time.perf_counter() - clock
     timings = Timings(
         started.isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -186,10 +191,24 @@ def choose_models(names: Sequence[str] | None) -> tuple[Contestant, ...]:
     )
 
 
+def _check_threads(threads: int) -> int:
+    count = tasks.check_count("threads", threads, 1, 1024)
+    if count > 1 and multiprocessing.current_process().daemon:
+        raise KetgradValueError(
+            f"`threads` must be 1 in a daemon of multiprocessing, which may start no processes, but is {count}."
+        )
+    return count
+
+
 def available_threads() -> int:
-    """Cores that this process may use: affinity, control group and OMP_NUM_THREADS respected."""
+    """Cores that this process may use: affinity, control group and OMP_NUM_THREADS respected.
+
+    One in a daemon of multiprocessing, which may start no processes.
+    """
     import joblib
 
+    if multiprocessing.current_process().daemon:
+        return 1
     cores = joblib.cpu_count()
     wish = os.environ.get("OMP_NUM_THREADS", "")
     return max(1, min(cores, int(wish))) if wish.isdigit() and int(wish) > 0 else cores

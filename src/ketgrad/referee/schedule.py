@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import statistics
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -54,8 +55,6 @@ def run_all(
         if len(outcomes) < len(jobs):
             reporter.tell("interrupted", "Stopped. What is done is reported.")
             return outcomes, True
-    finally:
-        record.close()
     reporter.tell("finished", "All models are done.")
     return outcomes, False
 
@@ -88,14 +87,12 @@ class _Record:
         try:
             self._journal.append(outcome)
         except KetgradOSError as error:
+            if error.errno == errno.EAGAIN:
+                raise  # another run makes the same fits: one of the two is not wanted
             self._journal = None
             self._reporter.tell(
                 "warning", f"From here on a fit is lost if the run is killed: {error.strerror}."
             )
-
-    def close(self) -> None:
-        if self._journal is not None:
-            self._journal.close()
 
 
 class Reporter:
