@@ -208,6 +208,7 @@ def as_array(value: Any, name: str) -> np.ndarray:
     >>> as_array(["a", "b"], "labels").shape
     (2,)
     """
+    refuse_gradients(value, name)
     try:
         return np.asarray(value)
     except ValueError:
@@ -310,19 +311,29 @@ def row_norms(vectors: np.ndarray) -> np.ndarray:
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     if norms.size and norms.min() > 1e-140 and norms.max() < 1e140:
         return norms
-    largest = np.max(
-        np.maximum(np.abs(np.real(vectors)), np.abs(np.imag(vectors))), axis=1, keepdims=True, initial=0.0
-    )
+    # not of complex numbers: NumPy divides those by the smallest floats to NaN
+    parts = np.concatenate([np.real(vectors), np.imag(vectors)], axis=1)
+    largest = np.max(np.abs(parts), axis=1, keepdims=True, initial=0.0)
     unit = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
-    with np.errstate(over="ignore"):
-        return np.linalg.norm(vectors / unit, axis=1, keepdims=True) * unit
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.linalg.norm(parts / unit, axis=1, keepdims=True) * unit
+
+
+def divided(vectors: np.ndarray, norms: np.ndarray) -> np.ndarray:
+    """Complex vectors over real numbers, also the smallest ones, by which NumPy divides complex numbers to NaN.
+
+    >>> divided(np.array([3e-320 + 4e-320j]), np.array([5e-320])).round(2)
+    array([0.6+0.8j])
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.real(vectors) / norms + 1j * (np.imag(vectors) / norms)
 
 
 def as_cotangent(
     cotangent: Any, shape: tuple[int, ...], complex_valued: bool, name: str = "cotangent"
 ) -> np.ndarray:
     """The cotangent as an array of `shape`, broadcast over missing leading axes."""
-    array = _complex_array(cotangent) if complex_valued else None
+    array = _complex_array(cotangent, name) if complex_valued else None
     if array is None:
         array = real_array(cotangent, name)
     check_finite(array, name)
@@ -337,8 +348,9 @@ def as_cotangent(
     )
 
 
-def _complex_array(value: Any) -> np.ndarray | None:
+def _complex_array(value: Any, name: str) -> np.ndarray | None:
     """The array of complex numbers that this is; None for anything else."""
+    refuse_gradients(value, name)
     try:
         array = np.asarray(value)
     except ValueError:  # rows of unequal lengths: refused by `real_array`

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad.angles import Angle, Variable, arccos, as_angle
-from ketgrad.arguments import MAX_QUBITS, check_count, check_qubit, shown
+from ketgrad.arguments import MAX_QUBITS, check_count, check_qubit, refuse_gradients, shown
 from ketgrad.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
 from ketgrad.gates import GATES, Gate
 from ketgrad.paulis import new_names
@@ -461,6 +461,7 @@ def _checked_ops(ops: Any) -> tuple[Op, ...]:
 
 
 def _sequence(values: Any, name: str) -> np.ndarray:
+    refuse_gradients(values, name)
     try:
         return np.asarray(values)
     except ValueError:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad.angles import ZERO, Angle, as_angle
-from ketgrad.arguments import flag, shown
+from ketgrad.arguments import flag, refuse_gradients, shown
 from ketgrad.circuit import Op
 from ketgrad.errors import KetgradTypeError, KetgradValueError
 from ketgrad.gates import Gate
@@ -86,6 +86,7 @@ def nearest_unitary(matrix: np.ndarray) -> np.ndarray:
 
 
 def _allowed_deviation(matrix: Any) -> float:
+    refuse_gradients(matrix, "matrix")
     kind = np.asarray(matrix).dtype
     if kind == np.float16:
         return HALF
@@ -175,6 +176,7 @@ def _refuse_no_qubits(name: str, qubits: tuple[int, ...]) -> None:
 
 
 def _numbers(value: Any, name: str) -> np.ndarray:
+    refuse_gradients(value, name)
     try:
         array = np.asarray(value)
     except ValueError:  # NumPy's own words for rows of unequal lengths name no argument

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad import executors, gradients, second
+from ketgrad.angle_limits import check_angles
 from ketgrad.arguments import (
     as_cotangent,
     check_finite,
@@ -44,11 +45,13 @@ from ketgrad.rows import (
     align,
     angle_columns,
     check_amplitudes,
-    check_angles,
+    check_derivatives,
     check_observables,
     common_lead,
     contiguous,
+    converted,
     expand,
+    is_steep,
     quick_bounds,
     quick_rows,
     reader,
@@ -106,6 +109,7 @@ class Function:
     )  # sums of squares that need no look at the angles
     _direct: Any = field(init=False, compare=False)  # the key of the executor's own way for plain arrays
     _single: bool = field(init=False, compare=False)
+    _steep: bool = field(init=False, compare=False)  # a derivative may be larger than numbers can be
     _seed_content: Any = field(init=False)
     _calls: Any = field(init=False, compare=False)  # numbers the calls that draw; a step of it is atomic
 
@@ -140,6 +144,7 @@ class Function:
             "_bounds": quick_bounds(program),
             "_direct": getattr(self.executor, "direct", None) if plain else None,
             "_single": self.dtype == COMPLEX64,
+            "_steep": is_steep(program),
             "_seed_content": seed_content(self.seed),
             "_calls": itertools.count(),
         }
@@ -204,6 +209,8 @@ class Function:
             if direct is not None:
                 found = direct.call_vjp(weights, inputs, cotangent, slope, self.threads, self._single)
                 if found is not None:
+                    if self._steep:
+                        self._check(dweights=found[1], dinputs=found[2])
                     return found
         rows = self._quick(weights, inputs) or self._rows(weights, inputs)
         direction = self._cotangent(cotangent, rows)
@@ -227,11 +234,11 @@ class Function:
                 point.size(direction),
                 lambda some, columns: rule.vjp(point.at(some, columns), direction[some].astype(wide))[2],
             )
-        return (
-            values.reshape(*rows.lead, self.num_outputs),
-            unbroadcast(dweights, rows.lead, rows.weights_shape).astype(real, copy=False),
-            unbroadcast(dinputs, rows.lead, rows.inputs_shape).astype(real, copy=False),
-        )
+        with np.errstate(over="ignore"):  # is looked at below
+            dweights = unbroadcast(dweights, rows.lead, rows.weights_shape).astype(real, copy=False)
+            dinputs = unbroadcast(dinputs, rows.lead, rows.inputs_shape).astype(real, copy=False)
+        self._check(dweights=dweights, dinputs=dinputs)
+        return values.reshape(*rows.lead, self.num_outputs), dweights, dinputs
 
     def _near_edges(self, point: gradients.Point) -> Near | None:
         """The rows whose exact derivatives need care; what shots give has no digits to lose."""
@@ -281,10 +288,11 @@ class Function:
                 point.size(),
                 lambda some, columns: rule.jacobian(point.at(some, columns))[1],
             )
-        return (
-            by_weights.reshape(*shape, self.num_weights).astype(kind, copy=False),
-            by_inputs.reshape(*shape, self.num_inputs).astype(kind, copy=False),
-        )
+        with np.errstate(over="ignore"):  # is looked at below
+            by_weights = by_weights.reshape(*shape, self.num_weights).astype(kind, copy=False)
+            by_inputs = by_inputs.reshape(*shape, self.num_inputs).astype(kind, copy=False)
+        self._check(by_weights=by_weights, by_inputs=by_inputs)
+        return by_weights, by_inputs
 
     def jvp(
         self,
@@ -304,7 +312,9 @@ class Function:
         """
         second.check_usable(self.gradient, self.executor, self.program)
         rows = self._quick(weights, inputs) or self._rows(weights, inputs)
-        return second.tangents(self._point(rows), rows, weights_direction, inputs_direction)
+        found = second.tangents(self._point(rows), rows, weights_direction, inputs_direction)
+        self._check(tangents=found[1])
+        return found
 
     def hvp(
         self,
@@ -334,7 +344,7 @@ class Function:
         second.check_usable(self.gradient, self.executor, self.program)
         rows = self._quick(weights, inputs) or self._rows(weights, inputs)
         change = cotangent_direction
-        return second.hessian_product(
+        found = second.hessian_product(
             self._point(rows),
             rows,
             self._cotangent(cotangent, rows),
@@ -342,6 +352,8 @@ class Function:
             inputs_direction,
             None if change is None else self._cotangent(change, rows, "cotangent_direction"),
         )
+        self._check(**{name: array for name, array in found._asdict().items() if name != "values"})
+        return found
 
     def hessian(self, weights: Any = None, inputs: Any = None, cotangent: Any = None) -> second.Hessian:
         """(weights_weights, weights_inputs, inputs_inputs) of sum(cotangent * values): (..., W, W) and so on.
@@ -357,7 +369,12 @@ class Function:
         """
         second.check_usable(self.gradient, self.executor, self.program)
         rows = self._rows(weights, inputs)
-        return second.hessian(self._point(rows), rows, self._cotangent(cotangent, rows))
+        found = second.hessian(self._point(rows), rows, self._cotangent(cotangent, rows))
+        self._check(**found._asdict())
+        return found
+
+    def _check(self, **derivatives: np.ndarray) -> None:
+        check_derivatives(self.program, derivatives)
 
     @property
     def plan(self) -> Plan:
@@ -416,7 +433,7 @@ class Function:
         rows = align(weights, inputs, REAL_OF[dtype], dtype)
         if self.program.input_map is not None:
             rows = rows._replace(inputs=expand(self.program, rows.inputs))
-        check_angles(self.program, rows)
+        check_angles(self.program, rows.weights, rows.inputs, len(rows.weights) * len(rows.inputs))
         check_observables(self.program, REAL_OF[dtype])
         if gradients.has_variable_amplitudes(self.program) and math.prod(rows.lead):
             check_amplitudes(self.program, rows)
@@ -475,7 +492,7 @@ class Function:
         ):
             return cotangent if rows.lead and len(rows.lead) == 1 else cotangent.reshape(-1, shape[-1])
         array = as_cotangent(cotangent, shape, complex_valued, name)
-        return np.ascontiguousarray(array, dtype=kind).reshape(-1, self.num_outputs)
+        return converted(array, kind, name).reshape(-1, self.num_outputs)
 
     def _check_single_output(self, name: str) -> None:
         if name == "cotangent" and self.num_outputs == 1 and not isinstance(self.question, State):

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ketgrad.amplitudes import amplitude_stencil, by_amplitude, executions, freed, unit_vectors
+from ketgrad.angle_limits import describe
 from ketgrad.arguments import check_count, check_number, shown
 from ketgrad.errors import KetgradTypeError, KetgradValueError
 from ketgrad.memory import readable, state_bytes
@@ -27,7 +28,6 @@ from ketgrad.shifts import (
     chain,
     collapse,
     contract,
-    describe,
     repeat,
     shift_rule,
     sweep,
@@ -254,7 +254,8 @@ class FiniteDifference:
     """Central differences in every weight and input: approximate, for cross-checks and for odd executors.
 
     order: 2 (two runs per variable, error of order step**2) or 4 (four runs, step**4). step: in units of the
-    variable; None takes the step at which truncation and rounding of float64 balance, 6e-6 or 7e-4.
+    variable; None takes the step at which truncation and rounding of float64 balance where values turn about once
+    while a variable grows by 2 pi, 6e-6 or 7e-4: for 1e4 * w[0] it has to be as much smaller.
     Always runs in complex128. Refused on an executor with shots unless step >= 0.01: noise is divided by it.
 
     >>> round(FiniteDifference(order=4).step_size, 8)
@@ -389,7 +390,7 @@ class SPSA:
         for _ in range(self.num_samples):
             signs = [directions.integers(2, size=a.shape) * 2.0 - 1.0 for a in (point.weights, point.inputs)]
             ahead, behind = (
-                point.run(point.weights + move * signs[0], point.inputs + move * signs[1])
+                point.run_moved(point.weights + move * signs[0], point.inputs + move * signs[1])
                 for move in (self.step, -self.step)
             )
             slope = (ahead - behind) / (2 * self.step)

@@ -345,7 +345,7 @@ class _Lowering:
         for monomial, unscaled in angle.terms:
             coefficient = unscaled * scale
             if not abs(coefficient) <= (LARGEST_COEFFICIENT if monomial else LARGEST_CONSTANT):
-                raise _too_large(angle, coefficient, monomial, gate, qubits)
+                raise _too_large(angle, unscaled, abs(scale), monomial, gate, qubits)
             if monomial:
                 slots = [self.slot(variable) for variable in monomial] + [0]
                 rows.append((coefficient, slots[0], slots[1]))
@@ -395,7 +395,7 @@ class _Lowering:
 
 
 def _too_large(
-    angle: Angle, coefficient: float, monomial: Monomial, gate: Gate, qubits: tuple[int, ...]
+    angle: Angle, coefficient: float, scale: float, monomial: Monomial, gate: Gate, qubits: tuple[int, ...]
 ) -> KetgradValueError:
     part = (
         "constant"
@@ -404,11 +404,9 @@ def _too_large(
         if monomial
         else "constant term"
     )
-    rule = (
-        "must be finite"
-        if monomial
-        else f"must lie within +-{LARGEST_CONSTANT:.1g} - float64 numbers beyond that stand more than 1 rad apart -"
-    )
+    largest = (LARGEST_COEFFICIENT if monomial else LARGEST_CONSTANT) / max(1.0, scale)
+    rule = f"must lie within +-{largest:.1g}"
+    rule += "," if monomial else " - float64 numbers beyond that stand more than 1 rad apart -"
     return KetgradValueError(
         f"the {part} in the angle of {gate.name}{_on(qubits)} {rule} but is {coefficient:.3g}. Reduce it modulo 2 pi "
         "where it is made."

@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ketgrad.angle_limits import FLOAT32, FLOAT64, MEANINGFUL
 from ketgrad.angles import INPUT_FUNCTIONS
-from ketgrad.arguments import row_norms
+from ketgrad.arguments import check_finite, position, row_norms
 from ketgrad.circuit import Circuit
 from ketgrad.errors import KetgradValueError
 from ketgrad.memory import reserve
 from ketgrad.program import LARGEST_OBSERVABLE, STATE_PREPARATION, Program
-from ketgrad.shifts import describe
 
-FLOAT64 = np.dtype(np.float64)
-FLOAT32 = np.dtype(np.float32)
 # A sum of squares below this holds no NaN, no infinity, and no number of which too few digits are left for an angle.
 QUICK_BOUND = {FLOAT64: 2.0**52, FLOAT32: 2.0**24}
-MEANINGFUL = {FLOAT64: 2.0**53, FLOAT32: 2.0**24}  # beyond, an angle has lost its place on the circle
 LARGEST_VALUE = {FLOAT64: LARGEST_OBSERVABLE, FLOAT32: 2.0**60}  # of an expectation value
 NORM_TOLERANCE = {FLOAT64: 1e-8, FLOAT32: 1e-4}
 INWARDS = {FLOAT64: 1e-10, FLOAT32: 1e-4}  # how far from the edge of its interval an input function is smooth
@@ -85,8 +83,21 @@ def contiguous(array: np.ndarray, real: np.dtype, name: str) -> np.ndarray:
     if array.dtype == real and array.flags.c_contiguous:
         return array
     reserve(array.size * real.itemsize, f"a contiguous copy of `{name}`", "Pass smaller batches.")
-    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is refused as such
-        return np.ascontiguousarray(array, real).reshape(array.shape)
+    return converted(array, real, name).reshape(array.shape)
+
+
+def converted(array: np.ndarray, kind: np.dtype, name: str) -> np.ndarray:
+    """The array in a floating-point type, contiguous; `KetgradValueError` for a number beyond the type's range."""
+    with np.errstate(over="ignore"):  # is looked at below
+        result = np.ascontiguousarray(array, kind)
+    if result.itemsize < array.itemsize and not np.isfinite(result).all():
+        check_finite(array, name)
+        index = np.unravel_index(int(np.argmin(np.isfinite(result))), result.shape)
+        raise KetgradValueError(
+            f"`{name}` must lie within +-{np.finfo(kind).max:.2g}, the range of {kind}, but {position(name, index)} is "
+            f"{array[index]}. Compute in double precision, or scale it."
+        )
+    return result
 
 
 def angle_columns(program: Program, name: str) -> np.ndarray:
@@ -122,7 +133,7 @@ def in_rows(array: np.ndarray, lead: tuple[int, ...], dtype: np.dtype, name: str
             size * width * dtype.itemsize, f"`{name}` broadcast to {size} rows", "Call it in smaller batches."
         )
         array = np.broadcast_to(array, (*lead, width))
-    return np.ascontiguousarray(array, dtype=dtype).reshape(count, width)
+    return converted(array, dtype, name).reshape(count, width)
 
 
 def unbroadcast(gradient: np.ndarray, lead: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
@@ -175,27 +186,6 @@ def reader(circuit: Circuit, name: str, column: int) -> str:
     return ""
 
 
-def check_angles(program: Program, rows: Rows) -> None:
-    """Raise if an angle, or a part of it, is so large that floating-point numbers of its size stand 1 rad apart."""
-    kind = rows.inputs.dtype
-    largest = max(float(np.abs(array).max(initial=1.0)) for array in (rows.weights, rows.inputs))
-    limit = MEANINGFUL[kind]
-    if program.steepness * largest * largest <= limit:
-        return
-    with np.errstate(over="ignore", invalid="ignore"):
-        sizes = program.angle_sizes(rows.weights.astype(float), rows.inputs.astype(float))
-    senseless = ~(sizes <= limit)
-    if not senseless.any():
-        return
-    row, instruction = np.argwhere(senseless)[0]
-    gate = next((o for o in program.occurrences if instruction in o.instructions), None)
-    name = "a constant angle" if gate is None else f"the angle {gate.angle} of {describe(gate)}"
-    raise KetgradValueError(
-        f"{name} must lie within +-{limit:.1g} - {kind} numbers beyond that stand more than 1 rad apart - but is "
-        f"{sizes[row, instruction]:.3g} in row {row}. Reduce it modulo 2 pi before the call."
-    )
-
-
 def check_observables(program: Program, kind: np.dtype) -> None:
     """Raise if the values of an observable can be larger than numbers of this type."""
     if program.observable_size > LARGEST_VALUE[kind]:
@@ -204,6 +194,26 @@ def check_observables(program: Program, kind: np.dtype) -> None:
             f"values and derivatives are no finite numbers beyond - but they add up to {program.observable_size:.3g}. "
             "Compute in float64, or divide them by their scale."
         )
+
+
+def is_steep(program: Program) -> bool:
+    """Whether derivatives may overflow where the squares of the cotangent and the slope can be added up in float32."""
+    return not program.observable_size * program.observable_size * max(1.0, program.steepness) <= 2.0**50
+
+
+def check_derivatives(program: Program, by_name: Mapping[str, np.ndarray]) -> None:
+    """Raise if a derivative is larger than numbers of its type, unless it is infinite at an edge of arccos."""
+    for name, array in by_name.items():
+        if math.isfinite(abs(np.vdot(array, array))):  # the quickest look at all of them
+            continue
+        sound = ~np.isnan(array) if program.input_map is not None else np.isfinite(array)
+        if not sound.all():
+            index = np.unravel_index(int(np.argmin(sound)), array.shape)
+            raise KetgradValueError(
+                f"{name} must be numbers within the range of {array.dtype}, {np.finfo(array.dtype).max:.2g}, but "
+                f"{position('entry ', index)} is beyond it. Scale the cotangent, the observables or the coefficients "
+                "of the angles down."
+            )
 
 
 def check_amplitudes(program: Program, rows: Rows) -> None:
@@ -216,9 +226,9 @@ def check_amplitudes(program: Program, rows: Rows) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
             norm = row_norms(program.data[part] * slots[:, program.amplitude_slot[part]])[:, 0]
         hint = " Pass normalize=True to `prepare_state` to divide by the norm."
-        wrong, rule = np.abs(norm - 1) > NORM_TOLERANCE[rows.inputs.dtype], "must have norm 1"
+        wrong, rule = ~(np.abs(norm - 1) <= NORM_TOLERANCE[rows.inputs.dtype]), "must have norm 1"
         if program.normalize[k]:
-            wrong, hint = (norm == 0) | np.isinf(norm), ""
+            wrong, hint = (norm == 0) | ~np.isfinite(norm), ""
             rule = (
                 "must not be zero"
                 if (norm == 0).any()

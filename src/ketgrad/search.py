@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ketgrad.arguments import refuse_gradients
 from ketgrad.errors import KetgradTypeError, KetgradValueError
 
 ALL_STEPS = "all {} steps were made before the loss settled"
@@ -122,6 +123,7 @@ class Search:
                 "`loss` must return (value, gradient) - this optimiser uses gradients - but returned "
                 f"{type(outcome).__name__}. Without gradients use SPSA() or COBYLA()."
             )
+        refuse_gradients(outcome[1], "gradient")
         gradient = np.asarray(outcome[1])
         if gradient.dtype.kind not in "fiu" or gradient.shape != self.shape:
             raise KetgradValueError(
@@ -184,6 +186,7 @@ class Search:
         )
 
     def _checked_value(self, value: Any, weights: np.ndarray) -> float:
+        refuse_gradients(value, "loss(weights)")
         number = np.asarray(value)
         if number.size != 1 or number.dtype.kind not in "fiu":
             raise KetgradTypeError(

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ketgrad.angle_limits import check_angles
 from ketgrad.memory import reserve
 from ketgrad.program import Expect, Program, State
 
@@ -52,16 +53,10 @@ class Point(NamedTuple):
             return self.executor.run(self.program, *rows, dtype=self.dtype, threads=self.threads)
         return self.executor.run(self.program, *rows, dtype=self.dtype, threads=self.threads, rng=self.rng)
 
-
-def describe(occurrence: Any) -> str:
-    """A gate as messages name it: its name, qubits, and place in the circuit.
-
-    >>> describe(kg.expectation(kg.Circuit([kg.rx(kg.w[0], 2)]), kg.Pauli("Z0")).program.occurrences[0])
-    'rx on qubit 2 (op 0)'
-    """
-    plural = "s" if len(occurrence.qubits) != 1 else ""
-    qubits = ", ".join(str(q) for q in occurrence.qubits)
-    return f"{occurrence.gate_name} on qubit{plural} {qubits} (op {occurrence.op_index})"
+    def run_moved(self, weights: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        """The values where a rule has moved the weights and inputs: refused if that carries an angle too far."""
+        check_angles(self.program, weights, inputs, self.batch, " once a gradient rule has moved it")
+        return self.run(weights, inputs)
 
 
 @lru_cache(maxsize=1024)
@@ -158,7 +153,7 @@ def sweep(point: Point, stencil: Stencil, cotangent: np.ndarray | None) -> np.nd
         column, shift = stencil.column[part], stencil.shift[part]
         weights = _shifted(point.weights, column, shift, batch)
         inputs = _shifted(point.inputs, column - split, shift, batch)
-        values = point.run(weights, inputs).reshape(len(column), batch, outputs)
+        values = point.run_moved(weights, inputs).reshape(len(column), batch, outputs)
         slope = values if cotangent is None else contract(values, cotangent)
         factor = stencil.coefficient[part].reshape(len(column), -1, *(1,) * (len(tail) - 1))
         np.add.at(result, stencil.variable[part], factor * slope)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.arguments import row_norms
+from ketgrad.arguments import divided, row_norms
 from ketgrad.errors import KetgradTypeError
 from ketgrad.memory import reserve, state_bytes
 from ketgrad.program import PAULI_ROTATION, UNITARY, WIDEST, Expect, Probabilities, Program, State
@@ -176,7 +176,7 @@ def _amplitudes(program: Program, i: int, slots: np.ndarray) -> tuple[np.ndarray
     rows = slice(program.data_start[i], program.data_start[i + 1])
     vector = program.data[rows] * slots[:, program.amplitude_slot[rows]]
     norm = row_norms(vector) if program.normalize[i] else np.ones((len(slots), 1))
-    return vector / norm, norm
+    return divided(vector, norm), norm
 
 
 def _outer(program: Program, i: int, psi: np.ndarray, vector: np.ndarray) -> np.ndarray:
@@ -200,9 +200,9 @@ def _unprepare(program: Program, i: int, slots: np.ndarray, psi: np.ndarray, lam
     environment = np.einsum("bmr,br->bm", by_target, rest.conj())  # d loss = Re <environment|d vector>
     if program.normalize[i]:
         radial = np.sum(np.conj(environment) * vector, axis=1, keepdims=True).real
-        environment = (environment - radial * vector) / norm
+        environment = divided(environment - radial * vector, norm)
     rows = slice(program.data_start[i], program.data_start[i + 1])
-    by_slot = (np.conj(environment) * program.data[rows]).real
+    by_slot = np.real(np.conj(environment) * program.data[rows])
     np.add.at(gradient.T, program.amplitude_slot[rows], by_slot.T)
 
     def before(rest_of_state: np.ndarray) -> np.ndarray:
