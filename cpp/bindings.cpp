@@ -499,10 +499,18 @@ nb::object call_vjp(const NativeProgram& self, nb::handle weights, nb::handle in
     return call_vjp_as<double>(self, w, no_w, x, no_x, c, slope, workers);
 }
 
-/// Sizes of what one thread holds for one group of lanes, in bytes, and which way a batch would go.
+/// Bytes that a call allocates beside the values that it returns.
+template <class Real>
+std::uint64_t bytes_as(const NativeProgram& self, std::int64_t batch, int threads, bool backward) {
+    const CallSize size{batch, threads, lanes_of<Real>(self), int(sizeof(Real)), backward};
+    if (uses_blocks<Real>(self, batch)) return bytes_in_blocks(self.blocked, size);
+    return bytes_in_lanes(self.schedule, lowered_for<Real>(self, batch).one, size);
+}
+
+/// What each pass made of the program, which way a batch would go, and the bytes that one thread allocates for it.
 nb::dict describe(const NativeProgram& self, std::int64_t batch) {
     const bool spread = spreads<double>(self, batch);
-    const int lanes = lanes_of<double>(self), lane_bits = spread ? std::countr_zero(unsigned(lanes)) : 0;
+    const int lanes = lanes_of<double>(self);
     const Lowered& lowered = lowered_for<double>(self, batch).one;
     const auto count = [&](StepKind kind) {
         return std::count_if(lowered.steps.begin(), lowered.steps.end(), [&](const Step& step) { return step.kind == kind; });
@@ -541,17 +549,9 @@ nb::dict describe(const NativeProgram& self, std::int64_t batch) {
     result["tables"] = count(StepKind::table);
     result["rotation_passes"] = count(StepKind::rotation);
     result["dense"] = count(StepKind::dense);
-    result["bytes_run"] = bytes_per_group(self.schedule, lane_bits, lanes, 8, false);
-    result["bytes_vjp"] = bytes_per_group(self.schedule, lane_bits, lanes, 8, true);
+    result["bytes_run"] = bytes_as<double>(self, batch, 1, false);
+    result["bytes_vjp"] = bytes_as<double>(self, batch, 1, true);
     return result;
-}
-
-/// Bytes that a call allocates beside the values that it returns.
-template <class Real>
-std::uint64_t bytes_as(const NativeProgram& self, std::int64_t batch, int threads, bool backward) {
-    const CallSize size{batch, threads, lanes_of<Real>(self), int(sizeof(Real)), backward};
-    if (uses_blocks<Real>(self, batch)) return bytes_in_blocks(self.blocked, size);
-    return bytes_in_lanes(self.schedule, lowered_for<Real>(self, batch).one, size);
 }
 
 std::uint64_t bytes_needed(const NativeProgram& self, std::int64_t batch, int threads, bool backward, bool single) {

@@ -386,11 +386,6 @@ bool execute(const Schedule& schedule, const LoweredPacks& packs, const Instruct
     return (in_turn ? execute_in_turn<Real> : execute_once<Real>)(schedule, packs, set, arrays, threads, interrupt, kept);
 }
 
-std::uint64_t bytes_per_group(const Schedule& schedule, int lane_bits, int lanes, int real_size, bool backward) {
-    const std::uint64_t states = (backward ? 3 : 2) * 2 * std::uint64_t(real_size);
-    return (std::uint64_t(1) << (schedule.program.num_qubits - lane_bits)) * lanes * states;
-}
-
 template class Kept<double>;
 template class Kept<float>;
 template bool execute(const Schedule&, const LoweredPacks&, const InstructionSet&, const Arrays<double>&, int, Interrupt&,

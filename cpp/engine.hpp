@@ -46,7 +46,4 @@ template <class Real>
 bool execute(const Schedule& schedule, const LoweredPacks& packs, const InstructionSet& set, const Arrays<Real>& arrays,
              int threads, Interrupt& interrupt, Kept<Real>& kept);
 
-/// Bytes of states that one thread holds at a time, at most.
-std::uint64_t bytes_per_group(const Schedule& schedule, int lane_bits, int lanes, int real_size, bool backward);
-
 }  // namespace ketgrad

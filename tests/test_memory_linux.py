@@ -32,6 +32,8 @@ core = f.executor._core(f.program).program
 values = batch * f.num_outputs * f.dtype.itemsize if "state" in {function!r} else batch * f.num_outputs * 8
 expected = core.bytes_needed(batch, threads, {backward}, dtype == "complex64") + values
 assert facts["blocked"] == {blocked}, facts
+own = core.bytes_needed(batch, 1, {backward}, False)
+assert facts["bytes_vjp" if {backward} else "bytes_run"] == own, (facts, own)
 def resident(): return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
 cotangent = np.ones((batch, f.num_outputs) if {backward} else 0, weights.dtype)
 before = resident()

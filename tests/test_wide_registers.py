@@ -80,6 +80,13 @@ def test_what_needs_every_amplitude_is_refused_for_every_question(n, monkeypatch
             call()
 
 
+def test_a_wide_state_that_clifford_gates_alone_make_is_refused_with_the_rule_that_it_breaks():
+    ghz = kg.Circuit([kg.h(0)] + [kg.cx(q, q + 1) for q in range(63)])
+    assert abs(kg.expectation(ghz, kg.Pauli("Z0 Z39"))([])[0] - 1) < 1e-12
+    with pytest.raises(KetgradMemoryError, match="see all of them, and the core takes 40 at most: ask about"):
+        kg.expectation(ghz, kg.Pauli("Z0 Z63"))
+
+
 def test_a_program_whose_masks_do_not_fit_is_refused(monkeypatch):
     monkeypatch.setattr("ketgrad.memory.available_bytes", lambda: 2**30)
     with pytest.raises(KetgradMemoryError, match="the program of 4000 ops on 1000000 qubits"):

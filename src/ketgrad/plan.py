@@ -55,7 +55,7 @@ class Plan:
             ("shots", "none: values are exact" if self.shots is None else f"{self.shots} in each execution"),
             ("gradient", f"{self.rule}: {self.reason}"),
             ("cost", self._executions()),
-            ("memory", f"{readable(self.memory)} of states per sample"),
+            ("memory", f"{readable(self.memory)} of states per sample at most"),
             ("not faster", self.not_faster or "nothing stands in the way"),
         ]
         margin = " " * 12

@@ -301,7 +301,7 @@ def _compile(program: Program, instruction_set: str) -> _Core:
         raise KetgradTypeError("The native executor is exact and draws no samples; use kg.samples.")
     seen = narrowed(program) if program.num_qubits > LARGEST_GIVEN else program
     if seen.num_qubits > MOST_QUBITS:
-        _reserve_state(seen.num_qubits)
+        _refuse_width(seen.num_qubits)
     native = load_core().Program(
         **{name: getattr(seen, name) for name in ARRAYS},
         question=question,
@@ -320,11 +320,20 @@ def _compile(program: Program, instruction_set: str) -> _Core:
     )
 
 
+def _refuse_width(num_qubits: int) -> None:
+    """The core leaves out what Clifford gates alone act on, but of no more qubits than it takes."""
+    reserve(
+        state_bytes(num_qubits),
+        f"the state of {num_qubits} qubits",
+        f"The question can see all of them, and the core takes {MOST_QUBITS} at most: ask about fewer at a time.",
+    )
+
+
 def _reserve_state(num_qubits: int) -> None:
     reserve(
         state_bytes(num_qubits),
         f"the state of {num_qubits} qubits",
-        "Every amplitude that the question can see is kept: use fewer qubits.",
+        "Every amplitude that the question can see is kept: ask about fewer qubits at a time.",
     )
 
 

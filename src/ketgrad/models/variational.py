@@ -47,8 +47,9 @@ class VariationalClassifier(ClassifierMixin, Estimator):
     regularisation: regularisation / n * |circuit weights and A|^2 is added to the mean loss; n is the number of
         distinct rows, so that a factor in all sample weights changes nothing. The defaults of this and of max_qubits
         were chosen on scikit-learn's bundled sets; elsewhere, tune them.
-    class_weight: None, "balanced" or a dict. executor, gradient, threads: as in `kg.expectation`; "sampled" measures
-        1000 shots, `Sampled(shots=...)` of ketgrad.executors.sampled another number.
+    class_weight: None, "balanced" (by how many rows a class has, whatever they weigh) or a dict. executor, gradient,
+        threads: as in `kg.expectation`; "sampled" measures 1000 shots, `Sampled(shots=...)` of
+        ketgrad.executors.sampled another number.
     random_state: None for another start each time, an integer for the same bits each time that it is fitted and
         asked, shots included, which are fresh at every step and prediction.
     verbose: True draws one line on stderr; a function is called with each `kg.optimize.Step`; returning True stops.
