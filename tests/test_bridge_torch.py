@@ -370,6 +370,34 @@ def test_what_is_not_provided_is_refused_and_never_zero():
         jacfwd(jacfwd(loss))(weights.detach(), inputs.detach())
 
 
+STEPS = {
+    "grad": lambda f, by: grad(f, argnums=by),
+    "vjp": lambda f, by: lambda *at: vjp(lambda z: f(*at[:by], z, *at[by + 1 :]), at[by])[1](at[2])[0],
+    "jacfwd": lambda f, by: jacfwd(f, argnums=by),
+    "jvp": lambda f, by: lambda *at: jvp(lambda z: f(*at[:by], z, *at[by + 1 :]), at[by : by + 1], at[2:])[1],
+}
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_every_mixture_of_forward_and_reverse_mode_is_exact_or_refused_in_words(order):
+    node = kg.expectation(kg.Circuit([kg.rx(kg.w[0], 0), kg.ry(kg.x[0], 0)]), kg.Pauli("Z0"))
+    ours = lambda w, x, one: kg.torch.apply(node, w[None], x[None])[0]  # noqa: E731
+    at = tuple(torch.tensor(number, dtype=torch.float64) for number in (0.4, 0.7, 1.0))
+    for names in itertools.product(STEPS, repeat=order):
+        for variables in itertools.product((0, 1), repeat=order):
+            found, wanted = ours, lambda w, x, one: torch.cos(w) * torch.cos(x)
+            for name, by in zip(names, variables, strict=True):
+                found, wanted = STEPS[name](found, by), STEPS[name](wanted, by)
+            refused = order == 3 or (order == 2 and {"jacfwd", "jvp"}.issuperset(names))
+            if refused:
+                with pytest.raises(
+                    kg.KetgradError, match=r"a third derivative of a circuit|forward over reverse"
+                ):
+                    found(*at)
+            else:
+                torch.testing.assert_close(found(*at), wanted(*at), msg=f"{names} {variables}")
+
+
 def test_products_with_the_hessian_in_every_way_of_pytorch_are_the_hessian_times_the_direction():
     weights, inputs = tensors((), (2,))
     loss = lambda w, x: (apply(w, x) * torch.cos(torch.arange(2) + 1.0)).sum() ** 2  # noqa: E731

@@ -109,7 +109,7 @@ class Pullback(Node):
     @staticmethod
     def jvp(ctx: Any, *directions: Any) -> Any:
         """How both derivatives change along a direction."""
-        return call(Curvature, ctx.function, *ctx.saved_tensors, *directions[1:])[3:]
+        return call(Curvature, ctx.function, *_guarded(ctx.saved_tensors), *directions[1:])[3:]
 
     @staticmethod
     def vmap(info: Any, in_dims: Tensors, *arguments: Any) -> tuple[Any, Any]:
@@ -139,7 +139,8 @@ class Pushforward(Node):
         *points, dweights, dinputs = ctx.saved_tensors
         held = _guarded((*points, cotangents[0]))
         found = call(Curvature, ctx.function, *held, dweights, dinputs, None)
-        return None, found[3], found[4], found[1], found[2]
+        by_directions = zip((dweights, dinputs), found[1:3], strict=True)
+        return None, found[3], found[4], *(None if given is None else by for given, by in by_directions)
 
     @staticmethod
     def jvp(ctx: Any, *directions: Any) -> Any:
