@@ -10,9 +10,10 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -46,7 +47,8 @@ def outcomes(
 ) -> Generator[Outcome, None, None]:
     """What `count` processes make of the jobs, in the order in which they end; `started` is called for each start.
 
-    A process that dies gives an outcome with the reason. Closing the generator ends all processes at once.
+    A process that dies gives an outcome with the reason. If the system starts no more processes, those that are there
+    do the work; a fit for which there is none fails. Closing the generator ends all processes at once.
     """
     contestants = tuple({contestant.name: contestant for contestant, _ in jobs}.values())
     waiting = deque(jobs)
@@ -55,12 +57,19 @@ def outcomes(
         while waiting or any(worker.job for worker in crew):
             while waiting and sum(worker.job is not None for worker in crew) < count:
                 worker = next((worker for worker in crew if worker.job is None), None)
-                if worker is None:
-                    worker = _start(contestants, rules, crew)
+                try:
+                    worker = worker or _start(contestants, rules, crew)
+                except OSError as error:
+                    if crew:  # all are busy: when one has done its fit, another start is tried
+                        break
+                    started()
+                    reason = f"the system started no process for it: {error.strerror}"
+                    yield lost(*waiting.popleft(), rules, reason)
+                    continue
                 _give(worker, waiting.popleft())
                 started()
             busy = {worker.connection: worker for worker in crew if worker.job is not None}
-            for connection in wait(list(busy)):
+            for connection in wait(list(busy)) if busy else ():
                 yield _taken(busy[connection], rules, crew)  # pyright: ignore[reportArgumentType]
     finally:
         _end(crew)
@@ -71,9 +80,11 @@ def _start(contestants: tuple[Contestant, ...], rules: Rules, crew: list[Worker]
 
     # loky: a fresh interpreter that does not run the caller's script again, with contestants defined anywhere
     context: Any = get_context("loky")
-    ours, theirs = Pipe()
-    lifeline, life = Pipe(duplex=False)
-    with _signals_held():
+    with _signals_held(), ExitStack() as theirs_too:
+        ours, theirs = Pipe()
+        theirs_too.callback(theirs.close)
+        lifeline, life = Pipe(duplex=False)
+        theirs_too.callback(lifeline.close)
         process = context.Process(
             target=_serve, args=(theirs, lifeline, contestants, rules), daemon=True, env=_surroundings()
         )
@@ -81,9 +92,9 @@ def _start(contestants: tuple[Contestant, ...], rules: Rules, crew: list[Worker]
         crew.append(worker)
         try:
             process.start()
-        finally:
-            theirs.close()
-            lifeline.close()
+        except OSError:
+            crew.remove(worker)
+            raise
     return worker
 
 
@@ -157,13 +168,16 @@ def _cause_of_death(code: int | None) -> str:
 
 
 def _end(crew: Sequence[Worker]) -> None:
-    """End all processes, and see them ended."""
+    """End all processes, and see them ended: those that do not end by themselves have one deadline together."""
     for worker in crew:
         worker.life.close()
         worker.connection.close()
-    for worker in crew:
-        if worker.process.pid is not None:
-            worker.process.join(SECONDS_TO_END)
-            if worker.process.exitcode is None:  # busy in compiled code that lets no thread run
-                os.kill(worker.process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-                worker.process.join(SECONDS_TO_END)
+    deadline = time.monotonic() + SECONDS_TO_END
+    processes = [worker.process for worker in crew if worker.process.pid is not None]
+    for process in processes:
+        process.join(max(0.0, deadline - time.monotonic()))
+    busy = [process for process in processes if process.exitcode is None]
+    for process in busy:  # in compiled code that lets no thread run, or stopped
+        os.kill(process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+    for process in busy:
+        process.join(SECONDS_TO_END)
