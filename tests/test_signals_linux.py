@@ -225,7 +225,8 @@ def test_ctrl_c_at_any_moment_of_a_search_ends_it(moment):
             assert process.stdout is not None and process.stdout.readline() == "ready\n"
             time.sleep((moment + random.Random(moment).random()) / 2)
             process.send_signal(signal.SIGINT)
-            _, remarks = process.communicate(timeout=10)
+            _, remarks = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert process.returncode == -signal.SIGINT and remarks.rstrip().endswith("KeyboardInterrupt")
+    assert process.returncode == -signal.SIGINT
+    assert remarks.strip().splitlines()[-1].startswith("KeyboardInterrupt")
