@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from ketgrad import executors, gradients, second
-from ketgrad.angle_limits import check_angles
 from ketgrad.arguments import (
     as_cotangent,
     check_finite,
@@ -58,6 +57,7 @@ from ketgrad.rows import (
     unbroadcast,
 )
 from ketgrad.rows_edges import Near, chain_inputs, near_edges
+from ketgrad.rows_limits import check_angles
 from ketgrad.streams import numbered_stream, seed_content
 
 FLOAT64 = np.dtype(np.float64)

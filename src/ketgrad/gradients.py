@@ -15,11 +15,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from ketgrad.amplitudes import amplitude_stencil, by_amplitude, executions, freed, unit_vectors
-from ketgrad.angle_limits import describe
 from ketgrad.arguments import check_count, check_number, shown
 from ketgrad.errors import KetgradTypeError, KetgradValueError
 from ketgrad.memory import readable, state_bytes
 from ketgrad.program import STATE_PREPARATION, Expect, Probabilities, Program, State
+from ketgrad.rows_limits import describe
 from ketgrad.shifts import (
     COMPLEX128,
     Point,

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ketgrad.angle_limits import FLOAT32, FLOAT64, MEANINGFUL
 from ketgrad.angles import INPUT_FUNCTIONS
 from ketgrad.arguments import check_finite, position, row_norms
 from ketgrad.circuit import Circuit
 from ketgrad.errors import KetgradValueError
 from ketgrad.memory import reserve
 from ketgrad.program import LARGEST_OBSERVABLE, STATE_PREPARATION, Program
+from ketgrad.rows_limits import FLOAT32, FLOAT64, MEANINGFUL
 
 # A sum of squares below this holds no NaN, no infinity, and no number of which too few digits are left for an angle.
 QUICK_BOUND = {FLOAT64: 2.0**52, FLOAT32: 2.0**24}

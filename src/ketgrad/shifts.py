@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ketgrad.angle_limits import check_angles
 from ketgrad.memory import reserve
 from ketgrad.program import Expect, Program, State
+from ketgrad.rows_limits import check_angles
 
 CHUNK_BYTES = 32 * 2**20  # shifted rows are evaluated in portions of about this size,
 CHUNK_ROWS = 64  # but never fewer rows than keep every core and every vector register busy
