@@ -4,6 +4,7 @@ import importlib
 import inspect
 import json
 import pathlib
+import time
 import tracemalloc
 import warnings
 
@@ -568,6 +569,103 @@ def test_a_short_text_in_a_long_dtype_is_refused_but_labels_keep_their_dtype():
         assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
     finally:
         tracemalloc.stop()
+
+
+def pipelines(depth, width=1):
+    """The form of pipelines inside one another, around a scaler."""
+    step = {"$estimator": "StandardScaler", "parameters": {}, "learned": {}}
+    for k in range(depth):
+        steps = [{"$tuple": [f"step {k} {j}", step]} for j in range(width)]
+        step = {"$estimator": "Pipeline", "parameters": {"steps": steps}, "learned": {}}
+    return step
+
+
+def with_field(name, field, value):
+    """The form of an object of which one field is another."""
+    circuit = kg.Circuit([kg.ry(w[0] * x[0], 0)])
+    made = {
+        "Function": kg.expectation(circuit, kg.Pauli("Z0"), shots=10, seed=1, threads=2),
+        "FidelityKernel": kg.FidelityKernel(kg.encodings.angle(2), threads=2),
+        "ProjectedKernel": kg.ProjectedKernel(kg.encodings.angle(2), gamma=1.0, threads=2),
+    }[name]
+    form = saving.describe(made)["value"]
+    form["fields"][field] = value
+    return form
+
+
+TOO_MUCH = {
+    "one long text among many": {
+        "$array": {"entries": ["a" * 2000] + [""] * 10_000, "dtype": "<U2000", "shape": [10_001]}
+    },
+    "many such texts": [{"$array": {"entries": ["a" * 500] + [""] * 500, "dtype": "<U500", "shape": [501]}}] * 100,
+    "such bytes": {"$array": {"entries": ["a" * 8000] + [""] * 10_000, "dtype": "|S8000", "shape": [10_001]}},
+    "pipelines in pipelines": pipelines(5),
+    "pipelines in many pipelines": pipelines(20),
+    "wide pipelines in pipelines": pipelines(6, 2),
+    "a qubit twice among many": {"$circuit": [10**5, [["x", [0], [], [*range(1, 90_000), 1]]]]},
+    "many qubits twice": {"$circuit": [10**5, [["x", [0], [], [*range(1, 45_000), *range(1, 45_000)]]]]},
+    "one qubit many times": {
+        "$object": "Probabilities", "fields": {"qubits": {"$tuple": [0] * 100_000}},
+    },
+    "a monomial of many variables": {"$circuit": [1, [["rx", [0], [[[1.0, [["w", 0]] * 100_000]]], []]]]},
+    **{
+        f"{threads} threads of a {name}": with_field(name, "threads", threads)
+        for name in ("Function", "FidelityKernel", "ProjectedKernel")
+        for threads in (2**31, 2**53, 2**63 - 1)
+    },
+    "a seed that is no number": with_field("Function", "seed", True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TOO_MUCH)
+def test_a_short_form_cannot_ask_for_much_memory_or_time(name):
+    form = TOO_MUCH[name]
+    if name == "one qubit many times":  # it is known to be too many only beside its circuit
+        form = with_field("Function", "question", form)
+    began = time.monotonic()
+    tracemalloc.start()
+    try:
+        with pytest.raises(kg.KetgradError) as caught:
+            saving.restore({"ketgrad": 1, "value": form})
+        assert tracemalloc.get_traced_memory()[1] < 80 * 2**20
+    finally:
+        tracemalloc.stop()
+    assert len(str(caught.value)) < 1000 and time.monotonic() - began < 30
+
+
+def test_pipelines_in_pipelines_are_read_as_far_as_they_stay_quick():
+    assert has_the_same_form(saving.restore({"ketgrad": 1, "value": pipelines(4, 2)})).steps
+
+
+OVERFLOWING = [
+    (model, name)
+    for model in (kg.KernelClassifier(), kg.KernelRegressor(), SVC(), SVR())
+    for name in ("_dual_coef_", "_intercept_", "support_vectors_")
+    if name != "support_vectors_" or isinstance(model, SVC | SVR)
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "name"), OVERFLOWING, ids=lambda part: part if isinstance(part, str) else type(part).__name__
+)
+def test_numbers_whose_products_overflow_never_reach_compiled_code(model, name):
+    """Predictions would be infinite or NaN without a word: compiled code looks at no sum."""
+    data = saving._file(model.fit(X, NUMBERS if isinstance(model, kg.KernelRegressor | SVR) else TWO))
+
+    def change(_, arrays):
+        (found,) = [other for other in arrays if other.rpartition(".")[2] == name]
+        arrays[found] = np.full_like(arrays[found], 1e308)
+        assert arrays[found].size
+
+    with pytest.raises(kg.KetgradError, match="below 1e"):
+        saving._value(forged(data, change), "forged", False)
+
+
+def test_a_model_that_cannot_predict_is_refused_in_words_when_it_is_saved():
+    model = kg.KernelClassifier().fit(X, TWO)
+    model.features_ = np.full_like(model.features_, 1e308)
+    with np.errstate(all="ignore"), pytest.raises(kg.errors.KetgradTypeError, match="cannot predict"):
+        saving._file(model)
 
 
 WORST = {

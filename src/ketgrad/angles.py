@@ -370,8 +370,8 @@ def _collect(terms: Iterable[tuple[Monomial, float]]) -> Angle:
     total: dict[Monomial, float] = {}
     for monomial, coefficient in terms:
         if len(monomial) > 2:
-            shown = " * ".join(_name(variable) for variable in monomial)
-            raise KetgradValueError(f"An angle is a polynomial of degree 2 at most, but holds {shown}.")
+            text = " * ".join(_name(variable) for variable in monomial[:3]) + " ..." * (len(monomial) > 3)
+            raise KetgradValueError(f"An angle is a polynomial of degree 2 at most, but holds {text}.")
         total[monomial] = total.get(monomial, 0.0) + coefficient
     return known_angle(tuple(sorted(_finite(monomial, c) for monomial, c in total.items() if c != 0)))
 

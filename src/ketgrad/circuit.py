@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -470,12 +471,16 @@ def _sequence(values: Any, name: str) -> np.ndarray:
         ) from None
 
 
+def _beginning(places: tuple[int, ...]) -> str:
+    return str(places) if len(places) <= 20 else f"({', '.join(map(str, places[:20]))}, ...)"
+
+
 def _refuse_duplicates(name: str, places: tuple[int, ...]) -> None:
     if len(set(places)) != len(places):
-        twice = sorted({q for q in places if places.count(q) > 1})
+        twice = sorted(q for q, times in Counter(places).items() if times > 1)
         raise KetgradValueError(
-            f"`{name}` acts on distinct qubits (targets and controls), but qubit {', '.join(map(str, twice))} "
-            f"is named more than once in {places}."
+            f"`{name}` acts on distinct qubits (targets and controls), but qubit "
+            f"{', '.join(map(str, twice[:10]))} is named more than once in {_beginning(places)}."
         )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad.angles import Angle, Monomial, Variable
+from ketgrad.arguments import shown
 from ketgrad.circuit import Circuit, Op, as_circuit
 from ketgrad.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
 from ketgrad.gates import GATES, Gate
@@ -521,7 +522,7 @@ def _measured(question: Probabilities, num_qubits: int) -> tuple[int, ...]:
                 f"`qubits` names qubit {q}, but the circuit has the qubits 0 to {num_qubits - 1}."
             )
     if len(set(question.qubits)) != len(question.qubits):
-        raise KetgradValueError(f"`qubits` must be distinct, but are {question.qubits}.")
+        raise KetgradValueError(f"`qubits` must be distinct, but are {shown(question.qubits)}.")
     return question.qubits
 
 

@@ -123,7 +123,7 @@ def _file(model: Any) -> bytes:
         "format": FORMAT,
         "versions": _versions(),
         "value": writer.write(model, type(model).__name__),
-        "probe": writer.write(_probe(model), "probe"),
+        "probe": writer.write(_probe_to_save(model), "probe"),
         "sha256": NO_DIGEST,
     }
     if writer.left_out:
@@ -299,6 +299,15 @@ def _probe(model: Any) -> np.ndarray | None:
             warnings.filterwarnings("ignore", message="X does not have valid feature names")
             return np.asarray(_scores(model, rows))
     return np.asarray(_scores(model, rows))
+
+
+def _probe_to_save(model: Any) -> np.ndarray | None:
+    try:
+        return _probe(model)
+    except BAD_FORM as error:
+        raise KetgradTypeError(
+            f"`{type(model).__name__}` cannot be saved: it cannot predict, {error}"
+        ) from error
 
 
 def _scores(model: Any, rows: np.ndarray) -> Any:

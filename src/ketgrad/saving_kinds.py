@@ -20,6 +20,7 @@ from ketgrad.paulis import PauliSum
 
 Sizes = dict[str, int]
 MOST_INT = 2**63 - 1
+LARGEST = 1e100  # of what compiled code multiplies and adds up without a look at the result
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,12 @@ def floats(shape: str, *, finite: bool = False) -> Kind:
 
 
 def doubles(shape: str) -> Kind:
-    """Finite float64 arrays of that shape, which compiled code takes as they are."""
-    return array("f", shape, finite=True, itemsize=8)
+    """Float64 arrays of that shape, which compiled code takes as they are: its sums of products stay finite."""
+    kind = array("f", shape, finite=True, itemsize=8)
+    return Kind(
+        f"{kind.text} below {LARGEST:g}",
+        lambda v, sizes: kind.holds(v, sizes) and bool((np.abs(v) < LARGEST).all()),
+    )
 
 
 def instance(*names: str) -> Kind:

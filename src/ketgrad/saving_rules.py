@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad.program import Expect, State
-from ketgrad.questions import hermitian_sums
+from ketgrad.questions import MOST_THREADS, hermitian_sums
 from ketgrad.saving_kinds import (
     CIRCUIT,
     DIGEST_TEXT,
@@ -66,9 +66,10 @@ QUESTION = instance(
 KERNEL = instance("ketgrad.kernels.FidelityKernel", "ketgrad.kernels.ProjectedKernel")
 SEED = NONE | Kind(
     "an integer or a SeedSequence",
-    lambda v, _: isinstance(v, np.random.SeedSequence) or (isinstance(v, int) and v >= 0),
+    lambda v, _: isinstance(v, np.random.SeedSequence) or (type(v) is int and v >= 0),
 )
-THREADS = NONE | whole(1)
+THREADS = NONE | whole(1, MOST_THREADS)
+MOST_PIPELINES = 4  # inside one another: scikit-learn asks two steps of each about theirs, so time doubles
 POSITIVE = number(5e-324)
 AMPLITUDES = Kind(
     "complex128 or complex64", lambda v, _: isinstance(v, np.dtype) and v in (np.complex128, np.complex64)
@@ -306,13 +307,19 @@ def _pipeline_fits(pipeline: Any) -> bool:
     names = [name for name, _ in pipeline.steps]
     *first, last = [step for _, step in pipeline.steps]
     return (
-        len(set(names)) == len(names)
+        _depth(pipeline) <= MOST_PIPELINES
+        and len(set(names)) == len(names)
         and not any(
             "__" in name or name in ("steps", "memory", "verbose", "transform_input") for name in names
         )
         and all(step in (None, "passthrough") or hasattr(step, "transform") for step in first)
         and (last in (None, "passthrough") or hasattr(last, "fit"))
     )
+
+
+def _depth(step: Any) -> int:
+    """How many pipelines are inside one another; of those inside it is known that they are few."""
+    return 1 + max(_depth(inner) for _, inner in step.steps) if type(step).__name__ == "Pipeline" else 0
 
 
 def _is_step(value: Any, _: Any) -> bool:

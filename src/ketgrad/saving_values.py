@@ -28,7 +28,7 @@ from ketgrad.saving_kinds import Kind, Sizes
 from ketgrad.saving_rules import RULES, TRAINING_ROWS
 
 MOST_NESTING = 100
-MOST_PADDING = 16 * 2**20  # bytes of texts in a file that are shorter than their dtype
+MOST_PADDING = 48 * 2**20  # bytes that texts in a file take beyond their own, in dtypes for longer ones
 NEARLY = 1e-10  # far more than the inverse of a unitary matrix deviates
 LABELS = ("U", "U†")  # of a unitary, and of one that was inverted
 KINDS_OF_VARIABLES = ("w", "x", *INPUT_FUNCTIONS)
@@ -298,13 +298,13 @@ class Reader:
 
     def _check_padding(self, entries: list[Any], kind: np.dtype) -> None:
         """A short text in a long dtype takes the memory of a long one."""
-        longest = max((len(entry) for entry in entries), default=0)
-        characters = kind.itemsize // (4 if kind.kind == "U" else 1)
-        if characters > longest:
-            self.padding += len(entries) * kind.itemsize
+        lengths = [len(entry) for entry in entries]
+        own = sum(lengths) * (4 if kind.kind == "U" else 1)
+        self.padding += max(0, len(entries) * kind.itemsize - own)
         if self.padding > MOST_PADDING:
             raise KetgradValueError(
-                f"The file holds {len(entries)} texts of the dtype {kind}, but none is longer than {longest}."
+                f"The file holds {len(entries)} texts of the dtype {kind}, but most are shorter, and none is longer "
+                f"than {max(lengths, default=0)}. An array of the dtype object takes less memory."
             )
 
     def _circuit(self, form: Any, depth: int) -> Circuit:
