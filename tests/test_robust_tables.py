@@ -23,7 +23,7 @@ from ketgrad.errors import (
     KetgradTypeError,
     KetgradValueError,
 )
-from ketgrad.referee import compare, tables
+from ketgrad.referee import compare, parquet, tables
 from ketgrad.referee.results import Comparison
 from ketgrad.referee.run import _ask, available_threads
 from ketgrad.referee.tables import BadTable, InputChanged, InputForbidden, InputMissing, RawTable
@@ -388,6 +388,7 @@ def test_D31_a_small_file_that_unpacks_to_a_huge_one_is_refused(tmp_path, monkey
         patch.setattr(tables, "available_bytes", lambda: 2**25)
         refused(path, "more rows than", "rows=2000", error=KetgradMemoryError)
         assert len(tables.read_table(path, rows=50).frame) == 50, "a sample takes no more room than its rows"
+        patch.setattr(tables, "MOST_BLANK_LINES", 2**40)
         blank = gzip.compress(b"a,y\n1,2\n" + b"\n" * 2**26)
         refused(write(tmp_path, blank, "blank.csv.gz"), "unpacks to more than", "rows=2000")
     assert len(tables.read_table(write(tmp_path, gzip.compress(rows().encode()), "ok.csv.gz")).frame) == 20
@@ -423,6 +424,63 @@ def test_D33_parquet_is_read_and_damaged_or_nested_files_are_refused(tmp_path):
     nested = pyarrow.table({"a": [[1, 2]] * 4, "y": ["n"] * 4})
     pyarrow.parquet.write_table(nested, path)
     refused(path, "'a'", "one value")
+
+
+def not_utf8(number: int) -> pyarrow.Array:
+    ends = pyarrow.array(range(0, 2 * number + 1, 2), pyarrow.int32()).buffers()[1]
+    return pyarrow.Array.from_buffers(
+        pyarrow.string(), number, [None, ends, pyarrow.py_buffer(b"\xff\xfe" * number)]
+    )
+
+
+UNREADABLE = {
+    "a day after the last": pyarrow.array([2**30, -(2**30)] * 10, pyarrow.int32()).cast(pyarrow.date32()),
+    "a day in milliseconds": pyarrow.array([2**62, 0] * 10).cast(pyarrow.date64()),
+    "a zone of Mars": pyarrow.array([0, 1] * 10).cast(pyarrow.timestamp("us", "Mars/Olympus")),
+    "an hour before the first": pyarrow.array([-(10**13), 1] * 10).cast(pyarrow.time64("ns")),
+    "texts that are none": not_utf8(20),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_D33_what_python_has_no_value_for_is_refused_in_words(name, tmp_path):
+    path = str(tmp_path / "t.parquet")
+    pyarrow.parquet.write_table(pyarrow.table({"a": UNREADABLE[name], "y": ["n", "y"] * 10}), path)
+    refused(path, "t.parquet", "cannot be read")
+
+
+def test_D33_times_of_day_with_nanoseconds_are_read(tmp_path):
+    path = str(tmp_path / "t.parquet")
+    times = pyarrow.array([1_001] * 7 + [5_000_000_001] * 13).cast(pyarrow.time64("ns"))
+    pyarrow.parquet.write_table(pyarrow.table({"a": times, "y": ["n", "y"] * 10}), path)
+    assert kinds(question(path)) == {"a": "category"}
+
+
+def test_D33_the_rows_of_a_small_file_are_counted_with_their_places(tmp_path, monkeypatch):
+    """A million equal cells take a kilobyte in the file, and each row some hundred bytes of memory."""
+    path = str(tmp_path / "t.parquet")
+    pyarrow.parquet.write_table(pyarrow.table({"a": np.zeros(10**6, np.int8)}), path)
+    monkeypatch.setattr(parquet, "available_bytes", lambda: 2**27)
+    with pytest.raises(KetgradMemoryError, match="1000000 rows"):
+        tables.read_table(path)
+    assert len(tables.read_table(path, rows=10).frame) == 10
+
+
+def test_D34_hours_of_blank_lines_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "MOST_BLANK_LINES", 1000)
+    text = "a,y\n" + "\n" * 1001 + rows(header="")
+    refused(write(tmp_path, gzip.compress(text.encode()), "t.csv.gz"), "blank lines")
+    refused(write(tmp_path, text), "blank lines")
+    assert len(question(write(tmp_path, "a,y\n" + "\n" * 900 + rows().partition("\n")[2])).raw.frame) == 20
+
+
+@pytest.mark.parametrize(
+    "encoding", ["klingon", "hex", "base64", "rot13", "idna", "punycode", "undefined", "a\0b"]
+)
+def test_D18_what_is_no_encoding_of_texts_is_refused(encoding, tmp_path):
+    path = write(tmp_path, rows())
+    with pytest.raises(KetgradError, match="encod"):
+        tables.read_table(path, encoding=encoding)
 
 
 def test_D34_only_regular_files_are_opened_and_nothing_is_downloaded(tmp_path):

@@ -26,7 +26,9 @@ from ketgrad.referee.tables import LONGEST_CELL, BadTable, check_names, sample_i
 
 BAD_FILE, NO_ROOM = 65, 75
 ROWS_AT_A_TIME = 4096
-BYTES_PER_CELL = 24  # of a number or a short text: here, on its way, and as a column of pandas
+BYTES_PER_CELL = 24  # of a number: here, on its way, and as a column of pandas
+BYTES_PER_OBJECT = 105  # of a date, say, that is an object in pandas, and of what it says
+BYTES_PER_ROW = 120  # of its number, and of the text that names its place
 COPIES = 3  # of each text at the same time
 SPARE = 2**28  # address space for threads and the like, which take hardly any memory
 WAY_OUT = "Use a part of it: rows=2000 (--rows 2000), or a machine with more memory."
@@ -132,7 +134,7 @@ def _decode(room: int, rows: int | None, seed: int) -> None:
             binary, read_dictionary=_coded(schema, source.metadata), **limits
         )
         total = source.metadata.num_rows
-        chosen = _chosen(total, len(schema), room, rows, seed)
+        chosen = _chosen(total, schema, room, rows, seed)
         plain = pyarrow.schema([(field.name, _plain(field.type)) for field in schema], {"rows": str(total)})
         with pyarrow.ipc.new_stream(sys.stdout.buffer, plain) as sink:
             _copy(source, sink, plain, chosen, total, room)
@@ -187,13 +189,25 @@ def _plain(kind: Any) -> Any:
     return pyarrow.binary() if types.is_large_binary(kind) or types.is_binary_view(kind) else kind
 
 
-def _chosen(total: int, columns: int, room: int, rows: int | None, seed: int) -> np.ndarray:
+def _bytes_per_row(schema: Any) -> int:
+    """What a row takes, its texts not counted."""
+    import pyarrow.types as types
+
+    cells = 0
+    for field in schema:
+        kind = _plain(field.type)
+        numbers = types.is_integer(kind) or types.is_floating(kind) or types.is_timestamp(kind)
+        cells += BYTES_PER_CELL if numbers or _is_text(kind) else BYTES_PER_OBJECT
+    return BYTES_PER_ROW + cells
+
+
+def _chosen(total: int, schema: Any, room: int, rows: int | None, seed: int) -> np.ndarray:
     if total <= 0:
         raise BadTable("has no rows.")
-    need = BYTES_PER_CELL * columns * (total if rows is None else min(rows, total))
+    need = _bytes_per_row(schema) * (total if rows is None else min(rows, total))
     if max(need, total) > room:  # the choice of rows needs a byte for each row
         raise KetgradMemoryError(
-            f"holds {total} rows and {columns} columns, which need {readable(max(need, total))}, but only"
+            f"holds {total} rows and {len(schema)} columns, which need {readable(max(need, total))}, but only"
             f" {readable(room)} are usable on this machine."
         )
     return sample_indices(total, rows, seed)
@@ -215,10 +229,25 @@ def _copy(source: Any, sink: Any, plain: Any, chosen: np.ndarray, total: int, ro
                 f"holds texts that need more than the {readable(room)} usable on this machine."
             )
         columns = [part.column(i).cast(field.type) for i, field in enumerate(plain)]
+        _check_texts(columns, plain)
         sink.write_batch(pyarrow.RecordBatch.from_arrays(columns, schema=plain))
         begin = end
     if begin != total:
         raise BadTable(f"declares {total} rows but holds {begin}.")
+
+
+def _check_texts(columns: list[Any], plain: Any) -> None:
+    """Texts are UTF-8: others would be found only where somebody looks at them."""
+    import pyarrow
+
+    for column, field in zip(columns, plain, strict=True):
+        try:
+            column.validate(full=True)
+        except pyarrow.ArrowInvalid as error:
+            reason = str(error)[:100].rstrip(".")
+            raise BadTable(
+                f"holds cells in its column {field.name!r} that cannot be read: {reason}."
+            ) from error
 
 
 def _text_bytes(column: Any, name: str) -> int:

@@ -44,6 +44,7 @@ BYTES_OF_BUFFERS = 2**24
 MAX_COLUMNS = 20_000
 LONGEST_CELL = 131_072  # bytes or characters; the csv module has the same bound
 LONGEST_RECORD = 2**24  # bytes of one row
+MOST_BLANK_LINES = 10**6
 ROWS_AT_A_TIME = 1000
 WAY_OUT = "Use a part of it: rows=2000 (--rows 2000)."
 
@@ -391,6 +392,8 @@ def _read_text(
         return _parse(path, text, source, layout, rows, seed)
     except UnicodeDecodeError as error:
         raise _wrong_encoding(path, layout.encoding, error) from error
+    except UnicodeError as error:  # of codecs that are not for whole texts
+        raise BadTable(f"{path!r} is not encoded in {layout.encoding}: {error}.") from error
     finally:
         text.detach()  # the caller closes the file, after it has looked whether the file changed
 
@@ -407,7 +410,7 @@ def _layout(path: str, head: bytes, separator: str | None, encoding: str | None)
     chosen = encoding or "utf-8-sig"
     try:
         sample = _sample(head, chosen)
-    except LookupError:
+    except (LookupError, ValueError, TypeError, AssertionError):  # of codecs that are none of texts, too
         raise KetgradValueError(
             f"there is no encoding {encoding!r}; common ones are 'utf-8', 'utf-16', 'latin-1', 'cp1252'."
         ) from None
@@ -487,6 +490,7 @@ def _records(path: str, reader: Any, source: _Watched, layout: _Layout) -> Itera
     """(line number, fields) of every record that is not blank; the first one is the header and sets the width."""
     width = None
     line = 1
+    blank = 0
     try:
         for record in reader:
             source.since = 0
@@ -495,6 +499,10 @@ def _records(path: str, reader: Any, source: _Watched, layout: _Layout) -> Itera
                 if len(record) != width:
                     raise _ragged(path, line, len(record), width, layout.separator)
                 yield line, record
+            else:
+                blank += 1
+                if blank > MOST_BLANK_LINES:  # a small compressed file can hold hours of them
+                    raise BadTable(f"{path!r} holds more than {MOST_BLANK_LINES:,} blank lines. Remove them.")
             line = reader.line_num + 1
     except csv.Error as error:
         raise BadTable(
@@ -564,6 +572,26 @@ def _read_parquet(path: str, binary: io.BufferedReader, rows: int | None, seed: 
     from ketgrad.referee import parquet
 
     table, total = parquet.decode(path, binary, rows, seed)
-    frame = table.to_pandas(ignore_metadata=True)
+    frame = _frame(path, table)
     places = tuple(f"row {i}" for i in sample_indices(total, rows, seed))
     return RawTable("", frame, places, total, _sampled(rows, total))
+
+
+def _frame(path: str, table: Any) -> Any:
+    """A pyarrow Table as a DataFrame; a file may hold days and zones that Python does not know."""
+    import pyarrow
+
+    for name in table.column_names:
+        column = table.column(name)
+        if pyarrow.types.is_time64(column.type):  # pandas takes no nanoseconds
+            table = table.set_column(
+                table.column_names.index(name), name, column.cast(pyarrow.time64("us"), safe=False)
+            )
+    try:
+        return table.to_pandas(ignore_metadata=True)
+    except (pyarrow.ArrowException, ValueError, OverflowError, LookupError) as error:
+        if isinstance(error, MemoryError):
+            raise
+        raise BadTable(
+            f"{path!r} holds a day or a time zone that cannot be read: {str(error)[:100].rstrip('.')}."
+        ) from error
