@@ -984,3 +984,38 @@ def test_importing_ketgrad_loads_no_pennylane():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
     )
     assert found.stdout.strip() == "False"
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_of_observables_have_an_exact_derivative_or_are_refused_and_never_a_zero():
+    import torch
+
+    number = lambda value: torch.tensor(value, dtype=torch.complex128, requires_grad=True)  # noqa: E731
+    matrix = [[0.3, 0.2 - 0.1j], [0.2 + 0.1j, -1.0]]
+    exact = {
+        "beside a projector": lambda c: qml.expval(c * qml.Projector([1], wires=0) + qml.X(0)),
+        "of a projector": lambda c: qml.expval(c * (qml.Projector([1], wires=0) @ qml.Z(1))),
+        "in a sum": lambda c: qml.expval(c * qml.Z(0) + c * qml.X(0)),
+    }
+    for name, measure in exact.items():
+        found = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+        ours = qml.QNode(
+            lambda c, m=measure: (qml.RX(0.4, 0), qml.Hadamard(1), m(c))[-1],
+            kg.pennylane.QubitDevice(wires=2),
+        )
+        ours(found).backward()
+        values = [float(ours(torch.tensor(c, dtype=torch.float64))) for c in (0.2, 1.2)]  # linear
+        np.testing.assert_allclose(found.grad, values[1] - values[0], atol=1e-12, err_msg=name)
+    refused = {
+        "variance": lambda: (qml.var, qml.Hermitian(number(matrix), wires=0)),
+        "variance of a sum": lambda: (qml.var, number(0.3).real * qml.Z(0) + qml.X(0)),
+        "projector": lambda: (qml.expval, qml.Projector(number([0.6, 0.8j]), wires=[0])),
+    }
+    for name, make in refused.items():
+        measure, observable = make()
+        angle = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
+        values = qml.QNode(
+            lambda t, m=measure, o=observable: (qml.RX(t, 0), m(o))[-1], kg.pennylane.QubitDevice(wires=1)
+        )(angle)
+        with pytest.raises(qml.exceptions.DeviceError, match="does not differentiate by the parameters of"):
+            pytest.fail(f"{name}: {values.sum().backward()}")

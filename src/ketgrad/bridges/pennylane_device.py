@@ -37,7 +37,12 @@ from ketgrad.questions import complex_type, thread_count
 NAME = "ketgrad.qubit"
 OURS = ("adjoint", "device", "best")
 WITHIN = "backprop"  # what PennyLane calls it when a device returns values that are differentiable themselves
-WITH_NODES = (qml.math.Interface.TORCH, qml.math.Interface.AUTOGRAD, qml.math.Interface.TF)
+WITH_NODES = (
+    qml.math.Interface.TORCH,
+    qml.math.Interface.AUTOGRAD,
+    qml.math.Interface.TF,
+    qml.math.Interface.TF_AUTOGRAPH,
+)
 GATE_SET = frozenset({*ROWS, *SEQUENCES, *(f"C({name})" for name in ROWS), *(f"Adjoint({name})" for name in ROWS),
                       "QubitUnitary", "GlobalPhase", "Identity"})  # fmt: skip
 SHADOWS = (qml.measurements.ClassicalShadowMP, qml.measurements.ShadowExpvalMP)

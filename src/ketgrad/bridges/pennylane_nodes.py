@@ -16,6 +16,7 @@ from autograd.tracer import isbox
 from pennylane.tape import QuantumScript
 
 from ketgrad.bridges.pennylane_second import Change
+from ketgrad.bridges.pennylane_slopes import refuse_fixed
 
 
 class Batch(NamedTuple):
@@ -36,6 +37,8 @@ class Batch(NamedTuple):
 
     def slopes(self, cotangents: Sequence[Any]) -> list[np.ndarray]:
         """The derivatives of sum(cotangents * results) by all parameters."""
+        for tape in self.tapes:
+            refuse_fixed(tape, sum(len(op.data) for op in tape.operations))
         products = self.device.compute_vjp(self.tapes, self.nested(cotangents), self.config)
         return [np.asarray(one) for product in products for one in product]
 
@@ -68,7 +71,7 @@ def differentiable(device: Any, tapes: Sequence[QuantumScript], config: Any) -> 
     batch = Batch(device, exact, config)
     if config.interface == qml.math.Interface.TORCH:
         from ketgrad.bridges.pennylane_torch import results
-    elif config.interface == qml.math.Interface.TF:
+    elif config.interface in (qml.math.Interface.TF, qml.math.Interface.TF_AUTOGRAPH):
         from ketgrad.bridges.pennylane_tensorflow import results
     else:
         from ketgrad.bridges.pennylane_autograd import results

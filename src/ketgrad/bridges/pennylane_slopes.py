@@ -45,22 +45,54 @@ class Spot:
 
 def coefficient_slopes(plan: Plan, given: Rows, tape: QuantumScript, index: int) -> tuple[int, np.ndarray]:
     """The measurement whose observable a number belongs to, and its derivative (tapes, batch, *shape) by the number."""
+    m, own = _measurement(tape, index)
+    return m, _observable_slope(plan, given, tape.measurements[m], own)
+
+
+def _measurement(tape: QuantumScript, index: int) -> tuple[int, int]:
+    """The measurement whose observable a number belongs to, and the number's position there."""
     for m, process in enumerate(tape.measurements):
         data = [] if process.obs is None else process.obs.data
         if index < len(data):
-            return m, _observable_slope(plan, given, process, index)
+            return m, index
         index -= len(data)
     raise DeviceError(f"the tape has no parameter {index} behind those of its observables.")
+
+
+def is_fixed(tape: QuantumScript, index: int) -> bool:
+    """Whether a number of an observable has no derivative: in a variance or probabilities, and in a projector."""
+    m, own = _measurement(tape, index)
+    process = tape.measurements[m]
+    return not isinstance(process, ExpectationMP) or isinstance(_holder(process.obs, own), qml.Projector)
+
+
+def refuse_fixed(tape: QuantumScript, operators: int) -> None:
+    """`DeviceError` where a trainable number has no derivative; `operators`: how many numbers stand before those."""
+    for parameter in tape.trainable_params:
+        if parameter >= operators and is_fixed(tape, parameter - operators):
+            process = tape.measurements[_measurement(tape, parameter - operators)[0]]
+            raise DeviceError(
+                f"ketgrad.qubit does not differentiate by the parameters of {process}. Mark them as not trainable, or "
+                "write what is differentiated with expectation values of Pauli words."
+            )
+
+
+def _holder(observable: Any, index: int) -> Any:
+    """The operator that holds the number `index` of an observable's data itself."""
+    if isinstance(observable, SProd):
+        return observable if index == 0 else _holder(observable.base, index - 1)
+    if isinstance(observable, Sum | Prod):
+        k, rest = _owner(observable.operands, index)
+        return _holder(observable.operands[k], rest)
+    return observable
 
 
 def _observable_slope(plan: Plan, given: Rows, process: MeasurementProcess, index: int) -> np.ndarray:
     observable = process.obs
     assert observable is not None
     number = np.asarray(qml.math.unwrap([observable.data[index]])[0])
-    if any(isinstance(part, qml.Projector) for part in _leaves(observable)) or not isinstance(
-        process, ExpectationMP
-    ):
-        if number.dtype.kind == "f":
+    if not isinstance(process, ExpectationMP) or isinstance(_holder(observable, index), qml.Projector):
+        if number.dtype.kind in "fc":  # as jax asks, which takes every number of compiled code for trainable
             warnings.warn(
                 f"ketgrad.qubit does not differentiate by the parameters of {process} - it takes them as constants. "
                 "Mark them as not trainable to silence this warning.",
@@ -72,13 +104,6 @@ def _observable_slope(plan: Plan, given: Rows, process: MeasurementProcess, inde
     return (
         slope if number.dtype.kind == "c" else np.real(slope)
     )  # the value is real: Re <A> for a real matrix A
-
-
-def _leaves(observable: Any) -> list[Any]:
-    parts = getattr(observable, "operands", None) or (
-        [observable.base] if hasattr(observable, "base") else []
-    )
-    return [leaf for part in parts for leaf in _leaves(part)] if parts else [observable]
 
 
 def _spot(observable: Operator, index: int, place: Mapping[Any, int]) -> Spot:

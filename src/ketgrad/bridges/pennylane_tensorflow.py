@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ketgrad.bridges import pennylane_graphs
 from ketgrad.bridges.pennylane_nodes import Batch
 from ketgrad.bridges.pennylane_second import refuse_third
 
 
 def results(batch: Batch) -> tuple[Any, ...]:
     """The results of all tapes, one after the other."""
+    if not tf.executing_eagerly():
+        return pennylane_graphs.results(batch, _node)
     found = tuple(tf.convert_to_tensor(array) for array in batch.results())
     parameters = [tf.convert_to_tensor(number) for number in batch.parameters]
     return _node(found, parameters, lambda *cotangents: _slopes(batch, parameters, cotangents))
