@@ -95,6 +95,8 @@ def test_permissions_stay_and_new_files_follow_the_mask(mode, tmp_path):
         path.chmod(mode)
         write_atomically(path, "new", overwrite=True)
         assert stat.S_IMODE(path.stat().st_mode) == mode and path.read_text() == "new"
+        os.umask(0)
+        assert stat.S_IMODE(write_atomically(tmp_path / "open", "new").stat().st_mode) == 0o666
     finally:
         os.umask(old)
 
@@ -211,3 +213,43 @@ def test_without_locks_only_what_is_a_day_old_is_swept(tmp_path, monkeypatch):
     os.utime(old, (time.time() - 100_000,) * 2)
     write_atomically(tmp_path / "file", "new", overwrite=True)
     assert sorted(os.listdir(tmp_path)) == [young.name, "file"]
+
+
+def held(folder):
+    """The files of a folder that this process holds open."""
+    links = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+    return [link for link in links if link.startswith(str(folder))]
+
+
+def test_without_locks_a_file_is_closed_before_it_takes_its_name(tmp_path, monkeypatch):
+    """Windows renames nothing that is open."""
+    open_then, replace = [], os.replace
+
+    def watched(*names):
+        open_then.append(held(tmp_path))
+        replace(*names)
+
+    monkeypatch.setattr(files, "fcntl", None)
+    monkeypatch.setattr(os, "replace", watched)
+    write_atomically(tmp_path / "file", "new", overwrite=True)
+    assert open_then == [[]] and os.listdir(tmp_path) == ["file"]
+
+
+def test_a_writer_whose_file_was_swept_before_it_was_locked_takes_another_and_holds_none_open(
+    tmp_path, monkeypatch
+):
+    swept, lock = [], files._lock
+
+    def sweep_first(descriptor):
+        if not swept:
+            swept.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+            os.unlink(swept[0])
+        return lock(descriptor)
+
+    monkeypatch.setattr(files, "_lock", sweep_first)
+    assert write_atomically(tmp_path / "file", "new").read_text() == "new"
+    assert len(swept) == 1 and os.listdir(tmp_path) == ["file"] and not held(tmp_path)
+
+
+def test_no_files_are_written_together_too():
+    assert files.write_together({}) == ()

@@ -51,9 +51,13 @@ TESTS = {
     "amplitudes": "gradient_rules gradients encodings",
     "optimize": "search optimize",
     "search": "search optimize",
-    "saving": "saving",
-    "saving_values": "saving",
-    "files": "saving process",
+    "rows_edges": "arccos_edges second",
+    "saving": "saving saving_rules",
+    "saving_values": "saving saving_rules",
+    "saving_rules": "saving_rules saving",
+    "saving_kinds": "saving_rules saving",
+    "saving_arrays": "saving_rules saving",
+    "files": "files_linux saving",
 }
 
 # Survivors that are explained: which line of which module became which, and why no test can or should notice.
