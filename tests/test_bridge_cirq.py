@@ -789,3 +789,16 @@ def test_an_absent_cirq_is_named_with_the_line_that_installs_it():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install 'ketgrad[cirq]'" in done.stdout
+
+
+def test_a_symbol_that_cirq_does_not_list_has_its_value_in_the_simulator_and_is_refused_by_name_before():
+    a, b = sympy.symbols("a b")
+    first, second = cirq.LineQubit.range(2)
+    gate = cirq.PhasedFSimGate(a, b, 0.1, 0.2, 0.3)
+    circuit = cirq.Circuit(cirq.H(first), cirq.X(second) ** 0.3, gate(first, second))
+    values = {"a": 0.3, "b": 0.4}
+    found = kg.cirq.Simulator(dtype=np.complex128).simulate(circuit, values).final_state_vector
+    wanted = cirq.Simulator(dtype=np.complex128).simulate(circuit, values).final_state_vector
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
+    with pytest.raises(kg.KetgradError, match=r"The symbol '[ab]' is not among the parameters"):
+        kg.cirq.from_cirq(circuit)

@@ -716,3 +716,14 @@ def test_parameters_that_drop_out_of_a_circuit_are_accepted():
         len(kg.qiskit.EstimatorGradient().run([circuit], [SparsePauliOp("X")], values[:1]).result().gradients)
         == 1
     )
+
+
+def test_an_expression_that_is_a_negative_number_is_read_though_qiskit_cannot_hash_it():
+    angle = Parameter("a")
+    circuit = QuantumCircuit(1, global_phase=-(angle * 0 + 0.3))
+    circuit.ry(-(angle * 0 + 0.3), 0)
+    circuit.rx(angle, 0)
+    (result,) = kg.qiskit.Estimator().run([(circuit, "Z", [0.4])]).result()
+    np.testing.assert_allclose(result.data.evs, np.cos(0.3) * np.cos(0.4), atol=1e-12)
+    slopes = kg.qiskit.EstimatorGradient().run([circuit], [SparsePauliOp("Z")], [[0.4]]).result().gradients[0]
+    np.testing.assert_allclose(slopes, [-np.cos(0.3) * np.sin(0.4)], atol=1e-12)

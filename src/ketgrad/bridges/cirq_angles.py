@@ -53,6 +53,16 @@ def angle_of(half_turns: Any, names: Names, where: str, computed: Computed | Non
     return angle
 
 
+def _listed(symbol: Any, names: Names) -> Angle:
+    """The angle of a symbol; refused where the gate does not tell Cirq of it, so that no circuit lists it."""
+    if symbol not in names:
+        raise KetgradValueError(
+            f"The symbol {symbol.name!r} is not among the parameters of its circuit - Cirq lists none for its gate. "
+            "Resolve it first, with cirq.resolve_parameters(circuit, ...)."
+        )
+    return names[symbol]
+
+
 def _direct(expression: Any, factor: Any, names: Names) -> Angle | None:
     """factor * expression, term by term; None for what is no polynomial of degree 2 as it is written.
 
@@ -62,7 +72,7 @@ def _direct(expression: Any, factor: Any, names: Names) -> Angle | None:
         number = complex(factor * expression)
         return as_angle(number.real) if number.imag == 0 and math.isfinite(number.real) else None
     if expression.is_Symbol:
-        return names[expression] * float(factor)
+        return _listed(expression, names) * float(factor)
     if expression.is_Add:
         terms = [_direct(term, factor, names) for term in expression.args]
         return None if None in terms else add_up(terms)  # type: ignore[arg-type]

@@ -41,7 +41,10 @@ class Conversions(Generic[_Made]):
         if key is None:
             return self.convert(circuit)
         with self._lock:
-            found = self._found.get(key)
+            try:
+                found = self._found.get(key)
+            except OverflowError:  # the hash of Qiskit's expression for a negative number
+                return self.convert(circuit)
             if found is not None:
                 self._found.move_to_end(key)
                 return found
