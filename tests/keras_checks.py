@@ -130,13 +130,20 @@ def check_second_derivatives_train_a_penalty_on_the_slope() -> None:
         import tensorflow as tf
 
         data, variable = tf.constant(INPUTS), layer.trainable_variables[0].value
-        with tf.GradientTape() as outer:
-            with tf.GradientTape() as inner:
-                inner.watch(data)
-                value = tf.reduce_sum(layer(data))
-            slope: Any = inner.gradient(value, data)
-            loss = tf.reduce_sum(slope**2)
-        found = array(outer.gradient(loss, variable))
+
+        def trained(run: Any) -> Any:
+            with tf.GradientTape() as outer:
+                with tf.GradientTape() as inner:
+                    inner.watch(data)
+                    value = tf.reduce_sum(run(data))
+                slope: Any = inner.gradient(value, data)
+                loss = tf.reduce_sum(slope**2)
+            return outer.gradient(loss, variable)
+
+        found = array(trained(layer))
+        in_graphs = trained(tf.function(lambda rows: layer(rows))), tf.function(lambda: trained(layer))()
+        for one in in_graphs:
+            np.testing.assert_allclose(array(one), found, rtol=1e-5)
     else:
         import jax
 

@@ -34,6 +34,8 @@ def _pullback(function: Function, weights: Any, inputs: Any, cotangent: Any) -> 
     def vjp(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         return function.vjp(*arrays)[1:]
 
+    weights, inputs, cotangent = _here(weights, inputs, cotangent)
+
     @tf.custom_gradient
     def run(weights: Any, inputs: Any, cotangent: Any) -> tuple[Any, Callable[..., Any]]:
         given = (weights, inputs, cotangent)
@@ -58,7 +60,12 @@ def _curvature(function: Function, *given: Any) -> Any:
     def run(*given: Any) -> tuple[Any, Callable[..., Any]]:
         return _call(hvp, given, given[:3]), refuse
 
-    return run(*given)
+    return run(*_here(*given))
+
+
+def _here(*tensors: Any) -> tuple[Any, ...]:
+    """The tensors in the graph that is built now: a gradient is built in a graph of its own, and again its gradient."""
+    return tuple(map(tf.identity, tensors))
 
 
 def _call(compute: Callable[..., Any], given: tuple[Any, ...], like: tuple[Any, ...]) -> tuple[Any, ...]:
