@@ -86,7 +86,7 @@ def test_a_link_stays_and_its_file_is_replaced(tmp_path):
     assert os.listdir(tmp_path / "folder") == ["file"]
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o664, 0o400])
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o664, 0o400, 0o755])
 def test_permissions_stay_and_new_files_follow_the_mask(mode, tmp_path):
     old = os.umask(0o027)
     try:
@@ -231,8 +231,10 @@ def test_without_locks_a_file_is_closed_before_it_takes_its_name(tmp_path, monke
 
     monkeypatch.setattr(files, "fcntl", None)
     monkeypatch.setattr(os, "replace", watched)
-    write_atomically(tmp_path / "file", "new", overwrite=True)
-    assert open_then == [[]] and os.listdir(tmp_path) == ["file"]
+    monkeypatch.setattr(os, "rename", watched)
+    for overwrite in (False, True):
+        assert write_atomically(tmp_path / "file", "new", overwrite=overwrite).read_text() == "new"
+        assert open_then.pop() == [] and os.listdir(tmp_path) == ["file"]
 
 
 def test_a_writer_whose_file_was_swept_before_it_was_locked_takes_another_and_holds_none_open(

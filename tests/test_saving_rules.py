@@ -30,6 +30,7 @@ from sklearn.svm import SVC, SVR, NuSVC, OneClassSVM
 
 import ketgrad as kg
 from ketgrad import saving, saving_values, w, x
+from ketgrad.saving_arrays import strides_to_keep
 from ketgrad.saving_rules import ESTIMATORS, RULES, TRAINING_ROWS
 from ketgrad.saving_values import CLASSES, FIELDS, PARAMETERS
 
@@ -512,6 +513,9 @@ def test_wide_gaps_are_closed_and_axes_keep_their_order():
         steps = np.array(again.strides) * np.sign(array.strides)
         assert sorted(steps) == [8, 24] and (np.argsort(steps) == np.argsort(np.abs(array.strides))).all()
     assert has_the_same_form(np.broadcast_to(np.arange(3.0), (4, 3))).strides == (24, 8)
+    for step, kept in ((31, 31), (32, 1)):  # 16 entries of memory for each of the two, and more
+        assert has_the_same_form(np.zeros(80)[: 2 * step : step]).strides == (8 * kept,)
+    assert strides_to_keep(np.zeros((2, 1000))[:, ::400]) is None  # closed, it lies row by row
 
 
 @pytest.mark.parametrize(
@@ -522,6 +526,13 @@ def test_strides_that_no_array_has_are_refused(strides):
     arrays = {"a": np.zeros((3, 3))}
     with pytest.raises(kg.KetgradError):
         saving_values.Reader(arrays).read({"$array": {"name": "a", "strides": strides}})
+
+
+def test_an_array_of_one_entry_has_any_strides():
+    arrays = {"a": np.full((1, 1), 7.0)}
+    assert saving_values.Reader(arrays).read({"$array": {"name": "a", "strides": [5, -5]}}).tolist() == [
+        [7.0]
+    ]
 
 
 def test_an_array_is_copied_once_however_often_it_is_named():
