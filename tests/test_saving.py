@@ -135,8 +135,9 @@ def test_a_callback_is_left_out_with_a_warning_and_nothing_of_the_work_is_lost(t
         max_steps=2, random_state=np.random.RandomState(0), verbose=lambda step: None
     )
     model.fit(X, LABELS)
-    with pytest.warns(UserWarning, match="Not saved.*random_state.*verbose"):
-        again = kg.load(saved(model, tmp_path))
+    with pytest.warns(UserWarning, match="Not saved.*random_state.*verbose") as warned:
+        again = kg.load(kg.save(model, tmp_path / "model.ketgrad"))
+    assert [warning.filename for warning in warned] == [__file__]
     assert again.verbose is False and again.random_state is None
     np.testing.assert_array_equal(again.predict(X), model.predict(X))
 

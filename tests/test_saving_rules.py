@@ -183,6 +183,17 @@ def test_every_machine_that_can_be_fitted_and_saved_can_be_loaded_and_predicts_t
         same(kg.load(path), model, X[::-1].copy(), path)  # a kernel of rows with themselves is exactly 1
 
 
+def test_a_model_of_a_table_with_names_is_saved_and_loaded_without_a_warning(tmp_path):
+    table = pd.DataFrame(X, columns=list("abc"))
+    model = kg.KernelClassifier().fit(table, TWO)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = kg.load(kg.save(model, tmp_path / "model"))
+        np.testing.assert_array_equal(again.predict(table), model.predict(table))
+    with pytest.warns(UserWarning, match="valid feature names"):
+        again.predict(X)
+
+
 def test_a_precomputed_machine_is_loaded_too(tmp_path):
     gram = kernel()(X)
     for model in (SVC(kernel="precomputed").fit(gram, THREE), SVR(kernel="precomputed").fit(gram, NUMBERS)):
@@ -723,6 +734,29 @@ def test_a_header_that_is_too_long_or_was_changed_is_refused_before_it_is_parsed
         saving._value(data, "long", False)
 
 
+class OfAGigabyte(bytes):
+    """The beginning of a file that says that it is long."""
+
+    def __len__(self):
+        return 10**9
+
+
+def test_a_header_may_be_as_long_as_safetensors_reads_and_no_longer():
+    first, beyond = (OfAGigabyte(size.to_bytes(8, "little")) for size in (100_000_000, 100_000_001))
+    assert saving._header_end(first, "file") == 100_000_008
+    with pytest.raises(kg.KetgradError, match="more than the 100000000"):
+        saving._header_end(beyond, "file")
+
+
+@pytest.mark.parametrize(
+    "description",
+    [None, [], "text", {}, {"value": 1}, {"ketgrad": 2, "value": 1}, {"ketgrad": "1", "value": 1}],
+)
+def test_a_description_of_another_format_is_refused(description):
+    with pytest.raises(kg.errors.KetgradValueError, match="no description"):
+        saving.restore(description)
+
+
 @pytest.mark.parametrize(
     "error", [MemoryError(), np._core._exceptions._ArrayMemoryError((9,), np.dtype(float))]
 )
@@ -830,6 +864,16 @@ def test_predictions_that_are_no_numbers_are_refused_in_words(probe):
     data = forged(FILES["inside"], lambda content, _: content.update(probe=probe))
     with pytest.raises(kg.KetgradError, match="no numbers"):
         saving._value(data, "forged", True)
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "fits"),
+    [(100.0, 100 * (1 + 5e-10), True), (100.0, 100 * (1 + 2e-9), False), (0.0, 9e-10, True), (0.0, 2e-9, False)],
+)  # fmt: skip
+def test_predictions_agree_to_nine_digits(now, then, fits, monkeypatch):
+    monkeypatch.setattr(saving, "_probe", lambda model: np.array([now]))
+    with warnings.catch_warnings() if fits else pytest.raises(kg.KetgradError, match="predicts otherwise"):
+        saving._compare(None, np.array([then]), {}, "file")
 
 
 @pytest.mark.parametrize("key", ["mean_", "scale_", "center_", "_scaler", "_fit_dtype", "add_indicator"])
