@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
-from forging import closed, forged, nodes, opened
+from forging import closed, forged, nested, nodes, opened
 from hypothesis import given
 from hypothesis import strategies as st
 from programs import random_circuit
@@ -477,6 +477,14 @@ def test_a_matrix_in_a_file_is_unitary(factor):
         saving._value(forged(saving._file(f), enlarge), "forged", False)
 
 
+@pytest.mark.parametrize(("factor", "kept"), [(1 + 1e-11, True), (1 + 1e-9, False)])
+def test_the_bits_of_a_matrix_stay_unless_it_is_further_from_unitary_than_rounding(factor, kept):
+    matrix = np.array(MATRIX) * factor
+    op = saving_values.Reader({"a": matrix}).read_op([{"unitary": {"name": "a"}}, [0], [], []])
+    assert (op.gate.unitary == matrix.tobytes()) == kept
+    np.testing.assert_allclose(op.gate.matrix(), matrix, atol=1e-8)
+
+
 @pytest.mark.parametrize("label", ["<b>", "U" * 100, "", 1, None, ["U"]])
 def test_a_label_in_a_file_is_one_of_two(label):
     def rename(content, _):
@@ -591,6 +599,28 @@ def test_a_short_text_in_a_long_dtype_is_refused_but_labels_keep_their_dtype():
         assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("dtype", ["<U60", "|S60"])
+def test_only_what_a_dtype_adds_to_its_texts_counts_as_padding(dtype, monkeypatch):
+    monkeypatch.setattr(saving_values, "MOST_PADDING", 100)
+    whole = {"$array": {"entries": ["a" * 60] * 3, "dtype": dtype, "shape": [3]}}
+    assert saving_values.Reader({}).read(whole).tolist() == np.array(["a" * 60] * 3, dtype).tolist()
+    short = {"$array": {"entries": ["a" * 20] * 3, "dtype": dtype, "shape": [3]}}
+    with pytest.raises(kg.KetgradError, match="longer than 20"):
+        saving_values.Reader({}).read(short)
+
+
+@pytest.mark.parametrize("parts", [[1, 2.0], [1.0, 2], [1, 2], [True, 2.0]])
+def test_both_parts_of_a_complex_number_are_floats(parts):
+    with pytest.raises(kg.KetgradError, match="two parts"):
+        saving_values.Reader({}).read({"$complex": parts})
+
+
+def test_values_nest_a_hundred_levels_deep_and_no_deeper():
+    assert saving_values.Reader({}).read(nested(100)) == nested(100)
+    with pytest.raises(kg.KetgradError, match="levels deep"):
+        saving_values.Reader({}).read(nested(101))
 
 
 def pipelines(depth, width=1):
