@@ -9,7 +9,7 @@ from native_programs import as_program, random_program
 from programs import random_circuit, random_observable
 
 import ketgrad as kg
-from ketgrad import _native, w, x
+from ketgrad import _native, second, w, x
 from ketgrad.executors import get
 from ketgrad.executors.reference import Reference
 from ketgrad.program import Expect, Probabilities, State, compile
@@ -239,6 +239,15 @@ def test_the_hessian_holds_the_products_with_every_direction():
     close(product.hinputs, by_inputs, 1e-12, "inputs")
 
 
+@pytest.mark.parametrize("real", TOLERANCE)
+def test_the_hessian_asks_for_the_memory_of_two_copies(real, monkeypatch):
+    asked, f, rng = [], some_function(), np.random.default_rng(4)
+    monkeypatch.setattr(second, "reserve", lambda size, *words: asked.append(size))
+    blocks = f.hessian(*(noise(rng, (4, n), real) for n in (3, 2, 2)))
+    numbers = 4 * (3 + 2) ** 2
+    assert blocks.weights_weights.dtype == real and asked == [2 * numbers * np.dtype(real).itemsize]
+
+
 def test_the_change_of_the_cotangent_adds_the_gradient_of_that_change():
     f = some_function()
     rng = np.random.default_rng(5)
@@ -264,6 +273,32 @@ def test_both_chain_rules_run_through_arccos():
         product = f.hvp([0.7], u, [1.0, 0.0], None, np.full_like(u, 2.0))
         close(product.dinputs, 12 * u**2 - 3, 1e-12, "first")
         close(product.hinputs, 48 * u, 1e-11, "second")
+
+
+@pytest.mark.parametrize("executor", ["native", "reference"])
+def test_near_the_edge_of_arccos_single_precision_loses_no_digits(executor):
+    f = kg.expectation(kg.Circuit([kg.ry(3 * kg.arccos(x[0]), 0)]), kg.Pauli("Z0"), executor=executor)
+    u = np.array([[0.3], [1 - 1e-5], [-1.0]], np.float32)
+    product = f.hvp([], u, np.ones(1, np.float32), None, np.ones_like(u))
+    np.testing.assert_allclose(product.hinputs[1:], 24 * u[1:], rtol=1e-6)
+
+
+def test_rounding_near_an_edge_is_measured_by_all_that_is_added_up(monkeypatch):
+    sizes, continued = [], second.continued
+
+    def watched(*arguments):
+        sizes.extend(np.ravel(size).tolist() for size in arguments[-1])
+        return continued(*arguments)
+
+    monkeypatch.setattr(second, "continued", watched)
+    f = kg.expectation(kg.Circuit([kg.ry(3 * kg.arccos(x[0]), 0)]), 7.0 * kg.Pauli("Z0"))
+    f.hvp([], [1 - 1e-5], [2.0], None, [-5.0], [3.0])
+    assert sizes == [
+        [35.0],
+        [14.0],
+        [7.0 * 13],
+        [7.0 * 13],
+    ]  # the values, and what the cotangents make of them
 
 
 def test_at_the_edge_of_arccos_only_a_direction_that_moves_the_input_is_refused_where_it_is_not_flat():
