@@ -283,6 +283,16 @@ def test_near_the_edge_of_arccos_single_precision_loses_no_digits(executor):
     np.testing.assert_allclose(product.hinputs[1:], 24 * u[1:], rtol=1e-6)
 
 
+def test_rows_near_an_edge_and_far_from_it_add_up_in_shared_weights():
+    circuit = kg.Circuit([kg.ry(3 * kg.arccos(x[0]) + w[0], 0), kg.rx(w[1], 0)])
+    f = kg.expectation(circuit, kg.Pauli("Z0"))
+    weights, u = np.array([0.4, -0.7]), np.array([[1 - 1e-5], [0.3], [-0.2]])
+    together = f.hvp(weights, u, [1.0], [1.0, 2.0])
+    alone = [f.hvp(weights, row, [1.0], [1.0, 2.0]) for row in u]
+    for name in ("dweights", "hweights"):
+        close(getattr(together, name), sum(getattr(one, name) for one in alone), 1e-10, name)
+
+
 def test_rounding_near_an_edge_is_measured_by_all_that_is_added_up(monkeypatch):
     sizes, continued = [], second.continued
 
