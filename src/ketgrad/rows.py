@@ -88,6 +88,8 @@ def contiguous(array: np.ndarray, real: np.dtype, name: str) -> np.ndarray:
 
 def converted(array: np.ndarray, kind: np.dtype, name: str) -> np.ndarray:
     """The array in a floating-point type, contiguous; `KetgradValueError` for a number beyond the type's range."""
+    if array.dtype == kind:
+        return np.ascontiguousarray(array)
     with np.errstate(over="ignore"):  # is looked at below
         result = np.ascontiguousarray(array, kind)
     if result.itemsize < array.itemsize and not np.isfinite(result).all():
@@ -218,24 +220,25 @@ def check_derivatives(program: Program, by_name: Mapping[str, np.ndarray]) -> No
 
 def check_amplitudes(program: Program, rows: Rows) -> None:
     """Raise unless every vector that a prepared state takes from variables has norm 1, or can be normalised."""
-    batch = max(len(rows.weights), len(rows.inputs))
-    parts = (np.ones((1, 1)), rows.weights, rows.inputs)
-    slots = np.concatenate([np.broadcast_to(part, (batch, part.shape[1])) for part in parts], axis=1)
+    batch, weights = max(len(rows.weights), len(rows.inputs)), 1 + rows.weights.shape[1]
+    slots = np.ones((batch, weights + rows.inputs.shape[1]))
+    slots[:, 1:weights], slots[:, weights:] = rows.weights, rows.inputs
     for k in np.flatnonzero(program.kind == STATE_PREPARATION):
         part = slice(int(program.data_start[k]), int(program.data_start[k + 1]))
         with np.errstate(over="ignore", invalid="ignore"):
             norm = row_norms(program.data[part] * slots[:, program.amplitude_slot[part]])[:, 0]
-        hint = " Pass normalize=True to `prepare_state` to divide by the norm."
-        wrong, rule = ~(np.abs(norm - 1) <= NORM_TOLERANCE[rows.inputs.dtype]), "must have norm 1"
         if program.normalize[k]:
-            wrong, hint = (norm == 0) | ~np.isfinite(norm), ""
+            sound, hint = (norm > 0) & (norm < np.inf), ""
             rule = (
                 "must not be zero"
                 if (norm == 0).any()
                 else "must have a norm that is a floating-point number"
             )
-        if wrong.any():
-            row = int(np.argmax(wrong))
+        else:
+            sound, rule = np.abs(norm - 1) <= NORM_TOLERANCE[rows.inputs.dtype], "must have norm 1"
+            hint = " Pass normalize=True to `prepare_state` to divide by the norm."
+        if not sound.all():
+            row = int(np.argmin(sound))
             raise KetgradValueError(
                 f"the amplitudes of the prepared state {rule}, but those of row {row} have norm {norm[row]:.6g}.{hint}"
             )

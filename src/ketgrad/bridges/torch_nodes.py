@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import from_numpy, is_grad_enabled
 from torch._C import _are_functorch_transforms_active as transforms_active
@@ -90,7 +91,10 @@ class Pullback(Node):
     @staticmethod
     def forward(function: Any, weights: Any, inputs: Any, cotangent: Any) -> Tensors:
         """One forward and one backward pass."""
-        _, dweights, dinputs = function.vjp(_array(weights), _array(inputs), _array(cotangent))
+        direction = np.ascontiguousarray(
+            _array(cotangent)
+        )  # that of a sum is one number, repeated without a copy
+        _, dweights, dinputs = function.vjp(_array(weights), _array(inputs), direction)
         return from_numpy(dweights), from_numpy(dinputs)
 
     @staticmethod
