@@ -115,6 +115,21 @@ def test_what_decides_about_code_folders_and_compiled_code_is_in_no_list(name):
                 assert not given[key].holds(text, {})
 
 
+@pytest.mark.parametrize(
+    ("name", "parameter", "held", "refused"),
+    [
+        ("Function", "seed", [None, 0, 2**200], [-1, True, 1.0]),
+        ("SVC", "random_state", [None, 0, 2**32 - 1], [-1, 2**32]),
+        ("SVC", "degree", [0, 2**31 - 1], [-1, 2**31]),
+        ("FidelityKernel", "weights", [None, (), (0.5,)], [(np.nan,), [0.5]]),
+    ],
+)
+def test_ranges_hold_their_ends_and_nothing_beyond(name, parameter, held, refused):
+    kind = RULES[name].parameters[parameter]
+    assert all(kind.holds(value, {}) for value in held)
+    assert not any(kind.holds(value, {}) for value in refused)
+
+
 # ---------------------------------------------------------------------------- what is fitted, saved and loaded
 
 
