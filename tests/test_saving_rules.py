@@ -942,3 +942,21 @@ def test_what_a_parameter_asks_for_was_learned(key):
             with pytest.raises(kg.KetgradError, match=r"do not fit together|leaves out"):
                 saving._value(forged(data, change), "forged", False)
     assert tried
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        kg.VariationalClassifier(max_steps=3),
+        kg.VariationalRegressor(verbose=True),
+        kg.KernelClassifier(C=2.0),
+        kg.KernelRegressor(),
+        SVC(verbose=0),
+        SVR(verbose=1),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_a_model_that_was_never_fitted_comes_back_with_its_parameters(model, tmp_path):
+    again = kg.load(kg.save(model, tmp_path / "model"))
+    assert type(again) is type(model) and again.get_params() == model.get_params()
+    assert vars(again).keys() == vars(model).keys()
