@@ -103,6 +103,24 @@ def test_an_answer_that_cannot_be_written_has_its_exit_code_and_the_work_is_done
                 other.unlink()
 
 
+def test_a_reader_that_leaves_after_the_first_line_has_its_exit_code_and_the_results_are_there(folder):
+    patient = INSTANT.replace(
+        "from ketgrad.cli import main\n",
+        "import ketgrad.cli as cli\nmain, write = cli.main, cli.write_results\n"
+        "cli.write_results = lambda *given, **named: (sys.stdin.read(), write(*given, **named))[1]\n",
+    )
+    command = [sys.executable, "-c", patient, "compare", "t.csv", "--target", "y", "--out", "results"]
+    settings = {**os.environ, "PYTHONPATH": os.pathsep.join((str(SOURCE), str(TESTS)))}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=folder, env=settings, **pipes) as process:
+        assert process.stdout is not None and process.stdin is not None
+        assert process.stdout.readline() == b"\n" and not (folder / "results").exists()
+        process.stdout.close()
+        process.stdin.close()  # only now are the results written
+        assert process.wait(timeout=120) == 141
+    assert {path.name for path in (folder / "results").iterdir()} >= {"report.html", "results.json"}
+
+
 @pytest.mark.parametrize(("arguments", "code", "file"), ANSWERS)
 def test_nobody_has_to_read_the_remarks(folder, arguments, code, file):
     for fate in ("closed", "full", "without reader"):

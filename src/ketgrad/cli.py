@@ -396,11 +396,16 @@ def _listener(display: Callable[[Progress], None], stop: Stop) -> Callable[[Prog
 
 
 def _report(comparison: Comparison, folder: Path, journal: Journal, options: argparse.Namespace) -> int:
-    """Write the results, then say the answer; the fits by themselves are needed no more once all is written."""
+    """Say the verdict, write the results, say the rest; the fits by themselves are needed no more once all is written.
+
+    Nothing that becomes of the standard output keeps the results from being written.
+    """
     from ketgrad.report import terminal
 
     command = shlex.join(["ketgrad", *map(redact, options.arguments)])
-    text = terminal.answer(comparison, sys.stdout)
+    verdict, details = terminal.answer(comparison, sys.stdout)
+    answer = cli_streams.Answer()
+    answer.say(verdict)
     try:
         written = write_results(
             comparison,
@@ -410,15 +415,15 @@ def _report(comparison: Comparison, folder: Path, journal: Journal, options: arg
             raw_csv=options.raw_csv,
         )
     except KetgradOSError:
-        with contextlib.suppress(cli_streams.AnswerLost):  # the first failure is the one to report
-            cli_streams.answer(text)  # minutes of work: the answer is shown even if it cannot be written
+        answer.say(details)  # minutes of work: the answer is shown even if it cannot be written
         raise
-    text += "Written: " + ", ".join(visible(path, 200) for path in written) + "\n"
+    details += "Written: " + ", ".join(visible(path, 200) for path in written) + "\n"
     if comparison.interrupted:
-        text += "The same command with --resume goes on from here.\n"
+        details += "The same command with --resume goes on from here.\n"
     else:
         journal.discard()
-    cli_streams.answer(text)
+    answer.say(details)
+    answer.end()
     return options.stop.exit_code or (INTERRUPTED if comparison.interrupted else OK)
 
 

@@ -76,16 +76,34 @@ def prepared() -> Generator[None, None, None]:
         yield
 
 
+class Answer:
+    """An answer in parts, all of which must arrive: the first failure is kept while the work goes on."""
+
+    def __init__(self) -> None:
+        self._lost: OSError | None = None
+
+    def say(self, text: str) -> None:
+        """Write `text` to the standard output, unless an earlier part was lost."""
+        if not text or self._lost is not None:
+            return
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except OSError as error:
+            abandon(sys.stdout)
+            self._lost = error
+
+    def end(self) -> None:
+        """Raise `AnswerLost` if a part did not arrive."""
+        if self._lost is not None:
+            raise AnswerLost(self._lost) from self._lost
+
+
 def answer(text: str) -> None:
     """Write `text` to the standard output, all of it; raises `AnswerLost`."""
-    if not text:
-        return
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError as error:
-        abandon(sys.stdout)
-        raise AnswerLost(error) from error
+    whole = Answer()
+    whole.say(text)
+    whole.end()
 
 
 def abandon(stream: IO[str]) -> None:

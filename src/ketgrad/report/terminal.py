@@ -53,22 +53,35 @@ class _Page(io.StringIO):
         return self._is_terminal
 
 
-def answer(comparison: Comparison, stream: IO[str]) -> str:
-    """What `show` prints on `stream` as text, which is then written in one go; the stream itself is left alone."""
-    page = _Page(stream)
-    show(comparison, console(page))
-    return page.getvalue()
+def answer(comparison: Comparison, stream: IO[str]) -> tuple[str, str]:
+    """What `show` prints on `stream` as texts, the verdict and the rest; the stream itself is left alone."""
+    texts = []
+    for part in (_show_verdict, _show_details):
+        page = _Page(stream)
+        part(comparison, console(page))
+        texts.append(page.getvalue())
+    return texts[0], texts[1]
 
 
 def show(comparison: Comparison, output: Any) -> None:
     """Print the answer, the table and the sentence on entanglement to a rich console."""
+    _show_verdict(comparison, output)
+    _show_details(comparison, output)
+
+
+def _show_verdict(comparison: Comparison, output: Any) -> None:
+    from rich.text import Text
+
+    output.print()
+    output.print(Text(wording.headline(comparison), style=VERDICT_STYLES[wording.tone(comparison)]))
+    output.print(Text(visible(comparison.verdict.sentence, 800)))
+    output.print()
+
+
+def _show_details(comparison: Comparison, output: Any) -> None:
     from rich.text import Text
 
     verdict = comparison.verdict
-    output.print()
-    output.print(Text(wording.headline(comparison), style=VERDICT_STYLES[wording.tone(comparison)]))
-    output.print(Text(visible(verdict.sentence, 800)))
-    output.print()
     output.print(Text(caption(comparison), style="dim"))
     output.print(result_table(comparison))
     output.print()
