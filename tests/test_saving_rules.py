@@ -960,3 +960,36 @@ def test_a_model_that_was_never_fitted_comes_back_with_its_parameters(model, tmp
     again = kg.load(kg.save(model, tmp_path / "model"))
     assert type(again) is type(model) and again.get_params() == model.get_params()
     assert vars(again).keys() == vars(model).keys()
+
+
+AT_THE_EDGE = {
+    "one step kept": kg.LBFGSB(memory=1),
+    "the most steps kept": kg.LBFGSB(memory=10_000),
+    "four points": kg.FiniteDifference(order=4),
+    "one qubit": kg.probabilities(kg.Circuit([kg.h(0), kg.h(1)]), [1]),
+}
+
+
+@pytest.mark.parametrize("name", AT_THE_EDGE)
+def test_values_at_the_edge_of_what_a_file_may_say_come_back(name):
+    assert saving.restore(saving.describe(AT_THE_EDGE[name])) == AT_THE_EDGE[name]
+
+
+def test_values_beyond_the_edge_of_what_a_file_may_say_are_refused():
+    with pytest.raises(kg.errors.KetgradTypeError, match=r"memory.*10001"):
+        saving.describe(kg.LBFGSB(memory=10_001))
+
+
+@pytest.mark.parametrize("step", [None, "passthrough"])
+def test_a_step_that_does_nothing_comes_back(step, tmp_path):
+    pipeline = make_pipeline(step, kg.KernelClassifier())
+    again = kg.load(kg.save(pipeline, tmp_path / "model"))
+    assert again.steps[0][1] == step and type(again.steps[1][1]) is kg.KernelClassifier
+
+
+def test_a_machine_whose_kernel_reads_other_columns_than_it_learned_is_refused(tmp_path):
+    rows, labels = np.random.default_rng(0).normal(size=(12, 3)), np.arange(12) % 2
+    machine = SVC(kernel=kg.FidelityKernel(kg.encodings.angle(3))).fit(rows, labels)
+    machine.kernel = kg.FidelityKernel(kg.encodings.angle(2))
+    with pytest.raises(kg.errors.KetgradTypeError, match="cannot be saved"):
+        kg.save(machine, tmp_path / "model")
