@@ -219,6 +219,7 @@ def test_counts_near_the_ends_of_their_types_are_refused():
     arrays = random_program(1, 3, prepare=False)
     for name, value in itertools.product(("num_qubits", "num_weights", "num_inputs", "question"), WHOLE):
         program = tried(lambda changed: _native.Program(**changed), arrays | {name: value})
+        assert program is None or 0 <= value <= 2**40, name
         if program is not None and value <= 3:
             program.plan(1)
     for option, value in itertools.product(("block_bits", "default_threads", "free_bytes"), WHOLE):
