@@ -22,7 +22,7 @@ import numpy as np
 import ketgrad as kg
 from ketgrad import w, x
 from ketgrad.executors.native import ARRAYS, load_core
-from ketgrad.program import Expect, Program, compile
+from ketgrad.programs.program import Expect, Program, compile
 
 
 def rotations(n: int, layer: int) -> list[kg.Op]:

@@ -1,5 +1,5 @@
 // The part of XLA's foreign function interface that a handler on the CPU needs: its stable C ABI, version 0.1 and later.
-// Every struct begins with its size; fields are only ever added at the end. tests/test_bridge_jax.py compares these
+// Every struct begins with its size; fields are only ever added at the end. tests/bridges/test_bridge_jax.py compares these
 // declarations with the headers of the jaxlib that is installed, when there is one; none is needed to build ketgrad.
 #pragma once
 #include <cstddef>

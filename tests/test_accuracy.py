@@ -7,7 +7,7 @@ from scipy.stats import chi2
 
 import ketgrad as kg
 from ketgrad import w
-from ketgrad.gates import GATES
+from ketgrad.circuits.gates import GATES
 
 ROTATIONS = [gate for gate in GATES.values() if gate.generator is not None]
 ULP = 2.0**-52  # of 1.0: amplitudes are at most 1

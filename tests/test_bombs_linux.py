@@ -15,9 +15,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from ketgrad.errors import KetgradMemoryError
-from ketgrad.referee import parquet, tables
-from ketgrad.referee.tables import BadTable
+from ketgrad.foundation.errors import KetgradMemoryError
+from ketgrad.referee.table import parquet
+from ketgrad.referee.table import reading as tables
+from ketgrad.referee.table.reading import BadTable
 
 SOURCE = str(Path(tables.__file__).parents[2])
 SHAPES = {
@@ -36,7 +37,7 @@ SHAPES = {
 
 PEAK = """
 import sys, pandas
-from ketgrad.referee import tables
+from ketgrad.referee.table import reading as tables
 budgets = []
 class Watched(tables._Budget):
     def __init__(self, path, source):
@@ -117,8 +118,8 @@ BOMBS = {
 REFUSED = """
 import resource, sys
 import pandas, pyarrow
-from ketgrad.errors import KetgradError
-from ketgrad.referee import tables
+from ketgrad.foundation.errors import KetgradError
+from ketgrad.referee.table import reading as tables
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, resource.RLIM_INFINITY))
 try:

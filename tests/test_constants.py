@@ -9,11 +9,11 @@ from native_programs import EXACT
 
 import ketgrad as kg
 from ketgrad import _native, w, x
-from ketgrad.angles import add_up
-from ketgrad.circuit import Op
-from ketgrad.errors import KetgradError, KetgradMemoryError, KetgradValueError
+from ketgrad.circuits.angles import add_up
+from ketgrad.circuits.circuit import Op
+from ketgrad.circuits.gates import Gate, known_gate
 from ketgrad.executors.native import ARRAYS
-from ketgrad.gates import Gate, known_gate
+from ketgrad.foundation.errors import KetgradError, KetgradMemoryError, KetgradValueError
 
 Z = kg.Pauli("Z0")
 HUGE = [2.0**53, -(2.0**53), 1e15, 6755399441055744.0, 2.0**40 + 0.5, 1e7, 2.0**20 + 0.1]
@@ -144,7 +144,7 @@ def test_observables_whose_values_would_overflow_are_refused():
     "variable", [lambda k: w[k], lambda k: x[k], lambda k: w[k] * x[k], lambda k: kg.arccos(x[k])]
 )
 def test_an_index_whose_array_cannot_be_had_is_refused_at_once(index, variable, monkeypatch, tmp_path):
-    monkeypatch.setattr("ketgrad.memory.available_bytes", lambda: 16 * 2**30)
+    monkeypatch.setattr("ketgrad.foundation.memory.available_bytes", lambda: 16 * 2**30)
     start = time.perf_counter()
     circuit = kg.Circuit([kg.rx(variable(index), 0)])
     kg.save(circuit, tmp_path / "one")

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import ketgrad as kg
-from ketgrad.gates import CONTROLLED
-from ketgrad.program import State
+from ketgrad.circuits.gates import CONTROLLED
+from ketgrad.programs.program import State
 
 HOSTILE = {
     "None": None,

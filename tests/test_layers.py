@@ -61,7 +61,7 @@ def targets(node: ast.stmt, path: pathlib.Path) -> list[str]:
         package = ("ketgrad", *path.parts[:-1])
         above = package[: len(package) - (node.level - 1)]
         base = ".".join([*above, *([node.module] if node.module else [])])
-    # `from ketgrad import circuit` loads ketgrad.circuit; `from ketgrad.circuit import Op` loads no ....Op
+    # `from ketgrad.circuits import op` loads the module; `from ketgrad.circuits.op import Op` no module Op
     loaded = [f"{base}.{alias.name}" for alias in node.names if f"{base}.{alias.name}" in NAMES]
     return loaded or [base]
 

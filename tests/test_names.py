@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import ketgrad as kg
-from ketgrad import foreign
-from ketgrad.program import State
+from ketgrad.foundation import foreign_names as foreign
+from ketgrad.programs.program import State
 
 ASKED_FOR = (
     "RX RY RZ CNOT Hadamard PauliX AngleEmbedding AmplitudeEmbedding StronglyEntanglingLayers QSVC VQC ZZFeatureMap "

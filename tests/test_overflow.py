@@ -7,7 +7,7 @@ import pytest
 
 import ketgrad as kg
 from ketgrad import w
-from ketgrad.errors import KetgradValueError
+from ketgrad.foundation.errors import KetgradValueError
 
 Z = kg.Pauli("Z0")
 TURN = kg.Circuit([kg.ry(w[0], 0)])

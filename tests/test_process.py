@@ -229,7 +229,7 @@ def test_a_missing_extra_is_one_line_that_says_how_to_install_it(module, tmp_pat
     table = tmp_path / "table.csv"
     table.write_text("a,b\n" + "\n".join(f"{k * k % 17}.5,{k % 2}" for k in range(40)))
     code = without(module) + (
-        "import sys\nfrom ketgrad.cli import main\n"
+        "import sys\nfrom ketgrad.cli.main import main\n"
         f"sys.argv = ['ketgrad', 'compare', {str(table)!r}, '--target', 'b', '--out', {str(tmp_path / 'out')!r}]\n"
         "sys.exit(main())\n"
     )

@@ -214,5 +214,5 @@ def test_draws_in_pieces_are_the_draws_of_one_piece(monkeypatch):
     f = kg.samples(SAMPLED, shots=1000, seed=3, common_random_numbers=True)
     whole = f()
     monkeypatch.setattr("ketgrad.executors.sampled.DRAWS_AT_ONCE", 7)
-    monkeypatch.setattr("ketgrad.questions.UNPACKED_AT_ONCE", 11)
+    monkeypatch.setattr("ketgrad.programs.questions.UNPACKED_AT_ONCE", 11)
     assert np.array_equal(f(), whole)

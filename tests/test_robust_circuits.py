@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import ketgrad as kg
-from ketgrad import qasm
-from ketgrad.errors import KetgradError
+from ketgrad.circuits.qasm import writer as qasm
+from ketgrad.foundation.errors import KetgradError
 
 w, x = kg.w, kg.x
 V2 = 'OPENQASM 2.0;\ninclude "qelib1.inc";\n'

@@ -14,7 +14,7 @@ from pathlib import Path
 import napping
 import pytest
 
-from ketgrad import cli
+from ketgrad.cli import main as cli
 from ketgrad.referee.results import Comparison
 
 SOURCE = Path(cli.__file__).parents[1]

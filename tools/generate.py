@@ -1,6 +1,6 @@
 """Write what follows from the tables: the builders, the page of gates and the page of public names.
 
-python tools/generate.py            # write src/ketgrad/ops.py, docs/gates.md, docs/api.md
+python tools/generate.py            # write src/ketgrad/circuits/ops.py, docs/gates.md, docs/api.md
 python tools/generate.py --check    # write nothing; show the differences and exit with 1 if there are any
 
 The page of public names describes the bridges too, so all of their frameworks must be installed.
@@ -19,17 +19,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import ketgrad as kg
-from ketgrad.angles import as_angle, w
-from ketgrad.draw import angle_text
-from ketgrad.gates import CONTROLLED, GATES, Gate
-from ketgrad.program import State, compile
+from ketgrad.circuits import ops
+from ketgrad.circuits.angles import as_angle, w
+from ketgrad.circuits.drawing.layout import angle_text
+from ketgrad.circuits.gates import CONTROLLED, GATES, Gate
+from ketgrad.programs.program import State, compile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LINE_LENGTH = 110
 DATA_BUILDERS = ("pauli_rotation", "prepare_state", "unitary")  # written by hand, in custom.py
 
 
-# -- src/ketgrad/ops.py
+# -- src/ketgrad/circuits/ops.py
 
 
 def ops_module() -> str:
@@ -45,10 +46,10 @@ Every builder takes the angles first (numbers in radians, or angles in w and x),
 
 from __future__ import annotations
 
-from ketgrad.angles import Angle
-from ketgrad.circuit import Op
-from ketgrad.custom import {", ".join(DATA_BUILDERS)}
-from ketgrad.gates import GATES
+from ketgrad.circuits.angles import Angle
+from ketgrad.circuits.circuit import Op
+from ketgrad.circuits.custom import {", ".join(DATA_BUILDERS)}
+from ketgrad.circuits.gates import GATES
 
 __all__ = [
 {exported}
@@ -108,7 +109,7 @@ def gates_page() -> str:
         [
             "# Gates",
             "",
-            "Written by `tools/generate.py` from the table in `src/ketgrad/gates.py`; do not edit.",
+            "Written by `tools/generate.py` from the table in `src/ketgrad/circuits/gates.py`; do not edit.",
             "",
             "Angles are in radians. The first qubit of a gate is the most significant bit of its matrix. *Frequencies*",
             "are those of an expectation value as a function of the angle: the parameter-shift rule follows from them.",
@@ -271,7 +272,7 @@ def api_page() -> str:
         "Written by `tools/generate.py`; do not edit. `kg` is `import ketgrad as kg`. The builders of gates are on",
         "their own page, [gates.md](gates.md). `w[i]` is the i-th trained weight, `x[j]` the j-th input of a circuit.",
     ]
-    builders = set(kg.ops.__all__)
+    builders = set(ops.__all__)
     modules = [name for name in kg.__all__ if inspect.ismodule(getattr(kg, name))]
     top = [name for name in kg.__all__ if name not in builders and name not in modules]
     lines += ["", "## On `kg` itself", ""]
@@ -372,7 +373,7 @@ def _first_line(value: Any) -> str:
 # -- the command
 
 PAGES: dict[str, Callable[[], str]] = {
-    "src/ketgrad/ops.py": ops_module,
+    "src/ketgrad/circuits/ops.py": ops_module,
     "docs/gates.md": gates_page,
     "docs/api.md": api_page,
 }

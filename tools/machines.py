@@ -18,8 +18,14 @@ from dataclasses import dataclass, field
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TESTS = [
-    f"tests/test_{name}.py"
-    for name in ("tiny", "saving", "accuracy", "kernels", "models", "process", "native_core", "bridge_torch")
+    "tests/test_tiny.py",
+    "tests/saving/test_saving.py",
+    "tests/test_accuracy.py",
+    "tests/kernels/test_kernels.py",
+    "tests/models/test_models.py",
+    "tests/test_process.py",
+    "tests/executors/test_native_core.py",
+    "tests/bridges/test_bridge_torch.py",
 ]
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 
-from ketgrad.files import write_atomically
-from ketgrad.streams import stream
+from ketgrad.foundation.files import write_atomically
+from ketgrad.foundation.seeds import stream
 
 FOLDER = Path(__file__).parents[1] / "src" / "ketgrad" / "datasets"
 

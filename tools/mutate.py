@@ -1,8 +1,8 @@
 """Mutants: small faults put into the code one at a time, to see which of them no test notices (Linux).
 
-    python tools/mutate.py referee/verdict                  # every mutant of one module
+    python tools/mutate.py referee/judgement/verdict        # every mutant of one module
     python tools/mutate.py referee --sample 20 --seed 1     # twenty of each module whose name begins so
-    python tools/mutate.py referee/verdict --list           # the mutants; nothing is run
+    python tools/mutate.py referee/judgement/verdict --list # the mutants; nothing is run
 
 A mutant is the module with one place changed: a comparison, a sign, a number, a condition, a dropped statement,
 two arguments swapped. It is run in a copy of the project, never in the tree, against the examples in its docstrings
@@ -38,26 +38,26 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # module -> the tests that own it, the quick ones first
 TESTS = {
-    "referee/stats": "stats",
-    "referee/verdict": "verdict stats",
-    "referee/conclusion": "conclusion",
-    "referee/metrics": "metrics",
-    "referee/schedule": "schedule",
-    "referee/preparation": "preparation tables robust_tables",
-    "referee/tasks": "preparation tables robust_tables",
-    "gradients": "gradient_rules gradients exact",
-    "shifts": "gradient_rules gradients exact",
-    "second": "second",
-    "amplitudes": "gradient_rules gradients encodings",
-    "optimize": "search optimize",
-    "search": "search optimize",
-    "rows_edges": "arccos_edges second",
-    "saving": "saving saving_rules",
-    "saving_values": "saving saving_rules",
-    "saving_rules": "saving_rules saving",
-    "saving_kinds": "saving_rules saving",
-    "saving_arrays": "saving_rules saving",
-    "files": "files_linux saving",
+    "referee/judgement/statistics": "referee/stats",
+    "referee/judgement/verdict": "referee/verdict referee/stats",
+    "referee/judgement/conclusion": "referee/conclusion",
+    "referee/metrics": "referee/metrics",
+    "referee/contest/schedule": "referee/schedule",
+    "referee/table/preparation": "referee/preparation referee/tables referee/robust_tables",
+    "referee/table/task": "referee/preparation referee/tables referee/robust_tables",
+    "functions/gradients/rules": "functions/gradient_rules functions/gradients exact",
+    "functions/gradients/sweeps": "functions/gradient_rules functions/gradients exact",
+    "functions/gradients/directional": "functions/second",
+    "functions/gradients/amplitude_shifts": "functions/gradient_rules functions/gradients circuits/encodings",
+    "training/optimize": "training/search training/optimize",
+    "training/search": "training/search training/optimize",
+    "functions/input_functions": "functions/arccos_edges functions/second",
+    "saving/file": "saving/saving saving/saving_rules",
+    "saving/values": "saving/saving saving/saving_rules",
+    "saving/rules": "saving/saving_rules saving/saving",
+    "saving/kinds": "saving/saving_rules saving/saving",
+    "saving/arrays": "saving/saving_rules saving/saving",
+    "foundation/files": "foundation/files_linux saving/saving",
 }
 
 # Survivors that are explained: which line of which module became which, and why no test can or should notice.
@@ -367,7 +367,10 @@ def chosen_modules(asked: argparse.Namespace) -> list[str]:
 
 def tests_of(module: str, asked: argparse.Namespace) -> list[str]:
     """The test files of a module."""
-    return asked.tests or [f"tests/test_{name}.py" for name in TESTS[module].split()]
+    if asked.tests:
+        return asked.tests
+    places = (name.rpartition("/") for name in TESTS[module].split())
+    return [f"tests/{folder}{slash}test_{name}.py" for folder, slash, name in places]
 
 
 def run(asked: argparse.Namespace, project: Project) -> int:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-NATIVE_TESTS = sorted(str(path) for path in (ROOT / "tests").glob("test_native_*.py"))
+NATIVE_TESTS = sorted(str(path) for path in (ROOT / "tests" / "executors").glob("test_native_*.py"))
 
 
 def build(name: str, *options: str, target: str) -> pathlib.Path:

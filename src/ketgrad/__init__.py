@@ -13,55 +13,40 @@ import importlib.util
 import sys
 from typing import Any
 
-from ketgrad import ops as _ops
-from ketgrad.angles import Angle, Variables, arccos, w
-from ketgrad.circuit import Circuit, Op
-from ketgrad.errors import KetgradAttributeError, KetgradError
-from ketgrad.ops import *  # noqa: F403 - the builders, listed in ops.__all__
-from ketgrad.ops import __all__ as _builders
-from ketgrad.paulis import Pauli, PauliSum
+from ketgrad.circuits import ops as _ops
+from ketgrad.circuits.angles import Angle, Variables, arccos, w
+from ketgrad.circuits.circuit import Circuit, Op
+from ketgrad.circuits.ops import *  # noqa: F403 - the builders, listed in ops.__all__
+from ketgrad.circuits.ops import __all__ as _builders
+from ketgrad.circuits.paulis import Pauli, PauliSum
+from ketgrad.foundation.errors import KetgradAttributeError, KetgradError
 
 __version__ = "0.1.0"
 
 x = Variables("x", builder=_ops.x)  # x[0] is an input, x(0) the gate
 
-# Names that load on first use, so that `import ketgrad` costs little more than NumPy: name -> the module that has it;
-# "" for a module itself.
+# Names that load on first use, so that `import ketgrad` costs little more than NumPy: name -> the module that has it.
 _LAZY = {
-    "Gate": "gates",
-    "GATES": "gates",
-    "from_qasm": "qasm",
-    "Function": "function",
-    "expectation": "function",
-    "probabilities": "function",
-    "state": "function",
-    "samples": "function",
-    "Adjoint": "gradients",
-    "ParameterShift": "gradients",
-    "FiniteDifference": "gradients",
-    "check_gradients": "gradient_check",
-    "encodings": "",
-    "ansatz": "",
-    "hamiltonians": "",
-    "losses": "",
-    "datasets": "",
-    "draw": "",
-    "qasm": "",
-    "executors": "",
-    "gradients": "",
-    "kernels": "",
-    "models": "",
-    "optimize": "",
-    "referee": "",
-    "report": "",
-    "minimise": "optimize",
-    "Adam": "optimize",
-    "LBFGSB": "optimize",
-    "SPSA": "optimize",
-    "COBYLA": "optimize",
-    "Fit": "optimize",
-    "FidelityKernel": "kernels",
-    "ProjectedKernel": "kernels",
+    "Gate": "circuits.gates",
+    "GATES": "circuits.gates",
+    "from_qasm": "circuits.qasm.writer",
+    "Function": "functions.function",
+    "expectation": "functions.function",
+    "probabilities": "functions.function",
+    "state": "functions.function",
+    "samples": "functions.function",
+    "Adjoint": "functions.gradients.rules",
+    "ParameterShift": "functions.gradients.rules",
+    "FiniteDifference": "functions.gradients.rules",
+    "check_gradients": "functions.gradients.check",
+    "minimise": "training.optimize",
+    "Adam": "training.optimize",
+    "LBFGSB": "training.optimize",
+    "SPSA": "training.optimize",
+    "COBYLA": "training.optimize",
+    "Fit": "training.optimize",
+    "FidelityKernel": "kernels.fidelity",
+    "ProjectedKernel": "kernels.fidelity",
     "VariationalClassifier": "models",
     "VariationalRegressor": "models",
     "KernelClassifier": "models",
@@ -69,8 +54,27 @@ _LAZY = {
     "vqe": "models",
     "qaoa": "models",
     "compare": "referee",
-    "save": "saving",
-    "load": "saving",
+    "save": "saving.file",
+    "load": "saving.file",
+}
+
+# Public modules: the name on `kg` -> where it stands. They load on first use, too.
+_MODULES = {
+    "errors": "foundation.errors",
+    "encodings": "circuits.encodings",
+    "ansatz": "circuits.ansatz",
+    "hamiltonians": "problems.spins",
+    "losses": "training.losses",
+    "datasets": "datasets",
+    "draw": "circuits.drawing.layout",
+    "qasm": "circuits.qasm.writer",
+    "executors": "executors",
+    "gradients": "functions.gradients.rules",
+    "kernels": "kernels",
+    "models": "models",
+    "optimize": "training.optimize",
+    "referee": "referee",
+    "report": "referee.report",
 }
 
 # kg.torch and the like: each imports its framework when it is first used, so `from ketgrad import *` leaves them out.
@@ -87,15 +91,17 @@ __all__ = [
     "w",
     *_builders,
     *_LAZY,
+    *_MODULES,
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in _BRIDGES:
         value: Any = importlib.import_module(f"ketgrad.bridges.{name}")
+    elif name in _MODULES:
+        value = importlib.import_module(f"ketgrad.{_MODULES[name]}")
     elif name in _LAZY:
-        module = importlib.import_module(f"ketgrad.{_LAZY[name] or name}")
-        value = getattr(module, name) if _LAZY[name] else module
+        value = getattr(importlib.import_module(f"ketgrad.{_LAZY[name]}"), name)
     else:
         raise _unknown(name)
     globals()[name] = value
@@ -106,7 +112,7 @@ def _unknown(name: str) -> AttributeError:
     """What `kg.RX` raises: the name here. Special names and modules not yet loaded get Python's own words at once."""
     if not name.isidentifier() or name.startswith("_") or importlib.util.find_spec(f"ketgrad.{name}"):
         return AttributeError(f"module 'ketgrad' has no attribute {name!r}")
-    foreign = importlib.import_module("ketgrad.foreign")
+    foreign = importlib.import_module("ketgrad.foundation.foreign_names")
     return KetgradAttributeError(foreign.answer(name, [*__all__, *_BRIDGES]))
 
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from ketgrad.cli import main
+from ketgrad.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -17,7 +17,7 @@ import numpy as np
 import ketgrad as kg
 from ketgrad import _native, w, x
 from ketgrad.executors.native import Native
-from ketgrad.program import Expect, Probabilities, State, compile
+from ketgrad.programs.program import Expect, Probabilities, State, compile
 
 SHIM = ctypes.CDLL(None)
 NATIVE = Native()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ketgrad.arguments import shown
-from ketgrad.errors import KetgradValueError, missing_extra, near_matches
+from ketgrad.foundation.arrays import shown
+from ketgrad.foundation.errors import KetgradValueError, missing_extra, near_matches
 
 __all__ = ["TARGETS", "load", "path"]
 

@@ -8,8 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from ketgrad.errors import KetgradTypeError, KetgradValueError, near_matches
-from ketgrad.program import Program
+from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, near_matches
+from ketgrad.programs.program import Program
 
 __all__ = ["EXECUTORS", "Executor", "get"]
 

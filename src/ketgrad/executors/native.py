@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.errors import KetgradImportError, KetgradTypeError
 from ketgrad.executors.native_cone import narrowed
-from ketgrad.memory import FREE_BELOW, reserve, state_bytes
-from ketgrad.program import Expect, Probabilities, Program, State
+from ketgrad.foundation.errors import KetgradImportError, KetgradTypeError
+from ketgrad.foundation.memory import FREE_BELOW, reserve, state_bytes
+from ketgrad.programs.program import Expect, Probabilities, Program, State
 
 FLOAT64, FLOAT32, COMPLEX128 = np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.complex128)
 LARGEST_GIVEN = (

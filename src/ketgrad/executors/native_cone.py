@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ketgrad.program import PAULI_ROTATION, STATE_PREPARATION, WIDEST, Expect, Program, State
+from ketgrad.programs.program import PAULI_ROTATION, STATE_PREPARATION, WIDEST, Expect, Program, State
 
 
 class Support(NamedTuple):

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.arguments import divided, row_norms
-from ketgrad.errors import KetgradTypeError
-from ketgrad.memory import reserve, state_bytes
-from ketgrad.program import PAULI_ROTATION, UNITARY, WIDEST, Expect, Probabilities, Program, State
+from ketgrad.foundation.arrays import divided, row_norms
+from ketgrad.foundation.errors import KetgradTypeError
+from ketgrad.foundation.memory import reserve, state_bytes
+from ketgrad.programs.program import PAULI_ROTATION, UNITARY, WIDEST, Expect, Probabilities, Program, State
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Reference:
         threads: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Values and their derivatives along the directions, in the shapes of `weights` and `inputs`; None for zero."""
-        from ketgrad.executors import reference_second
+        from ketgrad.executors import reference_duals as reference_second
 
         found = reference_second.jvp(program, weights, inputs, weights_direction, inputs_direction)
         values, tangents = (array.astype(_result_type(array, dtype), copy=False) for array in found)
@@ -99,7 +99,7 @@ class Reference:
         threads: int | None = None,
     ) -> tuple[np.ndarray, ...]:
         """(values, tangents, dweights, dinputs, hweights, hinputs): `vjp` and its derivative along the directions."""
-        from ketgrad.executors import reference_second
+        from ketgrad.executors import reference_duals as reference_second
 
         directions = (weights_direction, inputs_direction, cotangent_direction)
         found = reference_second.hvp(program, weights, inputs, cotangent, *directions)

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ketgrad.errors import KetgradTypeError, KetgradValueError
-from ketgrad.memory import reserve, state_bytes
-from ketgrad.program import PAULI_ROTATION, Expect, Probabilities, Program, Samples, State
-from ketgrad.streams import stream
+from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
+from ketgrad.foundation.memory import reserve, state_bytes
+from ketgrad.foundation.seeds import stream
+from ketgrad.programs.program import PAULI_ROTATION, Expect, Probabilities, Program, Samples, State
 
 MAX_SHOTS = 2**53  # counts stay exact in float64
 DRAWS_AT_ONCE = 2**22  # between two looks at pending signals; the bits are those of one draw

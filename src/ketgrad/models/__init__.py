@@ -11,9 +11,8 @@ _LAZY = {
     "VariationalRegressor": "variational",
     "KernelClassifier": "kernel_machines",
     "KernelRegressor": "kernel_machines",
-    "vqe": "solvers",
-    "qaoa": "solvers",
-    "designs": "",
+    "vqe": "algorithms.solvers",
+    "qaoa": "algorithms.solvers",
 }
 
 __all__ = [
@@ -29,8 +28,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'ketgrad.models' has no attribute {name!r}")
-    module = importlib.import_module(f"ketgrad.models.{_LAZY[name] or name}")
-    return getattr(module, name) if _LAZY[name] else module
+    return getattr(importlib.import_module(f"ketgrad.models.{_LAZY[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -13,11 +13,12 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.svm import SVC, SVR
 
 from ketgrad import executors
-from ketgrad.arguments import check_positive, shown
-from ketgrad.circuit import Circuit
-from ketgrad.errors import KetgradTypeError, KetgradValueError
-from ketgrad.kernels import FidelityKernel, Kernel, ProjectedKernel, reserve_gram
-from ketgrad.models.base import (
+from ketgrad.circuits.circuit import Circuit
+from ketgrad.foundation.arrays import check_positive, shown
+from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
+from ketgrad.foundation.seeds import check_seed
+from ketgrad.kernels.fidelity import FidelityKernel, Kernel, ProjectedKernel, reserve_gram
+from ketgrad.models.estimator import (
     Estimator,
     Rows,
     Summary,
@@ -26,9 +27,8 @@ from ketgrad.models.base import (
     number_rows,
     refuse_zero_vectors,
 )
-from ketgrad.models.designs import Design, learn_scaling
-from ketgrad.models.training import PREDICTION, TRAINING, child
-from ketgrad.streams import check_seed
+from ketgrad.models.fitting.circuits import Design, learn_scaling
+from ketgrad.models.fitting.training import PREDICTION, TRAINING, child
 
 KERNELS = ("fidelity", "projected")
 LEAST_QUBITS = 2

@@ -10,12 +10,12 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ketgrad.errors import KetgradValueError
-from ketgrad.models.base import Estimator, Rows, class_rows, number_rows, refuse_zero_vectors
-from ketgrad.models.designs import Design, learn_scaling
-from ketgrad.models.training import PREDICTION, Recipe, check_known, raise_if_interrupted, with_seed
-from ketgrad.search import Fit
-from ketgrad.streams import check_seed
+from ketgrad.foundation.errors import KetgradValueError
+from ketgrad.foundation.seeds import check_seed
+from ketgrad.models.estimator import Estimator, Rows, class_rows, number_rows, refuse_zero_vectors
+from ketgrad.models.fitting.circuits import Design, learn_scaling
+from ketgrad.models.fitting.training import PREDICTION, Recipe, check_known, raise_if_interrupted, with_seed
+from ketgrad.training.search import Fit
 
 LEAST_QUBITS = 2  # one qubit could not be entangled
 

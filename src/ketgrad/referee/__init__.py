@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ketgrad.referee.progress import Progress
+from ketgrad.referee.contest.progress import Progress
+from ketgrad.referee.contest.quantum import CONTESTANTS
 from ketgrad.referee.results import Comparison
 from ketgrad.referee.run import compare
-from ketgrad.referee.twins import CONTESTANTS
 
 MODELS = tuple(contestant.name for contestant in CONTESTANTS)
 

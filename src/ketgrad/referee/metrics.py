@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ketgrad.errors import KetgradValueError, near_matches
+from ketgrad.foundation.errors import KetgradValueError, near_matches
 from ketgrad.referee.results import Metric
 
 

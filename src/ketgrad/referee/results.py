@@ -17,8 +17,8 @@ import typing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ketgrad.errors import KetgradValueError
-from ketgrad.report.names import escaped_in_json
+from ketgrad.foundation.errors import KetgradValueError
+from ketgrad.foundation.text import escaped_in_json
 
 SCHEMA_NAME = "ketgrad.comparison"
 SCHEMA_VERSION = 1

@@ -14,18 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.errors import KetgradTypeError, KetgradValueError, near_matches
-from ketgrad.memory import available_bytes, reserve
-from ketgrad.referee import columns, preparation, tables, tasks
-from ketgrad.referee.baselines import Contestant
-from ketgrad.referee.conclusion import Question, conclude, environment
-from ketgrad.referee.contest import Rules
-from ketgrad.referee.journal import Journal, Key
+from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, near_matches
+from ketgrad.foundation.memory import available_bytes, reserve
+from ketgrad.referee.contest.classical import Contestant
+from ketgrad.referee.contest.journal import Journal, Key
+from ketgrad.referee.contest.play import Rules
+from ketgrad.referee.contest.progress import Progress, ProgressCallback
+from ketgrad.referee.contest.quantum import CONTESTANTS, MOST_CANDIDATES, MOST_COLUMNS_PER_QUBIT
+from ketgrad.referee.contest.schedule import run_all
+from ketgrad.referee.judgement.conclusion import Question, conclude, environment
 from ketgrad.referee.metrics import metrics_of
-from ketgrad.referee.progress import Progress, ProgressCallback
 from ketgrad.referee.results import Comparison, Environment, Protocol, Timings
-from ketgrad.referee.schedule import run_all
-from ketgrad.referee.twins import CONTESTANTS, MOST_CANDIDATES, MOST_COLUMNS_PER_QUBIT
+from ketgrad.referee.table import columns, preparation
+from ketgrad.referee.table import reading as tables
+from ketgrad.referee.table import task as tasks
 
 REDUCTION = (
     "A quantum model uses at most {qubits} qubits. Either its qubits take all columns in turn, or the columns are"

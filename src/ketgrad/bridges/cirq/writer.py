@@ -1,0 +1,156 @@
+"""Circuits out to Cirq: one operation for each op where Cirq has one, else a short sequence."""
+
+from __future__ import annotations
+
+import cmath
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import cirq
+import numpy as np
+import sympy
+
+from ketgrad.bridges.cirq.angles import expression_of, half_turns
+from ketgrad.circuits.angles import ZERO, Angle, Variable
+from ketgrad.circuits.circuit import Circuit, Op, as_circuit
+from ketgrad.circuits.gates import GATES
+from ketgrad.circuits.paulis import letters
+from ketgrad.foundation.errors import KetgradValueError
+
+# Rows without angles that are one gate of Cirq.
+_FIXED: Mapping[str, cirq.Gate] = {
+    "id": cirq.I, "x": cirq.X, "y": cirq.Y, "z": cirq.Z, "h": cirq.H, "s": cirq.S, "sdg": cirq.S**-1, "t": cirq.T,
+    "tdg": cirq.T**-1, "sx": cirq.X**0.5, "sxdg": cirq.X**-0.5, "swap": cirq.SWAP, "iswap": cirq.ISWAP,
+    "iswap_dg": cirq.ISWAP**-1, "sqrt_iswap": cirq.ISWAP**0.5, "sqrt_iswap_dg": cirq.ISWAP**-0.5,
+}  # fmt: skip
+
+# Rows with one angle, from the angle in half turns.
+_TURNED: Mapping[str, Callable[[Any], cirq.Gate]] = {
+    "rx": lambda t: cirq.rx(t * _pi(t)),
+    "ry": lambda t: cirq.ry(t * _pi(t)),
+    "rz": lambda t: cirq.rz(t * _pi(t)),
+    "p": lambda t: cirq.ZPowGate(exponent=t),
+    "phase": lambda t: cirq.ZPowGate(exponent=t),
+    "u1": lambda t: cirq.ZPowGate(exponent=t),
+    "rxx": lambda t: cirq.XXPowGate(exponent=t, global_shift=-0.5),
+    "ryy": lambda t: cirq.YYPowGate(exponent=t, global_shift=-0.5),
+    "rzz": lambda t: cirq.ZZPowGate(exponent=t, global_shift=-0.5),
+    "xy": lambda t: cirq.ISWAP ** (-2 * t),
+}
+_PAULIS = {"X": cirq.X, "Y": cirq.Y, "Z": cirq.Z}
+
+
+def to_cirq(
+    circuit: Circuit,
+    *,
+    qubits: Sequence[cirq.Qid] | None = None,
+    weights: Sequence[Any] | str = "w",
+    inputs: Sequence[Any] | str = "x",
+) -> cirq.Circuit:
+    """The `cirq.Circuit` that equals a circuit; w[i] and x[j] are the symbols w0, w1, ... and x0, x1, ...
+
+    qubits: the qubits of Cirq in the order of ours, by default `LineQubit.range(num_qubits)`; a qubit without an
+    operation does not occur in a circuit of Cirq, so pass them as `qubit_order` where all are wanted.
+    weights, inputs: another letter, or one name or symbol for each, such as those that `from_cirq` returns.
+    Cost: linear in the ops. Raises `KetgradValueError` for a state prepared from weights or inputs, which Cirq cannot
+    express, and for names or qubits that are too few.
+
+    >>> print(kg.cirq.to_cirq(kg.Circuit([kg.ry(2 * kg.w[0], 0), kg.cx(0, 1)])))
+    0: ───Ry(2*w0)───@───
+                     │
+    1: ──────────────X───
+    """
+    circuit = as_circuit(circuit)
+    places = cirq.LineQubit.range(circuit.num_qubits) if qubits is None else list(qubits)
+    if len(places) < circuit.num_qubits:
+        raise KetgradValueError(
+            f"`qubits` must name {circuit.num_qubits} qubits, as many as the circuit has, but names {len(places)}."
+        )
+    symbols: dict[Variable, sympy.Symbol] = {}
+    for kind, names, count, label in (
+        ("w", weights, circuit.num_weights, "weights"),
+        ("x", inputs, circuit.num_inputs, "inputs"),
+    ):
+        symbols |= {(kind, k): symbol for k, symbol in enumerate(_symbols(names, count, kind, label))}
+    if len({symbol.name for symbol in symbols.values()}) != len(symbols):
+        raise KetgradValueError("The names of `weights` and `inputs` must differ.")
+    writer = _Writer(places, symbols)
+    return cirq.Circuit(
+        operation for position, op in enumerate(circuit.ops) for operation in writer.operations(op, position)
+    )
+
+
+def _symbols(names: Sequence[Any] | str, count: int, kind: str, label: str) -> list[sympy.Symbol]:
+    if isinstance(names, str):
+        return [sympy.Symbol(f"{names}{k}") for k in range(count)]
+    if len(names) < count:
+        raise KetgradValueError(
+            f"`{label}` must hold {count} names - the circuit reads {kind}[0] to {kind}[{count - 1}] - but holds "
+            f"{len(names)}."
+        )
+    return [name if isinstance(name, sympy.Symbol) else sympy.Symbol(name) for name in names]
+
+
+class _Writer:
+    """The qubits and symbols of one circuit that is written."""
+
+    def __init__(self, places: Sequence[cirq.Qid], symbols: Mapping[Variable, sympy.Symbol]) -> None:
+        self.places = places
+        self.symbols = symbols
+
+    def operations(self, op: Op, position: int) -> Iterator[cirq.Operation]:
+        """The operations of one op."""
+        controls = [self.places[k] for k in op.controls]
+        for operation in self._uncontrolled(op, position):
+            yield operation.controlled_by(*controls) if controls else operation
+
+    def _uncontrolled(self, op: Op, position: int) -> Iterator[cirq.Operation]:
+        gate, qubits = op.gate, [self.places[k] for k in op.qubits]
+        if gate.amplitudes is not None:
+            yield self._preparation(op, position).on(*qubits)
+        elif gate.name in _FIXED:
+            yield _FIXED[gate.name].on(*qubits)
+        elif gate.name in _TURNED:
+            yield _TURNED[gate.name](half_turns(op.angles[0], self.symbols)).on(*qubits)
+        elif gate.name == "fsim":
+            yield cirq.FSimGate(*(expression_of(angle, self.symbols) for angle in op.angles)).on(*qubits)
+        elif gate.unitary is not None:
+            yield cirq.MatrixGate(gate.matrix(), unitary_check=False).on(*qubits)
+        elif gate.generator is not None:
+            yield from self._rotations(op)
+        else:
+            assert gate.equals is not None
+            for name, angles, places, inner in gate.equals(*op.angles):
+                row = GATES.get(name) or GATES[name.removesuffix("_dg")].inverse()
+                part = Op.build(row, [op.qubits[k] for k in places], angles, [op.qubits[k] for k in inner])
+                yield from self.operations(part, position)
+
+    def _rotations(self, op: Op) -> Iterator[cirq.Operation]:
+        """exp(-i t G / 2): the words of G commute, so one operation for each."""
+        assert op.gate.generator is not None
+        for x, z, coefficient in op.gate.generator.terms:
+            angle = (op.angle or ZERO) * complex(coefficient).real
+            word = {self.places[op.qubits[k]]: _PAULIS[letter] for k, letter in letters(x, z)}
+            if word:
+                half = half_turns(angle * 0.5, self.symbols)
+                yield cirq.PauliStringPhasor(cirq.PauliString(word), exponent_neg=half, exponent_pos=-half)
+            else:
+                yield self._phase(angle * -0.5)
+
+    def _phase(self, angle: Angle) -> cirq.Operation:
+        if angle.is_constant:
+            return cirq.global_phase_operation(cmath.exp(1j * angle.constant))
+        return cirq.global_phase_operation(sympy.exp(sympy.I * expression_of(angle, self.symbols)))
+
+    def _preparation(self, op: Op, position: int) -> cirq.Gate:
+        if op.angles:
+            raise KetgradValueError(
+                f"op {position}, {op!r}, prepares a state from weights or inputs, which a circuit of Cirq cannot hold. "
+                "Give it numbers with `bind` or `encode` first."
+            )
+        return cirq.StatePreparationChannel(np.frombuffer(op.gate.amplitudes or b"", dtype=np.complex128))
+
+
+def _pi(value: Any) -> Any:
+    return sympy.pi if isinstance(value, sympy.Basic) else math.pi

@@ -1,0 +1,495 @@
+"""Circuits are values: an Op is a gate on qubits, a Circuit a frozen tuple of ops."""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ketgrad.circuits.angles import Angle, Variable, arccos, as_angle
+from ketgrad.circuits.gates import GATES, Gate
+from ketgrad.circuits.paulis import new_names
+from ketgrad.foundation.arrays import MAX_QUBITS, check_count, check_qubit, refuse_gradients, shown
+from ketgrad.foundation.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
+
+MOST_OPS = 10**7  # a circuit that is longer is a typing error
+MOST_SHOWN = 16  # amplitudes of a preparation that its `repr` lists
+
+
+@dataclass(frozen=True, init=False)
+class Op:
+    """A gate on qubits, with its angles, acting where all `controls` are 1.
+
+    Made by the builders (`rx(w[0], 2)`, `cx(0, 1)`) rather than by hand. `repr` of it reads back as the same value,
+    but for "..." in the place of a matrix or of amplitudes.
+
+    >>> import ketgrad as kg
+    >>> kg.rx(kg.w[0], 2).control(0)
+    rx(w[0], 2).control(0)
+    """
+
+    gate: Gate
+    qubits: tuple[int, ...]
+    angles: tuple[Angle, ...]
+    controls: tuple[int, ...]
+
+    def __init__(
+        self, gate: Gate, qubits: Iterable[Any], angles: Iterable[Any] = (), controls: Iterable[Any] = ()
+    ) -> None:
+        if not isinstance(gate, Gate):
+            raise KetgradTypeError(f"`gate` must be a Gate such as kg.GATES['rx'], but is {shown(gate)}.")
+        name = gate.name
+        places, conditions = _places(qubits, name, "qubits"), _places(controls, name, "controls")
+        if len(places) != gate.num_qubits:
+            raise KetgradValueError(
+                f"`{name}` acts on {gate.num_qubits} qubits, but {len(places)} were given."
+            )
+        _refuse_duplicates(name, places + conditions)
+        if type(angles) is not tuple and (isinstance(angles, str) or not isinstance(angles, Iterable)):
+            raise KetgradTypeError(f"`angles` of `{name}` must be a list of angles, but is {shown(angles)}.")
+        turns = tuple(
+            [a if type(a) is Angle else as_angle(a, _parameter_name(gate, k)) for k, a in enumerate(angles)]
+        )
+        if len(turns) != gate.num_angles:
+            raise KetgradValueError(f"`{name}` takes {gate.num_angles} angles, but {len(turns)} were given.")
+        _set_op(self, gate, places, turns, conditions)
+
+    @staticmethod
+    def build(
+        gate: Gate, qubits: Iterable[Any], angles: Iterable[Any] = (), controls: Iterable[Any] = ()
+    ) -> Op:
+        """An op from user values: qubits and angles are checked, numbers become constant angles."""
+        return Op(gate, qubits, angles, controls)
+
+    @property
+    def angle(self) -> Angle | None:
+        """The angle of a gate that has exactly one, else None."""
+        return self.angles[0] if len(self.angles) == 1 else None
+
+    def control(self, *qubits: int) -> Op:
+        """The op under further control qubits: it acts only where all of them are 1."""
+        if self.gate.amplitudes is not None:
+            raise KetgradTypeError("`prepare_state` takes no controls - it prepares qubits that are in |0>.")
+        return Op.build(self.gate, self.qubits, self.angles, (*self.controls, *qubits))
+
+    def with_angles(self, angles: tuple[Angle, ...]) -> Op:
+        """The op with other angles; a preparation whose amplitudes become numbers turns into a constant one."""
+        if angles and self.gate.amplitudes is not None and all(angle.is_constant for angle in angles):
+            gate = self.gate.prepared([angle.constant for angle in angles])
+            return known_op(gate, self.qubits, (), self.controls)
+        return known_op(self.gate, self.qubits, angles, self.controls) if angles else self
+
+    def inverse(self) -> Op:
+        """The op that undoes this one."""
+        gate = self.gate.inverse()
+        angles = tuple(-angle for angle in self.angles) if gate.generator is not None else self.angles
+        return known_op(gate, self.qubits, angles, self.controls)
+
+    def matrix(self, weights: Any = (), inputs: Any = ()) -> np.ndarray:
+        """The unitary of the gate on its own qubits, controls left out, at given weights and inputs."""
+        return self.gate.matrix(*(angle.evaluate(weights, inputs) for angle in self.angles))
+
+    def __add__(self, other: Any) -> Any:
+        if isinstance(other, Op):
+            raise KetgradTypeError(
+                f"Ops are not added: one after the other they are Circuit([{self!r}, {other!r}])."
+            )
+        return NotImplemented
+
+    def __mul__(self, times: Any) -> Any:
+        if isinstance(times, int):
+            raise KetgradTypeError(f"An op is not repeated. Write Circuit([{self!r}]) * {times}.")
+        return NotImplemented
+
+    __rmul__ = __mul__
+
+    def __repr__(self) -> str:
+        gate, name = self.gate, self.gate.name
+        is_inverse = name.endswith("_dg") and name[:-3] in GATES
+        arguments = [repr(angle) for angle in self.angles]
+        if gate.amplitudes is not None:
+            arguments = [f"[{', '.join(arguments)}]" if 0 < len(arguments) <= MOST_SHOWN else "..."]
+        elif gate.unitary is not None and name not in GATES and not is_inverse:
+            arguments = ["..."]
+        elif name == "pauli_rotation":  # a gate of its own for every word
+            arguments.append(repr(gate.word))
+        arguments += [*map(str, self.qubits), *["normalize=True"] * gate.normalize]
+        text = f"{name[:-3] if is_inverse else name}({', '.join(arguments)}){'.inverse()' * is_inverse}"
+        return text + (f".control({', '.join(map(str, self.controls))})" if self.controls else "")
+
+
+def known_op(
+    gate: Gate, qubits: tuple[int, ...], angles: tuple[Angle, ...] = (), controls: tuple[int, ...] = ()
+) -> Op:
+    """An op whose parts are known to fit: nothing is checked.
+
+    >>> known_op(GATES["x"], (1,), (), (0,))
+    x(1).control(0)
+    """
+    made = object.__new__(Op)
+    _set_op(made, gate, qubits, angles, controls)
+    return made
+
+
+def _set_op(
+    op: Op, gate: Gate, qubits: tuple[int, ...], angles: tuple[Angle, ...], controls: tuple[int, ...]
+) -> None:
+    object.__setattr__(op, "gate", gate)
+    object.__setattr__(op, "qubits", qubits)
+    object.__setattr__(op, "angles", angles)
+    object.__setattr__(op, "controls", controls)
+
+
+def _places(qubits: Any, name: str, argument: str) -> tuple[int, ...]:
+    if type(qubits) is not tuple and (isinstance(qubits, str) or not isinstance(qubits, Iterable)):
+        raise KetgradTypeError(
+            f"`{argument}` of `{name}` must be a list of qubit numbers, but is {shown(qubits)}."
+        )
+    return tuple([check_qubit(q, name) for q in qubits])
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """A sequence of ops on `num_qubits` qubits (by default as many as the ops name). Immutable and hashable.
+
+    `a + b` runs a, then b with its weights numbered after those of a (inputs are shared); `circuit * 3` repeats
+    with fresh weights each time and the same inputs, which is data re-uploading; `Circuit(a.ops + b.ops)`
+    concatenates literally, so that w[0] of both is the same weight. `circuit + op` appends an op that reads no weight.
+    `circuit[0]` is an op, `circuit[2:4]` the circuit of those ops. `repr` of up to 12 ops reads back as the same value,
+    but for "..." in the place of a matrix or of amplitudes; of longer circuits it only gives the counts.
+
+    >>> import ketgrad as kg
+    >>> layer = kg.Circuit([kg.rx(kg.x[0], 0), kg.ry(kg.w[0], 1), kg.cz(0, 1)])
+    >>> (layer * 3).num_weights, (layer * 3).num_inputs
+    (3, 1)
+    """
+
+    ops: tuple[Op, ...]
+    num_qubits: int
+
+    def __init__(self, ops: Iterable[Op] = (), num_qubits: int | None = None) -> None:
+        sequence = _checked_ops(ops)
+        if isinstance(ops, Circuit) and num_qubits is None:
+            num_qubits = ops.num_qubits
+        needed = 1 + max((max((*op.qubits, *op.controls), default=-1) for op in sequence), default=-1)
+        size = needed if num_qubits is None else check_count(num_qubits, "num_qubits", 0, MAX_QUBITS)
+        if needed > size:
+            where = next(k for k, op in enumerate(sequence) if needed - 1 in (*op.qubits, *op.controls))
+            raise KetgradIndexError(
+                f"`num_qubits` is {size}, so qubits are 0 to {size - 1}, but op {where}, {sequence[where]!r}, "
+                f"acts on qubit {needed - 1}."
+            )
+        object.__setattr__(self, "ops", sequence)
+        object.__setattr__(self, "num_qubits", size)
+
+    @cached_property
+    def variables(self) -> frozenset[Variable]:
+        """The weights and inputs that the ops read."""
+        return frozenset().union(*{angle.variables() for op in self.ops for angle in op.angles})
+
+    @cached_property
+    def num_weights(self) -> int:
+        """One more than the largest index i of a w[i]."""
+        return max((1 + i for kind, i in self.variables if kind == "w"), default=0)
+
+    @cached_property
+    def num_inputs(self) -> int:
+        """One more than the largest index j of an x[j]."""
+        return max((1 + j for kind, j in self.variables if kind != "w"), default=0)
+
+    @property
+    def depth(self) -> int:
+        """The number of layers when each op starts as early as its qubits allow."""
+        level: dict[int, int] = {}
+        for op in self.ops:
+            places = (*op.qubits, *op.controls)
+            layer = 1 + max((level.get(q, 0) for q in places), default=0)
+            level.update(dict.fromkeys(places, layer))
+        return max(level.values(), default=0)
+
+    def map_angles(self, change: Callable[[Angle], Angle]) -> Circuit:
+        """The circuit with every angle replaced by `change(angle)`."""
+        if not callable(change):
+            raise KetgradTypeError(f"`change` must be a function of an angle, but is {shown(change)}.")
+
+        def changed(angle: Angle) -> Angle:
+            return as_angle(change(angle), "What `change` returns")
+
+        return Circuit((op.with_angles(tuple(map(changed, op.angles))) for op in self.ops), self.num_qubits)
+
+    def bind(self, weights: Sequence[float] | np.ndarray) -> Circuit:
+        """The circuit with numbers in place of its weights; inputs stay.
+
+        >>> import ketgrad as kg
+        >>> kg.Circuit([kg.rx(kg.w[0] * kg.x[0], 0)]).bind([2.0]).ops
+        (rx(2 * x[0], 0),)
+        """
+        values = _sequence(weights, "weights")
+        if values.shape != (self.num_weights,):
+            raise KetgradValueError(
+                f"`weights` must have shape ({self.num_weights},) - the circuit reads w[0] to "
+                f"w[{self.num_weights - 1}] - but has shape {values.shape}."
+            )
+        numbers = {("w", i): as_angle(v, f"`weights[{i}]`") for i, v in enumerate(values)}
+        return self.map_angles(lambda angle: angle.substitute(numbers))
+
+    def encode(self, inputs: Sequence[Angle | float]) -> Circuit:
+        """The circuit with an angle or a number in place of each input x[j]: inputs[j].
+
+        inputs: one entry for each input of the circuit; x[j] itself where one is to stay.
+        Raises `KetgradValueError` or `KetgradTypeError` for another number of entries, and for what cannot stand
+        there, such as 2 in place of the x[0] of arccos(x[0]).
+        """
+        if (
+            isinstance(inputs, str)
+            or not isinstance(inputs, Sequence | np.ndarray)
+            or getattr(inputs, "ndim", 1) == 0
+        ):
+            raise KetgradTypeError(f"`inputs` must be a list of angles and numbers, but is {shown(inputs)}.")
+        if len(inputs) != self.num_inputs:
+            raise KetgradValueError(
+                f"`inputs` must have {self.num_inputs} entries - one for each input of the circuit; x[j] itself where "
+                f"it is to stay - but has {len(inputs)}."
+            )
+        replaced: Mapping[Variable, Any] = {
+            ("x", j): as_angle(v, f"`inputs[{j}]`") for j, v in enumerate(inputs)
+        }
+        derived = {("arccos", j): arccos(replaced["x", j]) for kind, j in self.variables
+                   if kind == "arccos"}  # fmt: skip
+        return self.map_angles(lambda angle: angle.substitute({**replaced, **derived}))
+
+    def inverse(self) -> Circuit:
+        """The circuit that undoes this one: inverse ops in reverse order."""
+        return Circuit((op.inverse() for op in reversed(self.ops)), self.num_qubits)
+
+    def control(self, *qubits: int) -> Circuit:
+        """The circuit under control qubits: every op acts only where all of them are 1."""
+        _refuse_duplicates("control", qubits)
+        size = max(self.num_qubits, 1 + max((check_qubit(q, "control") for q in qubits), default=-1))
+        return Circuit((op.control(*qubits) for op in self.ops), size)
+
+    def relabel(self, qubits: Sequence[int], num_qubits: int | None = None) -> Circuit:
+        """The circuit with qubit k renamed to qubits[k].
+
+        qubits: one number for each qubit of the register, all different. num_qubits: of the new register; None for as
+        many as hold all that `qubits` names, whether an op acts on them or not.
+        Raises `KetgradValueError` for another number of qubits and for a qubit that is named twice.
+
+        >>> import ketgrad as kg
+        >>> kg.Circuit([kg.cx(0, 1)], 3).relabel([2, 0, 1])
+        Circuit([x(0).control(2)], num_qubits=3)
+        """
+        names = new_names(qubits)
+        if len(names) != self.num_qubits:
+            raise KetgradValueError(f"`qubits` must name {self.num_qubits} qubits, but names {len(names)}.")
+
+        def moved(places: tuple[int, ...]) -> tuple[int, ...]:
+            return tuple(names[q] for q in places)
+
+        size = 1 + max(names, default=-1) if num_qubits is None else num_qubits
+        return Circuit(
+            (known_op(op.gate, moved(op.qubits), op.angles, moved(op.controls)) for op in self.ops), size
+        )
+
+    def draw(self, style: str = "text", *, width: int | None = None) -> Any:
+        """A picture: style "text" (a string), "svg" (a string) or "matplotlib" (a figure).
+
+        width: where it is folded, in characters (text) or points; see `ketgrad.circuits.drawing.layout.draw`.
+
+        >>> import ketgrad as kg
+        >>> print(kg.Circuit([kg.ry(kg.w[0], 0), kg.cx(0, 1)]).draw())
+        q0 ─┤RY(w[0])├─●─
+                       │
+        q1 ────────────⊕─
+        """
+        from ketgrad.circuits.drawing import (
+            layout as draw,  # drawing stands above circuits; the method is only a door
+        )
+
+        return draw.draw(self, style, width=width)
+
+    def _repr_svg_(self) -> str | None:
+        """What a notebook shows: the picture, or the text form of a circuit of more than 1000 ops."""
+        return self.draw("svg") if len(self.ops) <= 1000 else None
+
+    @staticmethod
+    def from_qasm(text: str | bytes, *, max_operations: int = 10**7) -> Circuit:
+        """The circuit that a text in OpenQASM 2 or 3 describes; see `ketgrad.from_qasm`, which is the same function.
+
+        >>> import ketgrad as kg
+        >>> kg.Circuit.from_qasm('OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; h q[0]; cx q[0], q[1];')
+        Circuit([h(0), x(1).control(0)], num_qubits=2)
+        """
+        from ketgrad.circuits.qasm import writer as qasm
+
+        return qasm.from_qasm(text, max_operations=max_operations)
+
+    def to_qasm(self) -> str:
+        """The circuit as OpenQASM 3."""
+        from ketgrad.circuits.qasm import writer as qasm
+
+        return qasm.write(self)
+
+    def __add__(self, other: Circuit | Op) -> Circuit:
+        if isinstance(other, Op):
+            if any(angle.count("w") for angle in other.angles):
+                raise KetgradTypeError(
+                    f"`circuit + {other!r}` leaves open which weight is meant. Write Circuit([*circuit.ops, op]) to "
+                    "keep its weights as they are, or circuit + Circuit([op]) to number them after the circuit's."
+                )
+            other = Circuit([other])
+        if not isinstance(other, Circuit):
+            return NotImplemented
+        later = other.map_angles(lambda angle: angle.shift_weights(self.num_weights))
+        return Circuit(self.ops + later.ops, max(self.num_qubits, other.num_qubits))
+
+    def __mul__(self, times: int) -> Circuit:
+        if isinstance(times, bool) or not isinstance(times, int | np.integer):
+            return NotImplemented
+        if times < 0:
+            raise KetgradValueError(f"A circuit is repeated 0 or more times, but {times} was given.")
+        if len(self.ops) * int(times) > MOST_OPS:
+            raise KetgradValueError(
+                f"A circuit may have {MOST_OPS} ops at most, but {len(self.ops)} ops {shown(times)} times are more."
+            )
+        copies = (
+            self.map_angles(lambda a, by=k * self.num_weights: a.shift_weights(by))
+            for k in range(times if self.ops else 0)
+        )
+        return Circuit((op for copy in copies for op in copy.ops), self.num_qubits)
+
+    __rmul__ = __mul__
+    __array_ufunc__ = None  # np.int64(3) * circuit is for the circuit to answer, not an array of its ops
+
+    def __getitem__(self, index: Any) -> Any:
+        """The op at a position; of a slice, the circuit of those ops on the same register, weights as they are."""
+        if isinstance(index, slice):
+            return Circuit(self.ops[index], self.num_qubits)
+        try:
+            return self.ops[operator.index(index)]
+        except TypeError:
+            raise KetgradTypeError(
+                f"A circuit is indexed by the position of an op, as circuit[0], but {shown(index)} was given."
+            ) from None
+        except IndexError:
+            raise KetgradIndexError(
+                f"The circuit has {len(self.ops)} ops, but op {shown(index)} was asked for."
+            ) from None
+
+    def __iter__(self) -> Iterator[Op]:
+        return iter(self.ops)
+
+    def __len__(self) -> int:
+        return len(self.ops)
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.ops, self.num_qubits))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"ops": self.ops, "num_qubits": self.num_qubits}  # cached values are computed again
+
+    def __str__(self) -> str:
+        return self.draw()
+
+    def __repr__(self) -> str:
+        if len(self.ops) > 12:
+            return f"<Circuit: {len(self.ops)} ops on {self.num_qubits} qubits, {self.num_weights} weights, " \
+                f"{self.num_inputs} inputs>"  # fmt: skip
+        return f"Circuit([{', '.join(map(repr, self.ops))}], num_qubits={self.num_qubits})"
+
+
+# the packages whose circuits people have at hand -> how one of theirs becomes one of ours
+CONVERTED_BY = {
+    "qiskit": "kg.qiskit.from_qiskit(circuit)", "cirq": "kg.cirq.from_cirq(circuit)",
+    "pennylane": "kg.pennylane.from_pennylane(circuit)",
+}  # fmt: skip
+
+
+def as_circuit(value: Any, name: str = "circuit") -> Circuit:
+    """The circuit that is meant: one itself, or what a bridge returned with the names of its parameters.
+
+    Raises `KetgradTypeError` for anything else, with what to write for a circuit of another library.
+
+    >>> as_circuit([1])  # doctest: +NORMALIZE_WHITESPACE
+    Traceback (most recent call last):
+    ketgrad.foundation.errors.KetgradTypeError: `circuit` must be a kg.Circuit, but is list.
+      A list of ops becomes one in Circuit(...).
+    """
+    if isinstance(value, Circuit):
+        return value
+    origin = type(value).__module__
+    inner = getattr(value, "circuit", None) if origin.startswith("ketgrad.bridges.") else None
+    if isinstance(inner, Circuit):
+        return inner
+    hint = ""
+    if origin.partition(".")[0] in CONVERTED_BY:
+        hint = f" Convert it: {CONVERTED_BY[origin.partition('.')[0]]}."
+    elif isinstance(value, str):
+        hint = " A text in OpenQASM is read by kg.from_qasm."
+    elif isinstance(value, list | tuple | Op):
+        hint = " A list of ops becomes one in Circuit(...)."
+    elif isinstance(inner := getattr(value, "circuit", None), Circuit):
+        hint = " Its own is `.circuit`."
+    raise KetgradTypeError(f"`{name}` must be a kg.Circuit, but is {type(value).__name__}.{hint}")
+
+
+def _checked_ops(ops: Any) -> tuple[Op, ...]:
+    if isinstance(ops, Op):
+        raise KetgradTypeError(
+            f"`ops` must be a list of ops, but is the op {ops!r}. Write Circuit([{ops!r}])."
+        )
+    if not isinstance(ops, Iterable):
+        hint = " Write Circuit([], 3) for three empty qubits: the ops come first." * isinstance(
+            ops, int | np.integer
+        )
+        raise KetgradTypeError(f"`ops` must be a list of ops such as [kg.h(0)], but is {shown(ops)}.{hint}")
+    sequence = tuple(ops)
+    for position, op in enumerate(sequence):
+        if not isinstance(op, Op):
+            hint = " Join circuits with +." * isinstance(op, Circuit)
+            hint += f" Call it: kg.{getattr(op, '__name__', 'h')}(...)." * callable(op)
+            raise KetgradTypeError(
+                f"`ops` must hold ops such as kg.rx(0.1, 0), but entry {position} is {type(op).__name__}.{hint}"
+            )
+    return sequence
+
+
+def _sequence(values: Any, name: str) -> np.ndarray:
+    refuse_gradients(values, name)
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise KetgradValueError(
+            f"`{name}` must be a list of numbers, but its rows have unequal lengths."
+        ) from None
+
+
+def _beginning(places: tuple[int, ...]) -> str:
+    return str(places) if len(places) <= 20 else f"({', '.join(map(str, places[:20]))}, ...)"
+
+
+def _refuse_duplicates(name: str, places: tuple[int, ...]) -> None:
+    if len(set(places)) != len(places):
+        twice = sorted(q for q, times in Counter(places).items() if times > 1)
+        raise KetgradValueError(
+            f"`{name}` acts on distinct qubits (targets and controls), but qubit "
+            f"{', '.join(map(str, twice[:10]))} is named more than once in {_beginning(places)}."
+        )
+
+
+def _parameter_name(gate: Gate, position: int) -> str:
+    names = gate.angle_names
+    return (
+        f"`{names[position]}` of `{gate.name}`"
+        if position < len(names)
+        else f"Angle {position} of `{gate.name}`"
+    )

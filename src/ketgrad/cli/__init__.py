@@ -1,0 +1,1 @@
+"""Layer 14: the command line."""

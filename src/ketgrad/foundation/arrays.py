@@ -1,0 +1,358 @@
+"""What a caller passes: any array-like of real numbers, made an array, and the wording of every refusal."""
+
+from __future__ import annotations
+
+import math
+import operator
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from ketgrad.foundation.errors import KetgradError, KetgradIndexError, KetgradTypeError, KetgradValueError
+from ketgrad.foundation.memory import reserve
+
+# Beyond these sizes the spacing of floating-point numbers is visible in an angle: 1.5e-8 rad and 0.008 rad.
+LARGEST_ANGLE = {np.dtype(np.float64): 2.0**26, np.dtype(np.float32): 2.0**16}
+
+MAX_QUBITS = 10**7  # a register larger than this is a typing error; states end far earlier, by memory
+MOST_COUNT = 10**7  # and so is a count of qubits, inputs, layers or repetitions
+
+
+def real_array(value: Any, name: str) -> np.ndarray:
+    """`value` as a float32 or float64 array: integers, booleans and lists are converted, never truncated.
+
+    Raises `KetgradTypeError` for text, None, complex numbers, dates, masked and sparse arrays, naming the
+    first entry that is not a real number; `KetgradValueError` for lists of unequal lengths.
+
+    >>> real_array([1, 2], "weights")
+    array([1., 2.])
+    >>> real_array([[0.5, "a"]], "inputs")
+    Traceback (most recent call last):
+    ketgrad.foundation.errors.KetgradTypeError: `inputs` must hold real numbers, but inputs[0, 1] is 'a' (str).
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise KetgradTypeError(
+            f"`{name}` must be a plain array, but is masked - fill the gaps or drop those rows."
+        )
+    refuse_gradients(value, name)
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind in "US":
+            array = np.asarray(
+                value, dtype=object
+            )  # ['a', 1.0] became all text: look at the entries themselves
+    except ValueError:
+        raise KetgradValueError(
+            f"`{name}` must be a rectangular array of numbers, but its rows have unequal lengths."
+        ) from None
+    kind = array.dtype.kind
+    if kind == "f":
+        return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+    if kind in "iub":
+        reserve(8 * array.size, f"`{name}` as floating-point numbers", "Pass smaller batches.")
+        return array.astype(np.float64)
+    if kind == "c":
+        where = np.unravel_index(int(np.argmax(np.imag(array) != 0)), array.shape) if array.size else ()
+        entry = complex(array[where]) if array.size else "empty"
+        raise KetgradTypeError(
+            f"`{name}` must hold real numbers, but {position(name, where)} is {entry} (complex) - "
+            f"pass its real part if that is meant."
+        )
+    if kind == "O":
+        return _from_objects(array, name)
+    raise KetgradTypeError(f"`{name}` must hold real numbers, but has the dtype {array.dtype}.")
+
+
+def refuse_gradients(value: Any, name: str) -> None:
+    """Raise for a tensor that records its gradient, or a list of such: an array would lose it without a word.
+
+    >>> refuse_gradients([0.5, 1.0], "weights")
+    """
+    entry = value[0] if isinstance(value, list | tuple) and value else value
+    if getattr(entry, "requires_grad", False) is True:
+        raise KetgradTypeError(
+            f"`{name}` must be an array, but is a tensor that requires a gradient, which would be lost here - "
+            f"kg.torch.apply and kg.torch.Layer carry it; where it is not wanted, pass {name}.detach()."
+        )
+
+
+def position(name: str, index: tuple[Any, ...]) -> str:
+    """`name[2, 0]`: how messages point at one entry of an array.
+
+    >>> position("inputs", (2, 0)), position("weights", ())
+    ('inputs[2, 0]', 'weights')
+    """
+    return f"{name}[{', '.join(str(int(k)) for k in index)}]" if index else name
+
+
+def _from_objects(array: np.ndarray, name: str) -> np.ndarray:
+    if array.ndim == 0:
+        raise KetgradTypeError(
+            f"`{name}` must be an array of real numbers, but is {shown(array[()])} ({type(array[()]).__name__})."
+        )
+    result = np.empty(array.shape)
+    for index, entry in np.ndenumerate(array):
+        if not isinstance(entry, Real | Decimal):
+            raise KetgradTypeError(
+                f"`{name}` must hold real numbers, but {position(name, index)} is {shown(entry)} "
+                f"({type(entry).__name__})."
+            )
+        try:
+            result[index] = float(entry)
+        except OverflowError:
+            raise KetgradValueError(
+                f"{position(name, index)} is larger than any floating-point number."
+            ) from None
+    return result
+
+
+def shown(entry: Any) -> str:
+    """The `repr` of what was given, cut to the length of a message.
+
+    >>> shown("a" * 50)
+    "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa..."
+    """
+    try:
+        text = repr(entry)
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        text = f"a number of the type {type(entry).__name__}"
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def check_count(value: Any, name: str, least: int = 1, most: int | None = MOST_COUNT) -> int:
+    """`value` as an integer from `least` to `most`, else an error that names the argument.
+
+    >>> check_count(3, "layers")
+    3
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool | np.bool_):
+        raise KetgradTypeError(f"`{name}` must be an integer, but is {shown(value)}.")
+    if number < least:
+        raise KetgradValueError(f"`{name}` must be at least {least}, but is {number}.")
+    if most is not None and number > most:
+        raise KetgradValueError(f"`{name}` must be at most {most}, but is {shown(number)}.")
+    return number
+
+
+def check_number(value: Any, name: str, least: float = -math.inf, most: float = math.inf) -> float:
+    """`value` as a finite real number from `least` to `most`, else an error that names the argument.
+
+    >>> check_number(np.float32(0.5), "time")
+    0.5
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise KetgradTypeError(f"`{name}` must be a real number, but is {shown(value)}.")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise KetgradValueError(f"`{name}` must be a finite number, but is {shown(value)}.")
+    if not least <= number <= most:
+        limits = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+        raise KetgradValueError(f"`{name}` must be a number {limits}, but is {shown(value)}.")
+    return number
+
+
+def check_positive(value: Any, name: str) -> float:
+    """`value` as a finite number above zero.
+
+    >>> check_positive(2, "gamma")
+    2.0
+    """
+    try:
+        number = check_number(value, name)
+    except KetgradError:
+        number = 0.0
+    if number <= 0.0:
+        raise KetgradValueError(f"`{name}` must be a positive number, but is {shown(value)}.")
+    return number
+
+
+def flag(value: Any, name: str) -> bool:
+    """A boolean, and nothing that merely counts as one.
+
+    >>> flag(np.True_, "periodic")
+    True
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise KetgradTypeError(f"`{name}` must be True or False, but is {shown(value)}.")
+    return bool(value)
+
+
+def sequence_of(value: Any, name: str, example: str) -> tuple[Any, ...]:
+    """The entries of a list that is no text; `example` shows one.
+
+    >>> sequence_of(iter([1, 2]), "ranges", "[1, 2]")
+    (1, 2)
+    """
+    is_list = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+    if not is_list or getattr(value, "ndim", 1) == 0:
+        raise KetgradTypeError(f"`{name}` must be a list such as {example}, but is {shown(value)}.")
+    return tuple(value)
+
+
+def as_array(value: Any, name: str) -> np.ndarray:
+    """`value` as an array of any kind; `KetgradValueError` where its rows have unequal lengths.
+
+    >>> as_array(["a", "b"], "labels").shape
+    (2,)
+    """
+    refuse_gradients(value, name)
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise KetgradValueError(f"`{name}` must be rectangular, but its rows have unequal lengths.") from None
+
+
+def check_qubit(value: Any, name: str) -> int:
+    """`value` as the number of a qubit; `name` is the gate or function that takes it.
+
+    >>> check_qubit(np.int64(2), "rx")
+    2
+    """
+    if type(value) is int and 0 <= value < MAX_QUBITS:
+        return value
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool | np.bool_):
+        raise KetgradTypeError(f"`{name}` takes qubit numbers such as 0, but {shown(value)} was given.")
+    if number < 0:
+        raise KetgradIndexError(f"`{name}` takes qubit numbers from 0, but {number} was given.")
+    if number >= MAX_QUBITS:
+        raise KetgradIndexError(
+            f"`{name}` takes qubit numbers below {MAX_QUBITS}, but {shown(number)} was given."
+        )
+    return number
+
+
+def check_finite(array: np.ndarray, name: str, reader: Callable[[int], str] | None = None) -> None:
+    """Raise `KetgradValueError` at the first NaN or infinity; `reader` says what the column is for."""
+    finite = np.isfinite(array)
+    if finite.all():
+        return
+    index = np.unravel_index(int(np.argmin(finite)), array.shape)
+    role = reader(int(index[-1])) if reader is not None and index else ""
+    count = array.size - int(np.count_nonzero(finite))
+    more = f" ({count} entries are not finite)" if count > 1 else ""
+    raise KetgradValueError(
+        f"`{name}` must be finite{f' - {role} -' if role else ''} but {position(name, index)} is "
+        f"{array[index]}{more}."
+    )
+
+
+def warn_of_large_angles(array: np.ndarray, name: str, columns: Callable[[], np.ndarray]) -> None:
+    """Warn when an angle is so large that neighbouring floating-point numbers differ visibly modulo 2 pi.
+
+    columns: which ones are angles; asked only if something is large.
+    """
+    limit = LARGEST_ANGLE[array.dtype]
+    if array.size == 0 or max(array.max(), -array.min()) <= limit:
+        return
+    angles = columns()
+    large = np.abs(array[..., angles]) > limit
+    if not large.any():
+        return
+    *row, column = np.argwhere(large)[0]
+    index = (*row, angles[column])
+    warnings.warn(
+        f"{position(name, index)} is {float(array[index]):g}: angles count modulo 2 pi, and {array.dtype} numbers of "
+        f"this size are {np.spacing(np.abs(array[index])):.1g} apart. Reduce the angle if its digits matter.",
+        stacklevel=5,
+    )
+
+
+def check_width(array: np.ndarray | None, name: str, letter: str, width: int) -> np.ndarray:
+    """The array itself; `KetgradValueError` unless its last axis has one entry for each variable of the circuit.
+
+    >>> check_width(np.zeros((5, 2)), "inputs", "x", 3)  # doctest: +NORMALIZE_WHITESPACE
+    Traceback (most recent call last):
+    ketgrad.foundation.errors.KetgradValueError: `inputs` must have shape (..., 3)
+      - the circuit reads x[0] to x[2] - but has shape (5, 2).
+    """
+    if array is not None and array.ndim and array.shape[-1] == width:
+        return array
+    if array is None and width == 0:
+        return np.zeros(0)
+    why = f"the circuit reads no {name}"
+    if width:
+        why = f"the circuit reads {letter}[0]" + (f" to {letter}[{width - 1}]" if width > 1 else "")
+    if array is None:
+        raise KetgradValueError(f"`{name}` must have shape (..., {width}) - {why} - but is missing.")
+    hint = ""
+    if width == 1 and array.ndim <= 1:
+        hint = f" One column: write {name}[..., np.newaxis]."
+    elif array.ndim == 2 and array.shape[0] == width:
+        hint = " Its first axis fits: is it transposed?"
+    raise KetgradValueError(
+        f"`{name}` must have shape (..., {width}) - {why} - but has shape {array.shape}.{hint}"
+    )
+
+
+def row_norms(vectors: np.ndarray) -> np.ndarray:
+    """The norms (rows, 1) of vectors (rows, n), also where the squares of their numbers are zero or infinite.
+
+    >>> row_norms(np.array([[3e200, 4e200], [3e-200, 4e-200], [0.0, 0.0]])).ravel()
+    array([5.e+200, 5.e-200, 0.e+000])
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if norms.size and norms.min() > 1e-140 and norms.max() < 1e140:
+        return norms
+    # not of complex numbers: NumPy divides those by the smallest floats to NaN
+    parts = np.concatenate([np.real(vectors), np.imag(vectors)], axis=1)
+    largest = np.max(np.abs(parts), axis=1, keepdims=True, initial=0.0)
+    unit = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.linalg.norm(parts / unit, axis=1, keepdims=True) * unit
+
+
+def divided(vectors: np.ndarray, norms: np.ndarray) -> np.ndarray:
+    """Complex vectors over real numbers, also the smallest ones, by which NumPy divides complex numbers to NaN.
+
+    >>> divided(np.array([3e-320 + 4e-320j]), np.array([5e-320])).round(2)
+    array([0.6+0.8j])
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.real(vectors) / norms + 1j * (np.imag(vectors) / norms)
+
+
+def as_cotangent(
+    cotangent: Any, shape: tuple[int, ...], complex_valued: bool, name: str = "cotangent"
+) -> np.ndarray:
+    """The cotangent as an array of `shape`, broadcast over missing leading axes."""
+    array = _complex_array(cotangent, name) if complex_valued else None
+    if array is None:
+        array = real_array(cotangent, name)
+    check_finite(array, name)
+    if array.shape == shape:
+        return array
+    if array.ndim and array.shape[-1] == shape[-1] and array.ndim <= len(shape):
+        fits = zip(reversed(array.shape), reversed(shape), strict=False)
+        if all(length in (1, wanted) for length, wanted in fits):
+            return np.broadcast_to(array, shape)
+    raise KetgradValueError(
+        f"`{name}` must have shape {shape} - one number for each output - but has shape {array.shape}."
+    )
+
+
+def _complex_array(value: Any, name: str) -> np.ndarray | None:
+    """The array of complex numbers that this is; None for anything else."""
+    refuse_gradients(value, name)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of unequal lengths: refused by `real_array`
+        return None
+    return array if array.dtype.kind == "c" else None

@@ -1,0 +1,304 @@
+"""Derivatives along a direction: tangents, products of the Hessian with a vector, and the Hessian itself.
+
+Forward mode over the adjoint method, exact. What has no exact second derivative here is refused, never approximated.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ketgrad.foundation.arrays import check_finite, real_array
+from ketgrad.foundation.errors import KetgradValueError
+from ketgrad.foundation.memory import reserve
+from ketgrad.functions.batch import Rows, in_rows, unbroadcast, warn_of_infinity
+from ketgrad.functions.gradients.rules import Adjoint
+from ketgrad.functions.gradients.sweeps import Point, blocks_at_once, repeat
+from ketgrad.functions.input_functions import Near, Place, by_input, continued, interior, near_edges, place
+from ketgrad.programs.program import Expect, Program, Samples, State
+
+COMPLEX128 = np.dtype(np.complex128)
+
+
+class HessianProduct(NamedTuple):
+    """Values and first derivatives, and the derivatives of both along a direction.
+
+    values, dweights, dinputs: as of `f.vjp`. tangents: as of `f.jvp`, in the shape of values. hweights, hinputs: the
+    derivatives of dweights and dinputs, in their shapes.
+    """
+
+    values: np.ndarray
+    tangents: np.ndarray
+    dweights: np.ndarray
+    dinputs: np.ndarray
+    hweights: np.ndarray
+    hinputs: np.ndarray
+
+
+class Hessian(NamedTuple):
+    """Second derivatives of each sample: (..., W, W), (..., W, X) and (..., X, X)."""
+
+    weights_weights: np.ndarray
+    weights_inputs: np.ndarray
+    inputs_inputs: np.ndarray
+
+
+def check_usable(rule: Any, executor: Any, program: Program) -> None:
+    """Raise `KetgradValueError` with the reason and the way out where second derivatives cannot be had exactly.
+
+    >>> f = kg.expectation(kg.Circuit([kg.rx(kg.w[0], 0)]), kg.Pauli("Z0"), shots=100)
+    >>> check_usable(f.gradient, f.executor, f.program)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ketgrad.foundation.errors.KetgradValueError: derivatives along a direction cannot be had here: they ...
+    """
+    if isinstance(program.question, Samples):
+        reason = "samples are integers, which have no derivative"
+        way_out = "Differentiate kg.expectation or kg.probabilities."
+    elif rule is not None and not isinstance(rule, Adjoint):
+        reason = f"they come from the adjoint method, but this function was made with gradient={rule!r}"
+        way_out = "Make it without `gradient`, or with gradient=kg.Adjoint()."
+    elif "second" not in executor.abilities:
+        able = ", ".join(sorted(executor.abilities))
+        reason = f"they read amplitudes, which the executor {executor.name!r} does not give (its abilities: {able})"
+        way_out = 'Make the function without `shots`, on an exact executor such as "native".'
+    else:
+        return
+    raise KetgradValueError(f"derivatives along a direction cannot be had here: {reason}. {way_out}")
+
+
+def tangents(
+    point: Point, rows: Rows, weights_direction: Any, inputs_direction: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """(values, tangents) of `Function.jvp`."""
+    shape = (*rows.lead, point.program.num_outputs)
+    weights_move = _direction(weights_direction, "weights", rows.weights_shape, rows)
+    inputs_move = _direction(inputs_direction, "inputs", rows.inputs_shape, rows)
+    if math.prod(rows.lead) == 0:
+        return _nothing(point, shape), _nothing(point, shape)
+    values, rates = _derivatives(_Task(point, weights_move, inputs_move))
+    return values.reshape(shape), rates.reshape(shape)
+
+
+def hessian_product(
+    point: Point,
+    rows: Rows,
+    cotangent: np.ndarray,
+    weights_direction: Any,
+    inputs_direction: Any,
+    cotangent_direction: np.ndarray | None,
+) -> HessianProduct:
+    """The result of `Function.hvp`; cotangents in rows, checked."""
+    shape = (*rows.lead, point.program.num_outputs)
+    weights_move = _direction(weights_direction, "weights", rows.weights_shape, rows)
+    inputs_move = _direction(inputs_direction, "inputs", rows.inputs_shape, rows)
+    shapes = (rows.weights_shape, rows.inputs_shape)
+    if math.prod(rows.lead) == 0:
+        zeros = [np.zeros(s, point.weights.dtype) for s in (*shapes, *shapes)]
+        return HessianProduct(_nothing(point, shape), _nothing(point, shape), *zeros)
+    found = _derivatives(_Task(point, weights_move, inputs_move, cotangent, cotangent_direction))
+    values, rates = (array.reshape(shape) for array in found[:2])
+    rest = (unbroadcast(g, rows.lead, s) for g, s in zip(found[2:], shapes * 2, strict=True))
+    return HessianProduct(values, rates, *(g.astype(point.weights.dtype, copy=False) for g in rest))
+
+
+def hessian(point: Point, rows: Rows, cotangent: np.ndarray) -> Hessian:
+    """The result of `Function.hessian`: products with unit vectors, as many at once as fit into the cache's reach."""
+    num_weights, num_inputs = rows.weights_shape[-1], rows.inputs_shape[-1]
+    batch, count = math.prod(rows.lead), num_weights + num_inputs
+    real = point.weights.dtype
+    reserve(
+        2 * real.itemsize * batch * count**2,
+        f"the Hessian of {batch} samples and {count} variables",
+        "Use f.hvp, which needs one number per variable, or smaller batches.",
+    )
+    full = np.zeros((batch, count, count), real)
+    step = blocks_at_once(point, 2 * (point.program.num_outputs + count)) if batch else 1
+    for start in range(0, count if batch else 0, step):
+        part = range(start, min(count, start + step))
+        size = (len(part), batch)
+        move = np.repeat(np.eye(count, dtype=real)[part.start : part.stop], batch, axis=0)
+        blocks = point._replace(weights=repeat(point.weights, *size), inputs=repeat(point.inputs, *size))
+        by_weights, by_inputs = (np.ascontiguousarray(m) for m in np.split(move, [num_weights], axis=1))
+        found = _derivatives(_Task(blocks, by_weights, by_inputs, repeat(cotangent, *size)))
+        rates = np.concatenate(found[4:], axis=1).reshape(*size, count)
+        full[:, part.start : part.stop] = rates.swapaxes(0, 1)
+    full = full.reshape(*rows.lead, count, count)
+    mine, other = slice(0, num_weights), slice(num_weights, count)
+    return Hessian(full[..., mine, mine], full[..., mine, other], full[..., other, other])
+
+
+class _Task(NamedTuple):
+    """What is asked at which rows: with a cotangent that of `hvp`, else that of `jvp`."""
+
+    point: Point
+    weights_move: np.ndarray | None
+    inputs_move: np.ndarray | None
+    cotangent: np.ndarray | None = None
+    cotangent_move: np.ndarray | None = None
+
+    def at(self, rows: np.ndarray, shared: bool) -> _Task:
+        """The task at some rows of the batch. shared: what all rows share stays so; else it is copied, in float64."""
+        batch = self.point.batch
+
+        def pick(array: np.ndarray | None) -> np.ndarray | None:
+            if array is None or (shared and len(array) == 1):
+                return array
+            wide = array if shared else array.astype(np.complex128 if np.iscomplexobj(array) else np.float64)
+            return np.ascontiguousarray(np.broadcast_to(wide, (batch, array.shape[1]))[rows])
+
+        weights, inputs = pick(self.point.weights), pick(self.point.inputs)
+        assert weights is not None and inputs is not None
+        point = self.point._replace(weights=weights, inputs=inputs)
+        return _Task(
+            point if shared else point._replace(dtype=COMPLEX128), *(pick(array) for array in self[1:])
+        )
+
+    def run(self, where: Place) -> list[np.ndarray]:
+        """values, tangents (and dweights, dinputs, hweights, hinputs) by the user's inputs."""
+        point, program = self.point, self.point.program
+        of = [j for _, j in program.input_map or ()]
+        move = self.inputs_move
+        moves = (
+            self.weights_move,
+            None if move is None else (move[:, of] * where.slopes).astype(move.dtype, copy=False),
+        )
+        options = {"dtype": point.dtype, "threads": point.threads}
+        columns = where.columns.astype(point.inputs.dtype, copy=False)
+        if self.cotangent is None:
+            return list(point.executor.jvp(program, point.weights, columns, *moves, **options))
+        found = list(
+            point.executor.hvp(
+                program, point.weights, columns, self.cotangent, *moves, self.cotangent_move, **options
+            )
+        )
+        bent = 0.0 if move is None else where.bends * move[:, of] * found[3]
+        found[5] = by_input(program, found[5] * where.slopes + bent)
+        found[3] = by_input(program, found[3] * where.slopes)
+        return found
+
+    def sizes(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Of what is added up in the tangents (and dinputs, hweights, hinputs) of these rows."""
+        expects = isinstance(self.point.program.question, Expect)
+        observables = self.point.program.observable_size if expects else 1.0
+
+        def largest(array: np.ndarray | None) -> np.ndarray:
+            rowwise = np.zeros(1) if array is None else np.abs(array).max(axis=1, initial=0.0)
+            return np.broadcast_to(rowwise, (self.point.batch,))[rows].astype(np.float64)
+
+        move = np.maximum(largest(self.weights_move), largest(self.inputs_move))
+        if self.cotangent is None:
+            return [observables * move]
+        first = observables * largest(self.cotangent)
+        return [observables * move, first, *[first * move + observables * largest(self.cotangent_move)] * 2]
+
+
+def _derivatives(task: _Task) -> list[np.ndarray]:
+    """The arrays of `jvp` or `hvp` in rows, by the user's inputs."""
+    point, program = task.point, task.point.program
+    if program.input_map is None:
+        return _without_functions(task)
+    near = near_edges(program, point.weights, point.inputs, point.batch)
+    if near is None:
+        return task.run(interior(program, point.inputs))
+    far = np.setdiff1d(np.arange(point.batch), near.rows)
+    inside = task.at(far, shared=True)
+    parts = [(far, inside.run(interior(program, inside.point.inputs)))] if len(far) else []
+    return _joined(task, [*parts, (near.rows, _near_an_edge(task, near))])
+
+
+def _without_functions(task: _Task) -> list[np.ndarray]:
+    point, options = task.point, {"dtype": task.point.dtype, "threads": task.point.threads}
+    start, moves = (point.program, point.weights, point.inputs), (task.weights_move, task.inputs_move)
+    if task.cotangent is None:
+        return list(point.executor.jvp(*start, *moves, **options))
+    return list(point.executor.hvp(*start, task.cotangent, *moves, task.cotangent_move, **options))
+
+
+def _near_an_edge(task: _Task, near: Near) -> list[np.ndarray]:
+    """The arrays at the rows near an edge, row by row: what is regular there from the rows themselves."""
+    program, regular = task.point.program, (0, 2)
+    derived = [1] if task.cotangent is None else [1, 3, 4, 5]
+
+    def run(rows: np.ndarray, where: Place) -> list[np.ndarray]:
+        found = task.at(rows, shared=False).run(where)
+        return [found[k] for k in derived]
+
+    with np.errstate(divide="ignore", invalid="ignore"):  # a slope at the edge, which no regular result holds
+        standing = place(program, near.inputs)
+        still = task._replace(weights_move=None, inputs_move=None, cotangent_move=None)
+        found = still.at(near.rows, shared=False).run(standing)
+    results, lost = continued(program, near, run, task.sizes(near.rows))
+    open_rows = lost & ~near.at_edge.any(axis=1)
+    if open_rows.any():  # of no use for interpolation, and so steep that rounding is small beside it
+        exact = run(near.rows[open_rows], Place(*(array[open_rows] for array in standing)))
+        for result, other in zip(results, exact, strict=True):
+            result[open_rows] = other
+    _refuse_infinite(task, near, results, lost & ~open_rows)
+    for k, result in zip(derived, results, strict=True):
+        found[k] = result
+    return [array for k, array in enumerate(found) if k in regular or k in derived]
+
+
+def _refuse_infinite(task: _Task, near: Near, results: list[np.ndarray], lost: np.ndarray) -> None:
+    """Refuse a direction along an input at an edge where there is no derivative; warn of an infinite gradient."""
+    finite = np.array([np.isfinite(result).all(axis=1) for result in results])
+    if finite.all() and not lost.any():
+        return
+    move = task.inputs_move
+    moves = np.zeros_like(near.at_edge)
+    if move is not None:
+        moves = near.at_edge & (np.broadcast_to(move, (task.point.batch, move.shape[1]))[near.rows] != 0)
+    refused = lost | (~finite.all(axis=0) & moves.any(axis=1)) | ~finite[0]
+    if refused.any():
+        k = int(np.argmax(refused))
+        j = int(np.argmax(moves[k] if moves[k].any() else near.at_edge[k]))
+        raise KetgradValueError(
+            f"inputs[{near.rows[k]}, {j}] is {near.inputs[k, j]:g}, where arccos is vertical and the circuit is not "
+            "flat, so there is no derivative along a direction that moves it. Scale the inputs into the interior, or "
+            "leave that entry of `inputs_direction` zero."
+        )
+    k = int(np.argmin(finite.all(axis=0)))
+    warn_of_infinity(
+        int(near.rows[k]), int(np.argmax(near.at_edge[k])), near.inputs[k, np.argmax(near.at_edge[k])]
+    )
+
+
+def _joined(task: _Task, parts: list[tuple[np.ndarray, list[np.ndarray]]]) -> list[np.ndarray]:
+    """The arrays of parts of the batch as those of the batch: sums over the rows for what all rows share."""
+    point, real = task.point, task.point.weights.dtype
+    owners = [None, None, point.weights, point.inputs, point.weights, point.inputs]
+    joined = []
+    for k, (owner, _) in enumerate(zip(owners, parts[0][1], strict=False)):
+        arrays = [(rows, found[k]) for rows, found in parts]
+        if owner is not None and len(owner) == 1:
+            joined.append(
+                np.concatenate([array for _, array in arrays]).sum(axis=0, keepdims=True).astype(real)
+            )
+            continue
+        kind = point.dtype if np.iscomplexobj(arrays[0][1]) else real
+        full = np.empty((point.batch, arrays[0][1].shape[1]), kind)
+        for rows, array in arrays:
+            full[rows] = array
+        joined.append(full)
+    return joined
+
+
+def _direction(direction: Any, name: str, shape: tuple[int, ...], rows: Rows) -> np.ndarray | None:
+    """A direction in the rows of its variable, checked; None for zero."""
+    if direction is None:
+        return None
+    array = real_array(direction, f"{name}_direction")
+    if array.shape != shape:
+        raise KetgradValueError(
+            f"`{name}_direction` must have shape {shape} - that of `{name}`, of which it is a change - but has shape "
+            f"{array.shape}."
+        )
+    check_finite(array, f"{name}_direction")
+    return in_rows(array, rows.lead, rows.weights.dtype, f"{name}_direction")
+
+
+def _nothing(point: Point, shape: tuple[int, ...]) -> np.ndarray:
+    """Values of no samples."""
+    return np.zeros(shape, point.dtype if isinstance(point.program.question, State) else point.weights.dtype)

@@ -1,0 +1,235 @@
+"""Shift rules, and the sums of shifted runs that every rule without an adjoint pass is made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ketgrad.foundation.memory import reserve
+from ketgrad.functions.angle_limits import check_angles
+from ketgrad.programs.program import Expect, Program, State
+
+CHUNK_BYTES = 32 * 2**20  # shifted rows are evaluated in portions of about this size,
+CHUNK_ROWS = 64  # but never fewer rows than keep every core and every vector register busy
+COMPLEX128 = np.dtype(np.complex128)
+
+
+class Point(NamedTuple):
+    """Where a rule differentiates, and how the executor is called there."""
+
+    executor: Any
+    program: Program
+    weights: np.ndarray
+    inputs: np.ndarray
+    dtype: np.dtype
+    threads: int | None
+    rng: np.random.Generator | None
+
+    @property
+    def batch(self) -> int:
+        """Number of samples."""
+        return max(len(self.weights), len(self.inputs))
+
+    def at(self, rows: np.ndarray, columns: np.ndarray) -> Point:
+        """Some rows of the batch at other inputs, in double precision, with weights of their own."""
+        weights = np.broadcast_to(self.weights, (self.batch, self.weights.shape[1]))[rows].astype(np.float64)
+        return self._replace(weights=weights, inputs=columns, dtype=np.dtype(np.complex128))
+
+    def size(self, cotangent: np.ndarray | None = None) -> np.ndarray:
+        """(batch,): a bound of the values, times the largest entry of a cotangent."""
+        largest = self.program.observable_size if isinstance(self.program.question, Expect) else 1.0
+        rows = np.ones(self.batch) if cotangent is None else np.abs(cotangent).max(axis=1, initial=0.0)
+        return largest * rows.astype(np.float64)
+
+    def run(self, weights: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        """The values at other weights and inputs."""
+        real = np.float32 if self.dtype == np.complex64 else np.float64
+        rows = (np.ascontiguousarray(weights, dtype=real), np.ascontiguousarray(inputs, dtype=real))
+        if self.rng is None:
+            return self.executor.run(self.program, *rows, dtype=self.dtype, threads=self.threads)
+        return self.executor.run(self.program, *rows, dtype=self.dtype, threads=self.threads, rng=self.rng)
+
+    def run_moved(self, weights: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        """The values where a rule has moved the weights and inputs: refused if that carries an angle too far."""
+        check_angles(self.program, weights, inputs, self.batch, " once a gradient rule has moved it")
+        return self.run(weights, inputs)
+
+
+@lru_cache(maxsize=1024)
+def shift_rule(frequencies: tuple[float, ...]) -> tuple[tuple[float, float], ...]:
+    """The (shift, coefficient) pairs with d/dt E(t) = sum coefficient * E(t + shift) for a Fourier sum E.
+
+    frequencies: the positive frequencies of E in t. Two pairs for each; for the multiples u, 2u, ..., R u of a
+    unit the closed form, else the shifts among equidistant ones for which the coefficients are smallest.
+
+    Wierichs et al. 2022, arXiv:2107.12390, eq. (7) and section 3.
+
+    >>> [(round(shift, 6), round(factor, 6)) for shift, factor in shift_rule((1.0,))]
+    [(1.570796, 0.5), (-1.570796, -0.5)]
+    """
+    omega = _distinct(frequencies)
+    count = len(omega)
+    if count == 0:
+        return ()
+    odd = 2 * np.arange(count) + 1
+    unit = omega[0]
+    if np.allclose(omega, unit * np.arange(1, count + 1), rtol=1e-9, atol=0):
+        angle = odd * np.pi / (2 * count)
+        half = unit * (-1.0) ** np.arange(count) / (4 * count * np.sin(angle / 2) ** 2)
+        shifts = angle / unit
+    else:
+        shifts, half = _smallest_coefficients(omega, odd)
+    return tuple(
+        (float(sign * s), float(sign * y)) for s, y in zip(shifts, half, strict=True) for sign in (1, -1)
+    )
+
+
+def _distinct(frequencies: tuple[float, ...]) -> np.ndarray:
+    """Positive frequencies in order, those that agree to 1e-9 merged."""
+    kept: list[float] = []
+    for omega in sorted(abs(float(f)) for f in frequencies):
+        if omega > 1e-12 and (not kept or omega - kept[-1] > 1e-9 * omega):
+            kept.append(omega)
+    return np.array(kept)
+
+
+def _smallest_coefficients(omega: np.ndarray, odd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Solve 2 sum_k y_k sin(omega_l s_k) = omega_l on scaled equidistant shifts; keep the smallest sum |y|."""
+    gap = float(np.diff(np.concatenate([[0.0], omega])).min())
+    scales = np.geomspace(np.pi / omega[-1] / 2, 2 * np.pi / gap, 600 if len(odd) <= 8 else 60)
+    shifts = scales[:, None] * odd / (2 * len(odd))
+    matrices = 2 * np.sin(omega[None, :, None] * shifts[:, None, :])
+    regular = np.linalg.cond(matrices) < 1e12
+    shifts, matrices = shifts[regular], matrices[regular]
+    targets = np.broadcast_to(omega, shifts.shape)[..., None]
+    halves = np.linalg.solve(matrices, targets)[..., 0]
+    best = int(np.argmin(np.abs(halves).sum(axis=1)))
+    return shifts[best], halves[best]
+
+
+def kept(program: Program, key: str, make: Callable[[], Any]) -> Any:
+    """`make()`, kept with the program."""
+    found = program.cache.get(key)
+    return found if found is not None else program.cache.setdefault(key, make())
+
+
+def with_offsets(program: Program) -> Program:
+    """`program.with_offsets()`, kept with the program, so that an executor's own copy of it is kept too."""
+    return kept(program, "with offsets", program.with_offsets)
+
+
+class Stencil(NamedTuple):
+    """derivative[variable] += coefficient * values(with `shift` added to `column` of (weights, inputs)).
+
+    variable, column, shift: (S,). coefficient: (S, 1), or (S, B) where it differs between samples.
+    """
+
+    num_variables: int
+    variable: np.ndarray
+    column: np.ndarray
+    shift: np.ndarray
+    coefficient: np.ndarray
+
+
+def sweep(point: Point, stencil: Stencil, cotangent: np.ndarray | None) -> np.ndarray:
+    """The derivatives (num_variables, B), or (num_variables, B, K) where `cotangent` is None."""
+    batch, split = point.batch, point.weights.shape[1]
+    outputs = point.program.num_outputs
+    tail = (batch,) if cotangent is not None else (batch, outputs)
+    kind = COMPLEX128 if cotangent is None and isinstance(point.program.question, State) else np.float64
+    reserve(
+        16 * stencil.num_variables * math.prod(tail),
+        f"the derivatives of {batch} rows by {stencil.num_variables} angles or variables",
+        "Use f.vjp, or smaller batches.",
+    )
+    result = np.zeros((stencil.num_variables, *tail), dtype=kind)
+    step = blocks_at_once(point, split + point.inputs.shape[1] + 2 * outputs)
+    for start in range(0, len(stencil.column), step):
+        part = slice(start, start + step)
+        column, shift = stencil.column[part], stencil.shift[part]
+        weights = _shifted(point.weights, column, shift, batch)
+        inputs = _shifted(point.inputs, column - split, shift, batch)
+        values = point.run_moved(weights, inputs).reshape(len(column), batch, outputs)
+        slope = values if cotangent is None else contract(values, cotangent)
+        factor = stencil.coefficient[part].reshape(len(column), -1, *(1,) * (len(tail) - 1))
+        np.add.at(result, stencil.variable[part], factor * slope)
+    return result
+
+
+def blocks_at_once(point: Point, numbers: int) -> int:
+    """How many copies of the batch to evaluate in one run, for `numbers` real numbers beside the state per row."""
+    row_bytes = 8 * numbers + 16 * 2**point.program.num_qubits
+    return max(1, CHUNK_BYTES // (point.batch * row_bytes), CHUNK_ROWS // point.batch)
+
+
+def _shifted(array: np.ndarray, column: np.ndarray, shift: np.ndarray, batch: int) -> np.ndarray:
+    """One block of rows per shift, with the shift added to its column; columns outside the array shift nothing."""
+    inside = (column >= 0) & (column < array.shape[1])
+    if len(array) == 1 and not inside.any():
+        return array
+    blocks = repeat(array, len(column), batch).reshape(len(column), batch, array.shape[1])
+    which = np.flatnonzero(inside)
+    blocks[which, :, column[which]] += shift[which, None]
+    return blocks.reshape(len(column) * batch, array.shape[1])
+
+
+def repeat(array: np.ndarray, times: int, batch: int) -> np.ndarray:
+    """`times` copies of the batch below each other, a shared row written out."""
+    full = np.broadcast_to(array, (times, batch, array.shape[1]))
+    return np.array(full).reshape(times * batch, array.shape[1])
+
+
+def contract(values: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
+    """sum_k Re(conj(cotangent) * values): (S, B, K) and (B, K) to (S, B)."""
+    return np.einsum("sbk,bk->sb", values, np.conj(cotangent)).real
+
+
+def collapse(derivative: np.ndarray, rows: int) -> np.ndarray:
+    """(V, B) per sample to (rows, V): summed over the samples if they share one row."""
+    return np.ascontiguousarray(derivative.T if rows == derivative.shape[1] else derivative.sum(axis=1)[None])
+
+
+def chain(point: Point, by_angle: np.ndarray) -> np.ndarray:
+    """From derivatives by angles (R, B, ...) to those by the slots [1, weights, inputs] (1 + W + X, B, ...)."""
+    terms, slots = angle_terms(point.program), slot_values(point).T
+    result = np.zeros((len(slots), *by_angle.shape[1:]))
+    spread = (...,) + (None,) * (by_angle.ndim - 2)
+    for first, second in ((terms.a, terms.b), (terms.b, terms.a)):
+        factor = terms.coefficient[:, None] * slots[second]
+        np.add.at(result, first, by_angle[terms.occurrence] * factor[spread])
+    return result
+
+
+def slot_values(point: Point) -> np.ndarray:
+    """The slots [1, weights, inputs] of each sample, (B, 1 + W + X)."""
+    parts = (np.ones((1, 1)), point.weights, point.inputs)
+    return np.concatenate([np.broadcast_to(a, (point.batch, a.shape[1])) for a in parts], axis=1, dtype=float)
+
+
+class AngleTerms(NamedTuple):
+    """The polynomials of all occurrences: angle[occurrence] = sum coefficient * z[a] * z[b]."""
+
+    occurrence: np.ndarray
+    coefficient: np.ndarray
+    a: np.ndarray
+    b: np.ndarray
+
+
+def angle_terms(program: Program) -> AngleTerms:
+    """The angle of each occurrence, read off its first instruction and divided by that instruction's scale."""
+    owner, coefficient, a, b = [], [], [], []
+    for index, occurrence in enumerate(program.occurrences):
+        instruction, scale = occurrence.instructions[0], occurrence.scales[0]
+        part = slice(int(program.term_start[instruction]), int(program.term_start[instruction + 1]))
+        owner.append(np.full(part.stop - part.start, index))
+        coefficient.append(program.term_coefficient[part] / scale)
+        a.append(program.term_a[part])
+        b.append(program.term_b[part])
+    if not owner:
+        empty = np.zeros(0, dtype=np.int64)
+        return AngleTerms(empty, np.zeros(0), empty, empty)
+    return AngleTerms(*(np.concatenate(columns) for columns in (owner, coefficient, a, b)))

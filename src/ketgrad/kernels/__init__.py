@@ -1,0 +1,23 @@
+"""Layer 7: quantum kernels: fidelity and projected, their Gram matrices and gradients."""
+
+from ketgrad.kernels.fidelity import (
+    FidelityKernel,
+    GramGradient,
+    Kernel,
+    ProjectedKernel,
+    alignment_loss,
+    target_alignment,
+)
+
+__all__ = [
+    "FidelityKernel",
+    "GramGradient",
+    "Kernel",
+    "ProjectedKernel",
+    "alignment_loss",
+    "target_alignment",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""Algorithms that solve a problem instead of learning from data: vqe, qaoa."""

@@ -1,0 +1,1 @@
+"""What the estimators share: choice of the circuit, scaling, training, checks of tables."""

@@ -1,0 +1,1 @@
+"""Layer 8: Hamiltonians of spins, graphs and molecules, and their exact solutions."""

@@ -1,0 +1,166 @@
+"""What may be asked of a circuit: the checks of observables, qubits, shots and types, and their wording."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ketgrad.circuits.circuit import Circuit, as_circuit
+from ketgrad.circuits.paulis import PauliSum, check_hermitian
+from ketgrad.executors.sampled import MAX_SHOTS
+from ketgrad.foundation.arrays import shown
+from ketgrad.foundation.errors import (
+    KetgradIndexError,
+    KetgradMemoryError,
+    KetgradTypeError,
+    KetgradValueError,
+)
+from ketgrad.foundation.memory import FREE_BELOW, reserve, state_bytes
+from ketgrad.foundation.seeds import check_seed
+from ketgrad.programs.program import Program
+
+MOST_THREADS = 1024
+COMPLEX128 = np.dtype(np.complex128)
+COMPLEX64 = np.dtype(np.complex64)
+UNPACKED_AT_ONCE = 2**18  # outcomes, which stay in the cache
+
+
+def complex_type(dtype: Any) -> np.dtype:
+    """The type of the amplitudes, of which there are two."""
+    for kind in (COMPLEX128, COMPLEX64):
+        named = dtype.name if isinstance(dtype, np.dtype) else dtype
+        if named is kind.type or (isinstance(named, str) and named == kind.name):
+            return kind
+    if dtype is complex:
+        return COMPLEX128
+    raise KetgradTypeError(
+        f"`dtype` must be complex128 or complex64, the type of the amplitudes, but is {dtype!r}."
+    )
+
+
+def thread_count(threads: Any) -> int | None:
+    """None for all cores, or a positive integer."""
+    if threads is None:
+        return None
+    if isinstance(threads, bool) or not isinstance(threads, int | np.integer):
+        raise KetgradTypeError(f"`threads` must be None or a positive integer, but is {threads!r}.")
+    if not 1 <= threads <= MOST_THREADS:
+        raise KetgradValueError(
+            f"`threads` must be None or a positive integer up to {MOST_THREADS}, but is {shown(threads)}."
+        )
+    return int(threads)
+
+
+def fixed_seed(seed: Any) -> Any:
+    """A seed without a state of its own: None, an integer or a SeedSequence."""
+    if isinstance(seed, np.random.Generator | np.random.RandomState):
+        raise KetgradTypeError(
+            "`seed` must be None, an integer or a SeedSequence - a function is compared and saved with it - but is "
+            f"a {type(seed).__name__}. Every call draws fresh noise under an integer too."
+        )
+    check_seed(seed)
+    return int(seed) if isinstance(seed, np.integer) else seed
+
+
+def shot_count(shots: Any) -> int:
+    """A positive integer below the counts that float64 holds exactly."""
+    try:
+        count = operator.index(shots)
+    except TypeError:
+        raise KetgradTypeError(f"`shots` must be a positive integer, but is {shots!r}.") from None
+    if isinstance(shots, bool | np.bool_) or not 0 < count <= MAX_SHOTS:
+        raise KetgradValueError(f"`shots` must be an integer from 1 to 2^53, but is {shots!r}.")
+    return count
+
+
+def check_circuit(circuit: Any) -> Circuit:
+    """The circuit, itself or as a bridge returned it; raise unless its program fits into memory."""
+    circuit = as_circuit(circuit)
+    masks = (1 + len(circuit.ops)) * circuit.num_qubits // 2  # bytes: four bits for each qubit and op
+    reserve(
+        masks, f"the program of {len(circuit.ops)} ops on {circuit.num_qubits} qubits", "Use fewer of them."
+    )
+    return circuit
+
+
+def check_state(num_qubits: int, itemsize: int) -> None:
+    """Raise unless the state of so many qubits fits into memory."""
+    reserve(
+        state_bytes(num_qubits, 1, itemsize),
+        f"the state of {num_qubits} qubits",
+        "Every amplitude that the question can see is kept: use fewer qubits, or circuits on parts of them.",
+    )
+
+
+def check_held(executor: Any, program: Program, itemsize: int) -> None:
+    """Raise unless the state that the executor holds fits: of all qubits, or of those that the question can see."""
+    try:
+        check_state(program.num_qubits, itemsize)
+    except KetgradMemoryError:
+        if not hasattr(executor, "simulated_qubits"):
+            raise
+        check_state(executor.simulated_qubits(program), itemsize)
+
+
+def held_qubits(executor: Any, program: Program) -> int:
+    """Of how many qubits the states are that an executor holds: all, or those that the question can see.
+
+    Below 64 MiB the difference does not matter, and the program need not be compiled to be told.
+    """
+    if state_bytes(program.num_qubits) <= FREE_BELOW or not hasattr(executor, "simulated_qubits"):
+        return program.num_qubits
+    return executor.simulated_qubits(program)
+
+
+def hermitian_sums(observables: Any, num_qubits: int) -> tuple[PauliSum, ...]:
+    """One Pauli sum or several, all Hermitian and inside the register."""
+    several = isinstance(observables, Iterable) and not isinstance(observables, PauliSum | str)
+    several = several and np.ndim(observables) == 1 if isinstance(observables, np.ndarray) else several
+    sums: tuple[Any, ...] = tuple(observables) if several else (observables,)
+    if not sums:
+        raise KetgradValueError("`observables` must hold at least one Pauli sum, but is empty.")
+    for k, observable in enumerate(sums):
+        name = f"observables[{k}]" if several else "observables"
+        if not isinstance(observable, PauliSum):
+            hint = f" Write kg.Pauli({observable!r})." if isinstance(observable, str) else ""
+            raise KetgradTypeError(f"`{name}` must be a Pauli sum, but is {type(observable).__name__}.{hint}")
+        if observable.num_qubits > num_qubits:
+            raise KetgradIndexError(
+                f"`{name}` reads qubit {observable.num_qubits - 1}, but the circuit has qubits 0 to {num_qubits - 1}."
+            )
+        check_hermitian(observable, name, "only then are its values real")
+    return sums
+
+
+def measured_qubits(qubits: Any, num_qubits: int) -> tuple[int, ...]:
+    """Different qubits of the register, at least one."""
+    try:
+        places = tuple(operator.index(q) for q in qubits)
+    except TypeError:
+        raise KetgradTypeError(
+            f"`qubits` must be None or a sequence of integers, but is {qubits!r}."
+        ) from None
+    if not places:
+        raise KetgradValueError("`qubits` must name at least one qubit, but is empty; None measures all.")
+    for k, qubit in enumerate(places):
+        if not 0 <= qubit < num_qubits:
+            raise KetgradIndexError(
+                f"`qubits[{k}]` is {qubit}, but the circuit has qubits 0 to {num_qubits - 1}."
+            )
+        if qubit in places[:k]:
+            raise KetgradValueError(f"`qubits` must differ, but names qubit {qubit} twice.")
+    return places
+
+
+def unpacked(outcomes: np.ndarray, num_qubits: int) -> np.ndarray:
+    """One byte per qubit from outcome indices, qubit 0 (the most significant bit) first."""
+    bits = np.empty((*outcomes.shape, num_qubits), dtype=np.uint8)
+    flat, table = outcomes.reshape(-1), bits.reshape(-1, num_qubits)
+    for start in range(0, len(flat), UNPACKED_AT_ONCE):  # a signal is seen between two pieces
+        part = slice(start, start + UNPACKED_AT_ONCE)
+        for qubit in range(num_qubits):
+            table[part, qubit] = (flat[part] >> np.uint64(num_qubits - 1 - qubit)) & np.uint64(1)
+    return bits

@@ -1,0 +1,1 @@
+"""Contestants, tuning, the folds that they play on, and the schedule of all of it."""

@@ -1,0 +1,1 @@
+"""From a file to rows: reading, columns, the task, preparation without leakage."""

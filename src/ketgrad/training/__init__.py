@@ -1,0 +1,1 @@
+"""Layer 6: losses, optimizers and the loop that minimises."""
