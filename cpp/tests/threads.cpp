@@ -7,9 +7,9 @@
 #include <random>
 #include <thread>
 
-#include "blocked.hpp"
-#include "engine.hpp"
-#include "gram.hpp"
+#include "blocks/engine.hpp"
+#include "lanes/engine.hpp"
+#include "gram/gram.hpp"
 
 namespace {
 

@@ -511,7 +511,7 @@ def test_arrays_that_do_not_fit_the_program_are_refused_by_the_core():
 
 CHECK = """
 #include <xla/ffi/api/c_api.h>
-#include "xla_ffi.hpp"
+#include "python/xla_ffi.hpp"
 using namespace ketgrad::xla;
 #define SAME(mine, my, theirs, their) static_assert(offsetof(mine, my) == offsetof(theirs, their)); \\
     static_assert(sizeof(mine::my) == sizeof(theirs::their))

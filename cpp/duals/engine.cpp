@@ -1,0 +1,418 @@
+// The engine for dual states: forward and backward over groups of lanes, the chain rule, and sums in a fixed order.
+#include "duals/engine.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "duals/call.hpp"
+
+namespace ketgrad {
+namespace {
+
+constexpr std::int64_t max_blocks = 64;  // a constant, so that sums never depend on threads
+
+struct Stopped {};
+
+/// Worker 0 is the calling thread and asks Python; every worker obeys the flag.
+template <class Real>
+void check_interrupt(const Call<Real>& call, int worker) {
+    using Clock = std::chrono::steady_clock;
+    if (worker == 0 && call.interrupt->poll) {
+        thread_local Clock::time_point last = Clock::now();
+        const Clock::time_point now = Clock::now();
+        if (now - last > std::chrono::milliseconds(50)) {
+            last = now;
+            if (call.interrupt->poll()) call.interrupt->stop = true;
+        }
+    }
+    if (call.interrupt->stop) throw Stopped{};
+}
+
+/// Hands out parts of one allocation, each aligned to 64 bytes.
+template <class Value>
+struct Parts {
+    std::vector<std::pair<Value**, std::size_t>> wanted;
+
+    void add(Value*& part, std::size_t count) { wanted.push_back({&part, (count + 15) / 16 * 16}); }
+    Buffer<Value> allocate_all() {
+        std::size_t total = 0;
+        for (const auto& [part, count] : wanted) total += count;
+        Buffer<Value> memory = allocate<Value>(total);
+        Value* next = memory.get();
+        for (const auto& [part, count] : wanted) {
+            *part = next;
+            next += count;
+        }
+        return memory;
+    }
+};
+
+std::size_t largest_matrix(const Schedule& schedule) {
+    std::size_t size = 0;
+    for (const Block& block : schedule.blocks)
+        for (const DenseClass& one : block.dense.classes) size = std::max(size, one.matrix.size());
+    return size;
+}
+
+template <class Real>
+void add_tables(const Call<Real>& call, DualSpace<Real>& space, Parts<Real>& parts) {
+    const bool any = std::any_of(call.table_kinds.begin(), call.table_kinds.end(), [](char kind) { return kind; });
+    const std::size_t amplitudes = any ? std::max<std::size_t>(call.rows() * call.lanes, call.padded_size()) : 0;
+    parts.add(space.point.scratch, 2 * amplitudes);
+    parts.add(space.rates, amplitudes);
+    parts.add(space.overlaps, call.backward() ? amplitudes : 0);
+    parts.add(space.overlap_rates, call.backward() ? amplitudes : 0);
+}
+
+template <class Real>
+DualSpace<Real> make_space(const DualCall<Real>& dual) {
+    const Call<Real>& call = dual.call;
+    // states a multiple of 4 KiB apart would share the few cache lines of each set
+    const std::size_t skew = 1024 / sizeof(Real), row = call.row_reals(), state = call.rows() * row + skew;
+    const std::size_t turns = call.lowered.turns.size() * call.lanes;
+    const bool measures = call.program().question == Question::probabilities;
+    std::size_t largest = 0;
+    for (const Preparation& factor : call.schedule.preparations) largest = std::max(largest, factor.offsets.size() * row);
+    DualSpace<Real> space{};
+    Workspace<Real>& point = space.point;
+    Parts<Real> parts;
+    parts.add(point.states, state);
+    parts.add(space.dpsi, state);
+    parts.add(point.lambdas, call.backward() ? state : 0);
+    parts.add(space.dlambda, call.backward() ? state : 0);
+    parts.add(space.shears, turns * 2);
+    parts.add(point.half_angles, call.differing_turns.size() * call.lanes);
+    parts.add(point.phases, call.differing_turns.size() * row);
+    parts.add(point.dense, call.lowered.scratch_rows * row + 2 * largest_matrix(call.schedule));
+    parts.add(point.outcomes, measures ? (std::size_t(1) << call.lowered.outcome_bits) * call.lanes : 0);
+    parts.add(space.outcome_rates, measures ? (std::size_t(1) << call.lowered.outcome_bits) * call.lanes : 0);
+    add_tables(call, space, parts);
+    space.memory = parts.allocate_all();
+    point.psi = point.states;
+    point.lambda = point.lambdas;
+    Parts<double> numbers;
+    const std::size_t slots = call.program().num_slots() * call.lanes, angles = call.schedule.angles.size() * call.lanes;
+    for (double** part : {&point.slots, &space.slot_rates, &point.dslots, &space.dslot_rates}) numbers.add(*part, slots);
+    for (double** part : {&point.dangles, &space.dangle_rates}) numbers.add(*part, angles);
+    for (double** part : {&space.amplitudes, &space.amplitude_rates, &space.environment, &space.environment_rates})
+        numbers.add(*part, largest);
+    space.numbers = numbers.allocate_all();
+    return space;
+}
+
+/// How fast slots and turns change along the direction; what all samples share is made once.
+template <class Real>
+void prepare_rates(const DualCall<Real>& dual, DualSpace<Real>& space, std::int64_t group, bool first) {
+    const Call<Real>& call = dual.call;
+    const std::int64_t weights = call.program().num_weights, inputs = call.program().num_inputs;
+    for (std::int64_t slot = 0; first && slot < call.program().num_slots(); ++slot)
+        if (!call.slot_differs(slot))
+            std::fill_n(space.point.slots + slot * call.lanes, call.lanes, call.shared_slots[slot]);
+    const auto load = [&](const Real* direction, std::int64_t rows, std::int64_t columns, std::int64_t slot) {
+        if (!first && rows == 1) return;
+        for (std::int64_t i = 0; i < columns; ++i)
+            for (int lane = 0; lane < call.lanes; ++lane)
+                space.slot_rates[(slot + i) * call.lanes + lane] =
+                    direction ? direction[(rows == 1 ? 0 : call.sample(group, lane) * columns) + i] : Real(0);
+    };
+    std::fill(space.slot_rates, space.slot_rates + call.lanes, 0.0);
+    load(dual.arrays.weights_direction, call.arrays.weight_rows, weights, 1);
+    load(dual.arrays.inputs_direction, call.arrays.input_rows, inputs, 1 + weights);
+    for (std::size_t t = 0; t < call.lowered.turns.size(); ++t) {
+        const TurnSource& source = call.lowered.turns[t];
+        if (!first && !call.differs[source.angle]) continue;
+        Real* shears = space.shears + 2 * t * call.lanes;
+        for (int lane = 0; lane < call.lanes; ++lane) {
+            shears[lane] = Real(0.5 * source.scale * dual.angle_rate(space, source.angle, lane));
+            shears[call.lanes + lane] = -shears[lane];
+        }
+    }
+}
+
+/// d angle / d slot times the derivatives by the angles of one kind, added to those by the slots; and the tangent of that.
+template <class Real>
+void chain_angles(const DualCall<Real>& dual, DualSpace<Real>& space, bool differing) {
+    const Call<Real>& call = dual.call;
+    const int lanes = call.lanes;
+    for (std::size_t i = 0; i < call.schedule.angles.size(); ++i) {
+        if (call.schedule.angles[i].is_constant || bool(call.differs[i]) != differing) continue;
+        double *g = space.point.dangles + i * lanes, *dg = space.dangle_rates + i * lanes;
+        for (int l = 1; l < lanes && !differing; ++l) {  // the same slots in all lanes: lane 0 carries the sum
+            g[0] += g[l];
+            dg[0] += dg[l];
+        }
+        for (const Term& term : call.schedule.angles[i].terms)
+            for (const auto& [to, from] : {std::pair{term.a, term.b}, std::pair{term.b, term.a}})
+                for (int l = 0; l < (differing ? lanes : 1) && to; ++l) {
+                    const double z = space.point.slots[from * lanes + l], dz = space.slot_rates[from * lanes + l];
+                    space.point.dslots[to * lanes + l] += term.coefficient * g[l] * z;
+                    space.dslot_rates[to * lanes + l] += term.coefficient * (dg[l] * z + g[l] * dz);
+                }
+    }
+}
+
+/// Slots that differ between samples get their gradients; the others go on collecting.
+template <class Real>
+void write_batched_gradients(const DualCall<Real>& dual, DualSpace<Real>& space, std::int64_t group) {
+    const Call<Real>& call = dual.call;
+    const std::int64_t weights = call.program().num_weights, inputs = call.program().num_inputs;
+    for (std::int64_t i = 0; i < weights + inputs; ++i) {
+        if (!call.slot_differs(1 + i)) continue;
+        const std::int64_t stride = i < weights ? weights : inputs, column = i < weights ? i : i - weights;
+        Real* first = i < weights ? call.arrays.dweights : call.arrays.dinputs;
+        Real* second = i < weights ? dual.arrays.hweights : dual.arrays.hinputs;
+        double *g = space.point.dslots + (1 + i) * call.lanes, *dg = space.dslot_rates + (1 + i) * call.lanes;
+        for (int l = 0; l < call.valid_lanes(group); ++l) {
+            first[(group * call.lanes + l) * stride + column] = Real(g[l]);
+            second[(group * call.lanes + l) * stride + column] = Real(dg[l]);
+        }
+        std::fill(g, g + call.lanes, 0.0);
+        std::fill(dg, dg + call.lanes, 0.0);
+    }
+}
+
+/// Gradients of what all samples share, summed over the samples of a block: (2, slots - 1) numbers.
+template <class Real>
+void write_shared_gradients(const DualCall<Real>& dual, DualSpace<Real>& space, double* partial) {
+    const Call<Real>& call = dual.call;
+    chain_angles(dual, space, false);
+    const std::int64_t count = call.program().num_slots() - 1;
+    for (std::int64_t i = 0; i < count; ++i)
+        for (int l = 0; l < call.lanes; ++l) {
+            partial[i] += space.point.dslots[(1 + i) * call.lanes + l];
+            partial[count + i] += space.dslot_rates[(1 + i) * call.lanes + l];
+        }
+}
+
+/// Angles that differ between lanes are chained group by group, so their derivatives start at zero in each.
+template <class Real>
+void clear_gradients(const DualCall<Real>& dual, DualSpace<Real>& space, bool all) {
+    const Call<Real>& call = dual.call;
+    const std::size_t slots = call.program().num_slots() * call.lanes;
+    for (std::size_t i = 0; i < call.differs.size(); ++i)
+        if (all || call.differs[i])
+            for (double* rows : {space.point.dangles, space.dangle_rates})
+                std::fill(rows + i * call.lanes, rows + (i + 1) * call.lanes, 0.0);
+    for (double* rows : {space.point.dslots, space.dslot_rates})
+        if (all) std::fill(rows, rows + slots, 0.0);
+}
+
+template <class Real>
+void run_group(const DualCall<Real>& dual, DualSpace<Real>& space, std::int64_t group, int worker, bool first_of_block) {
+    const Call<Real>& call = dual.call;
+    load_pack(call, space.point, {group, 0});
+    prepare_rates(dual, space, group, !space.started);
+    space.started = true;
+    start_dual(dual, space);
+    const std::size_t steps = call.lowered.steps.size();
+    for (std::size_t i = 0; i < steps; ++i) {
+        if (call.polls_often) check_interrupt(call, worker);
+        apply_dual_step(dual, space, i);
+    }
+    write_duals(dual, space, group);
+    if (!call.backward()) return;
+    clear_gradients(dual, space, first_of_block);
+    for (std::size_t i = steps; i-- > 0;) {
+        if (call.polls_often) check_interrupt(call, worker);
+        unapply_dual_step(dual, space, i);
+    }
+    unstart_dual(dual, space);
+    chain_angles(dual, space, true);
+    write_batched_gradients(dual, space, group);
+}
+
+/// Groups of lanes are divided into blocks of about 20 microseconds, whatever the number of threads.
+template <class Real>
+std::int64_t count_blocks(const Call<Real>& call) {
+    const double row_steps = double(call.rows()) * double(call.lowered.steps.size() + 1) * double(call.groups);
+    const double most = double(std::min(call.groups, max_blocks));
+    return call.groups == 0 ? 0 : std::int64_t(std::clamp(row_steps / 3000, 1.0, most));
+}
+
+const Kernels<double>& kernels_for(const InstructionSet& set, double) { return *set.float64; }
+const Kernels<float>& kernels_for(const InstructionSet& set, float) { return *set.float32; }
+
+/// Sums over the blocks in their order, whatever thread computed them.
+template <class Real>
+void sum_partials(const TangentProgram& program, const TangentArrays<Real>& arrays, const double* partial, std::int64_t blocks) {
+    const std::int64_t weights = program.schedule.program.num_weights, count = program.schedule.program.num_slots() - 1;
+    for (std::int64_t i = 0; i < 2 * count; ++i) {
+        const bool second = i >= count;
+        const std::int64_t slot = second ? i - count : i;
+        const bool of_weights = slot < weights;
+        if ((of_weights ? arrays.point.weight_rows : arrays.point.input_rows) > 1) continue;
+        double sum = 0;
+        for (std::int64_t block = 0; block < blocks; ++block) sum += partial[block * 2 * count + i];
+        Real* const rows = of_weights ? (second ? arrays.hweights : arrays.point.dweights)
+                                      : (second ? arrays.hinputs : arrays.point.dinputs);
+        rows[of_weights ? slot : slot - weights] = Real(sum);
+    }
+}
+
+/// What every call of the engine is made with.
+template <class Real>
+struct Engine {
+    const TangentProgram& program;
+    const LoweredPacks& packs;
+    Interrupt& interrupt;
+    const DualKernels<Real>& kernels;
+
+    Call<Real> make_call(const Arrays<Real>& arrays) const {
+        const Kernels<Real>& shared = kernels_for(*program.instruction_set, Real());
+        Call<Real> call{program.schedule, packs, packs.one, shared, *program.instruction_set->float64, arrays, &interrupt};
+        call.lanes = call.wide = shared.lanes;
+        call.spread = packs.one.lane_bits > 0;
+        call.groups = call.num_packs = call.spread ? arrays.batch : (arrays.batch + shared.lanes - 1) / shared.lanes;
+        call.blocks = count_blocks(call);
+        call.polls_often = call.rows() >= 1024;
+        return call;
+    }
+};
+
+/// The call whose values are the tangents.
+template <class Real>
+Arrays<Real> moved_arrays(const TangentArrays<Real>& arrays) {
+    Arrays<Real> moved = arrays.point;
+    moved.values = arrays.tangents;
+    moved.cotangent = arrays.cotangent_direction;
+    return moved;
+}
+
+/// Lanes are samples: blocks of groups go to the threads.
+template <class Real>
+void execute_batched(const Engine<Real>& engine, const TangentArrays<Real>& arrays, int threads, std::vector<double>& partial) {
+    const Arrays<Real> moved_point = moved_arrays(arrays);
+    Call<Real> call = engine.make_call(arrays.point);
+    const Call<Real> moved = engine.make_call(moved_point);
+    if (call.groups == 0) return;
+    plan_call(call);
+    load_call(call);
+    const DualCall<Real> dual{call, moved, arrays, engine.kernels};
+    const std::int64_t count = 2 * (call.program().num_slots() - 1);
+    partial.assign(std::size_t(call.blocks * count), 0.0);
+    threads = int(std::clamp<std::int64_t>(threads, 1, call.blocks));
+    std::vector<DualSpace<Real>> spaces;
+    for (int worker = 0; worker < threads; ++worker) spaces.push_back(make_space(dual));
+    parallel(threads, call.blocks, engine.interrupt, [&](int worker, std::int64_t block) {
+        const std::int64_t first = block * call.groups / call.blocks, end = (block + 1) * call.groups / call.blocks;
+        for (std::int64_t group = first; group < end; ++group) {
+            check_interrupt(call, worker);
+            run_group(dual, spaces[worker], group, worker, group == first);
+        }
+        if (call.backward()) write_shared_gradients(dual, spaces[worker], partial.data() + block * count);
+    });
+}
+
+/// The arrays of one sample. Its shared gradients go to `partial`, so those pointers are never written.
+template <class Real>
+TangentArrays<Real> one_sample(const Program& program, const TangentArrays<Real>& all, std::int64_t sample, std::size_t outputs) {
+    TangentArrays<Real> one = all;
+    one.point.batch = one.point.weight_rows = one.point.input_rows = 1;
+    const auto advance = [sample](auto*& array, std::size_t stride) { array = array ? array + sample * stride : array; };
+    if (all.point.weight_rows > 1)
+        for (const Real** array : {&one.point.weights, &one.weights_direction}) advance(*array, program.num_weights);
+    if (all.point.input_rows > 1)
+        for (const Real** array : {&one.point.inputs, &one.inputs_direction}) advance(*array, program.num_inputs);
+    for (const Real** array : {&one.point.cotangent, &one.cotangent_direction}) advance(*array, outputs);
+    for (Real** array : {&one.point.values, &one.tangents}) advance(*array, outputs);
+    return one;
+}
+
+template <class Real>
+void write_rows(const Program& program, const TangentArrays<Real>& arrays, std::int64_t sample, const double* partial) {
+    const std::int64_t weights = program.num_weights, inputs = program.num_inputs, count = weights + inputs;
+    for (int second = 0; second < 2; ++second) {
+        const double* sums = partial + second * count;
+        Real* const rows[2] = {second ? arrays.hweights : arrays.point.dweights, second ? arrays.hinputs : arrays.point.dinputs};
+        if (arrays.point.weight_rows > 1)
+            for (std::int64_t i = 0; i < weights; ++i) rows[0][sample * weights + i] = Real(sums[i]);
+        if (arrays.point.input_rows > 1)
+            for (std::int64_t i = 0; i < inputs; ++i) rows[1][sample * inputs + i] = Real(sums[weights + i]);
+    }
+}
+
+/// One state over the lanes: samples go to the threads.
+template <class Real>
+void execute_spread(const Engine<Real>& engine, const TangentArrays<Real>& arrays, int threads, std::vector<double>& partial) {
+    const Program& program = engine.program.schedule.program;
+    const bool is_expect = program.question == Question::expect, is_state = program.question == Question::state;
+    const std::size_t outputs = is_expect ? engine.packs.one.observables.size()
+                                          : (std::size_t(1) << engine.packs.one.outcome_bits) * (is_state ? 2 : 1);
+    const std::int64_t batch = arrays.point.batch, count = 2 * (program.num_slots() - 1);
+    partial.assign(std::size_t(batch * count), 0.0);
+    threads = int(std::clamp<std::int64_t>(threads, 1, std::max<std::int64_t>(batch, 1)));
+    parallel(threads, batch, engine.interrupt, [&](int worker, std::int64_t sample) {
+        const TangentArrays<Real> one = one_sample(program, arrays, sample, outputs);
+        const Arrays<Real> moved_point = moved_arrays(one);
+        Call<Real> call = engine.make_call(one.point);
+        const Call<Real> moved = engine.make_call(moved_point);
+        plan_call(call);
+        load_call(call);
+        const DualCall<Real> dual{call, moved, one, engine.kernels};
+        DualSpace<Real> space = make_space(dual);
+        check_interrupt(call, worker);
+        run_group(dual, space, 0, worker, true);
+        if (!call.backward()) return;
+        write_shared_gradients(dual, space, partial.data() + sample * count);
+        write_rows(program, arrays, sample, partial.data() + sample * count);
+    });
+}
+
+/// Few samples of a state that is large enough go one by one, each spread over the lanes.
+bool spreads(const TangentProgram& program, int lanes, std::int64_t batch) {
+    const int qubits = program.schedule.program.num_qubits;
+    if (!program.schedule.passes.spread || qubits < std::countr_zero(unsigned(lanes)) + 3) return false;
+    return 2 * batch <= lanes || qubits >= 16;
+}
+
+template <class Real>
+const LoweredPacks& lowered_for(const TangentProgram& program, std::int64_t batch) {
+    const int lanes = kernels_for(*program.instruction_set, Real()).lanes, which = sizeof(Real) == 8 ? 0 : 1;
+    if (!spreads(program, lanes, batch)) return *program.batched;
+    std::call_once(program.once[which], [&] {
+        program.spread[which] = std::make_unique<LoweredPacks>(lower(program.schedule, std::countr_zero(unsigned(lanes))));
+    });
+    return *program.spread[which];
+}
+
+}  // namespace
+
+std::unique_ptr<TangentProgram> make_tangent_program(const Program& program, Passes passes, const InstructionSet* set) {
+    passes.product = passes.tangent = false;
+    auto result = std::make_unique<TangentProgram>();
+    result->schedule = compile(program, passes);
+    result->instruction_set = set;
+    result->batched = std::make_unique<LoweredPacks>(lower(result->schedule, 0));
+    return result;
+}
+
+template <class Real>
+bool execute_tangent(const TangentProgram& program, const TangentArrays<Real>& arrays, int threads, Interrupt& interrupt) {
+    const LoweredPacks& packs = lowered_for<Real>(program, arrays.point.batch);
+    const Engine<Real> engine{program, packs, interrupt, find_dual_kernels<Real>(program.instruction_set->name)};
+    std::vector<double> partial;
+    try {
+        (packs.one.lane_bits > 0 ? execute_spread<Real> : execute_batched<Real>)(engine, arrays, threads, partial);
+    } catch (const Stopped&) {
+        return false;
+    }
+    const std::int64_t count = 2 * (program.schedule.program.num_slots() - 1);
+    if (arrays.point.cotangent) sum_partials(program, arrays, partial.data(), count ? std::int64_t(partial.size()) / count : 0);
+    return true;
+}
+
+std::uint64_t tangent_bytes(const TangentProgram& program, std::int64_t batch, int threads, bool backward) {
+    const int lanes = program.instruction_set->float64->lanes;
+    const bool spread = spreads(program, lanes, batch);
+    const bool tables = std::any_of(program.schedule.blocks.begin(), program.schedule.blocks.end(),
+                                    [](const Block& block) { return block.kind == BlockKind::diagonal; });
+    const std::int64_t groups = spread ? batch : (batch + lanes - 1) / lanes;
+    const std::uint64_t halves = 2 * (backward ? 4 : 2) + (tables ? (backward ? 6 : 4) : 0);  // half a state: a real number each
+    const std::uint64_t amplitudes = (std::uint64_t(1) << program.schedule.program.num_qubits) * std::uint64_t(spread ? 1 : lanes);
+    return halves * 8 * amplitudes * std::uint64_t(std::max<std::int64_t>(1, std::min<std::int64_t>(threads, groups)));
+}
+
+template bool execute_tangent(const TangentProgram&, const TangentArrays<double>&, int, Interrupt&);
+template bool execute_tangent(const TangentProgram&, const TangentArrays<float>&, int, Interrupt&);
+
+}  // namespace ketgrad

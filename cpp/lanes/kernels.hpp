@@ -1,0 +1,127 @@
+// The table of kernels that one instruction set provides.
+//
+// A state is 2^r rows; row k is {re[lanes], im[lanes]}. Either each lane is a sample (r = n), or the lanes are the low index
+// bits of one state (r = n - log2(lanes)): the kernels are the same, the sets below say what lies in the lanes.
+#pragma once
+#include <cstdint>
+
+#include "program/row_sets.hpp"
+
+namespace ketgrad {
+
+/// How the two members of a pair turn: real like Y (0 <- -s 1, 1 <- +s 0) or imaginary like X (0 <- -i s 1, 1 <- -i s 0).
+enum class Coupling : int { real = 0, imaginary = 1 };
+
+/// Which coefficient of a turn is 1: a (tangent form), b (cotangent form) or none.
+enum class Form : int { tangent = 0, cotangent = 1, full = 2 };
+
+/// Pairs (k, k ^ x), k in rows; member 1 has its lanes permuted by lane_x. The sine is multiplied by sign, and by -1 in the
+/// lanes of negative_lanes, so that every pair of the set turns the same way. Lanes that are not active stay as they are.
+struct PairSet {
+    RowSet rows;
+    std::uint64_t x = 0;
+    int lane_x = 0;
+    Coupling coupling = Coupling::real;
+    int sign = 1;
+    std::uint32_t negative_lanes = 0, active_lanes = ~0u;
+};
+
+/// Quartets k, k ^ x[0], k ^ x[1], k ^ x[0] ^ x[1] for two commuting rotations at once.
+struct QuartetSet {
+    RowSet rows;
+    std::uint64_t x[2] = {};
+    int lane_x[2] = {};
+    Coupling coupling[2] = {};
+    int sign[2] = {1, 1};
+    std::uint32_t negative_lanes[2] = {};
+};
+
+/// Rows on which a diagonal word has one sign (up to the signs of the lanes).
+struct SignedRows {
+    RowSet rows;
+    int sign = 1;
+    std::uint32_t negative_lanes = 0, active_lanes = ~0u;
+};
+
+/// a = cos, b = sin of half an angle up to a common scale, per lane.
+template <class Real>
+struct Turn {
+    const Real* a;
+    const Real* b;
+    Form form;
+};
+
+/// A word of a sum for lambda += sum psi, on blocks of four rows. weights: of the lanes of rows whose parity(z & row) is even,
+/// then of the others. flips: the signs of rows 1 and 2 of a block beside row 0.
+template <class Real>
+struct WordRows {
+    std::uint64_t x, z;
+    const Real* weights;
+    Real flips[2];
+};
+
+template <class Real>
+struct Kernels {
+    int lanes;
+    void (*rotate_quartets)(Real* psi, const QuartetSet& set, const Turn<Real>* turns);
+    void (*unrotate_quartets)(Real* psi, Real* lambda, const QuartetSet& set, const Turn<Real>* turns, Real* sums);
+    void (*rotate_pairs)(Real* psi, const PairSet& set, const Turn<Real>& turn);
+    void (*unrotate_pairs)(Real* psi, Real* lambda, const PairSet& set, const Turn<Real>& turn, Real* sums);
+    void (*phase)(Real* psi, const SignedRows& set, const Turn<Real>& turn);
+    void (*unphase)(Real* psi, Real* lambda, const SignedRows& set, const Turn<Real>& turn, Real* sums);
+    void (*multiply_scalars)(Real* psi, const Real* table, std::uint64_t count, Real factor);
+    void (*multiply_rows)(Real* psi, const Real* table, std::uint64_t count, Real factor);
+    void (*unmultiply_scalars)(Real* psi, Real* lambda, const Real* table, std::uint64_t count, Real factor, Real* overlaps);
+    void (*unmultiply_rows)(Real* psi, Real* lambda, const Real* table, std::uint64_t count, Real factor, Real* overlaps);
+    void (*add_scaled)(double* sums, const Real* values, std::uint64_t count, double factor);
+    void (*walsh)(Real* values, std::uint64_t count);
+    void (*walsh_rows)(Real* values, std::uint64_t count);
+    void (*unit_phases)(Real* table, const Real* angles, std::uint64_t count, Real factor);
+    void (*outer)(Real* psi, const Real* low, std::uint64_t low_count, const Real* high, std::uint64_t high_count);
+    void (*unouter)(const Real* lambda, const Real* low, std::uint64_t low_count, const Real* high, std::uint64_t high_count,
+                    Real* dlow, Real* dhigh);
+    void (*grow)(Real* stages, const Real* factors, int bits);
+    void (*shrink)(const Real* stages, const Real* factors, int bits, Real* gradient, Real* factor_gradients);
+    void (*rotate_factor)(Real* factor, int axis, const Real* cosine, const Real* sine);
+    void (*set_factor)(Real* factor, const Real* matrix);
+    void (*turn_factor)(Real* factor, const Real* matrix);
+    void (*turn_overlaps)(Real* bloch, const Real* matrix);
+    void (*factor_overlaps)(const Real* factor, const Real* gradient, Real* bloch);
+    void (*unrotate_overlaps)(Real* bloch, int axis, const Real* cosine, const Real* sine);
+    void (*expand)(Real* psi, const RowSet& rows, const std::uint64_t* offsets, int size, const Real* amplitudes);
+    void (*contract)(Real* lambda, const Real* psi, const RowSet& rows, const std::uint64_t* offsets, int size,
+                     const Real* amplitudes, Real* gradient);
+    void (*dense)(Real* psi, const RowSet& rows, const std::uint64_t* offsets, int size, const Real* matrix, Real* scratch);
+    void (*dense_spread)(Real* psi, const RowSet& rows, const std::uint64_t* offsets, int size, const Real* matrix,
+                         Real* scratch);
+    void (*expect_pairs)(const Real* psi, const PairSet& set, Real* sums);
+    void (*expect_lanes)(const Real* psi, const PairSet& set, Real* sums);
+    void (*expect_diagonal)(const Real* psi, const SignedRows& set, Real* sums);
+    void (*set_diagonal)(Real* lambda, const Real* psi, const SignedRows& set, const Real* coefficient, Real* sums);
+    void (*apply_word)(Real* lambda, const Real* psi, const PairSet& set, const Real* coefficient);
+    void (*apply_words)(Real* lambda, const Real* psi, std::uint64_t first_row, std::uint64_t num_rows, const WordRows<Real>* words,
+                        std::uint64_t num_words, Coupling coupling);
+    void (*permute_lanes)(Real* result, const Real* psi, std::uint64_t num_rows, int lane_x);
+    void (*apply_table_scalars)(Real* lambda, const Real* psi, const Real* table, std::uint64_t count,
+                                const Real* coefficient, Real* sums);
+    void (*apply_table_rows)(Real* lambda, const Real* psi, const Real* table, std::uint64_t count, const Real* coefficient,
+                             Real* sums);
+    void (*dot_and_scale)(Real* lambda, const Real* psi, std::uint64_t count, const Real* coefficient, Real* sums);
+    void (*squares)(const Real* psi, std::uint64_t count, Real* result);
+    void (*probabilities)(const Real* psi, const RowSet& rows, Real* outcomes);
+    void (*apply_outcomes)(Real* lambda, const Real* psi, const RowSet& rows, const Real* outcomes);
+    int overlap_columns;
+    void (*overlap_tile)(const Real* a, std::uint64_t stride, const Real* b, std::uint64_t rows, Real* sums);
+    void (*split_planes)(const Real* psi, std::uint64_t rows, Real factor, Real* planes, std::uint64_t stride);
+};
+
+struct InstructionSet {
+    const char* name;
+    const Kernels<double>* float64;
+    const Kernels<float>* float32;
+};
+
+/// The best instruction set of this machine, or the one called `name` ("" means best); nullptr if it cannot run here.
+const InstructionSet* find_instruction_set(const char* name);
+
+}  // namespace ketgrad

@@ -1,0 +1,47 @@
+// Functions of arrays alone: draws from a distribution.
+#include <cmath>
+#include <stdexcept>
+
+#include "gram/gram.hpp"
+#include "python/gil.hpp"
+
+namespace ketgrad {
+namespace {
+
+using Numbers = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+void require(bool condition, const char* sentence) {
+    if (!condition) throw std::invalid_argument(sentence);
+}
+
+nb::object draw_from(const Numbers& probabilities, const Numbers& uniforms) {
+    require(probabilities.size() > 0, "there must be at least one outcome");
+    double total = 0;
+    for (std::size_t i = 0; i < probabilities.size(); ++i) {
+        require(probabilities.data()[i] >= 0, "probabilities cannot be negative");  // nor no numbers
+        total += probabilities.data()[i];
+    }
+    require(total > 0 && std::isfinite(total), "the sum of the probabilities must be positive and finite");
+    Buffer<std::uint64_t> outcomes = allocate<std::uint64_t>(uniforms.size());
+    const bool finished = without_gil([&](const auto& poll) {
+        Interrupt interrupt;
+        interrupt.poll = poll;
+        return draw(probabilities.data(), std::int64_t(probabilities.size()), uniforms.data(), std::int64_t(uniforms.size()),
+                    outcomes.get(), interrupt);
+    });
+    if (!finished) throw nb::python_error();
+    const std::size_t count = uniforms.size();
+    std::uint64_t* values = outcomes.release();
+    nb::capsule owner(values, [](void* memory) noexcept { std::free(memory); });
+    return nb::cast(nb::ndarray<nb::numpy, std::uint64_t, nb::ndim<1>>(values, {count}, owner));
+}
+
+}  // namespace
+
+void bind_array_functions(nb::module_& m) {
+    using namespace nb::literals;
+    m.def("draw", draw_from, "probabilities"_a.noconvert(), "uniforms"_a.noconvert(),
+          "For each uniform number in [0, 1) the first outcome whose cumulated probability exceeds it.");
+}
+
+}  // namespace ketgrad

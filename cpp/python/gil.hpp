@@ -1,0 +1,89 @@
+// Between Python and the engine: results that own their memory, work without the GIL.
+#pragma once
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <thread>
+
+#include "base/buffer.hpp"
+#include "base/patience.hpp"
+
+namespace ketgrad {
+
+namespace nb = nanobind;
+
+/// A number of samples as it may be asked about: none has more, and sizes computed from it do not overflow.
+inline std::int64_t countable(std::int64_t batch) { return std::clamp<std::int64_t>(batch, 0, std::int64_t(1) << 40); }
+
+template <class Value>
+nb::object owned(Buffer<Value>& buffer, std::size_t rows, std::size_t columns) {
+    Value* values = buffer.release();
+    nb::capsule owner(values, [](void* memory) noexcept { std::free(memory); });
+    return nb::cast(nb::ndarray<nb::numpy, Value, nb::ndim<2>>(values, {rows, columns}, owner));
+}
+
+// Until 3.13, a thread that asks for the GIL while the interpreter ends is unwound by pthread_exit, through frames
+// that must not be unwound. Such a thread (only a daemon thread can be one) sleeps instead, as Python 3.14 lets it.
+template <class Take>
+auto take_gil(Take take) {
+    try {
+        return take();
+    } catch (...) {
+        for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+    }
+}
+
+struct GilReleased {
+    PyThreadState* state = PyEval_SaveThread();
+    ~GilReleased() {
+        take_gil([this] { PyEval_RestoreThread(state); });
+    }
+};
+
+/// A daemon thread that wakes up while the interpreter ends must not take the GIL: Python would unwind its stack by force,
+/// through frames of C++. It sleeps until the process is gone, as Python 3.14 does.
+struct SleepsIfUnwound {
+    bool arrived = false;
+    ~SleepsIfUnwound() {
+        while (!arrived) std::this_thread::sleep_for(std::chrono::hours(1));
+    }
+};
+
+inline void take_gil(PyThreadState* state) {
+    SleepsIfUnwound guard;
+    PyEval_RestoreThread(state);
+    guard.arrived = true;
+}
+
+/// work(poll) without the GIL; poll asks Python for pending signals and is called by this thread only.
+template <class Work>
+bool without_gil(Work work) {
+    PyThreadState* state = PyEval_SaveThread();
+    auto last = std::chrono::steady_clock::now();
+    const auto poll = [&state, &last] {
+        if (std::chrono::steady_clock::now() - last < std::chrono::milliseconds(50)) return false;
+        take_gil(state);
+        const bool stop = PyErr_CheckSignals() != 0;
+        state = PyEval_SaveThread();
+        last = std::chrono::steady_clock::now();
+        return stop;
+    };
+    bool finished = false;
+    std::exception_ptr error;
+    try {
+        finished = work(poll);
+    } catch (const CompilationStopped&) {
+        finished = false;
+    } catch (const std::exception&) {
+        error = std::current_exception();
+    }
+    take_gil(state);
+    if (error) std::rethrow_exception(error);
+    return finished;
+}
+
+}  // namespace ketgrad
