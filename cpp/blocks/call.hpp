@@ -2,13 +2,15 @@
 #pragma once
 #include <algorithm>
 #include <bit>
-#include <chrono>
 #include <cmath>
 #include <complex>
 #include <vector>
 
-#include "blocks/engine.hpp"
+#include "base/arrays.hpp"
 #include "base/buffer.hpp"
+#include "base/pool.hpp"
+#include "blocks/kernels.hpp"
+#include "blocks/plan.hpp"
 
 namespace ketgrad::blocked {
 
@@ -16,8 +18,6 @@ using u64 = std::uint64_t;
 using Complex = std::complex<double>;
 constexpr std::int64_t most_parts = 256;   // parallel parts; a constant, so that sums never depend on the threads
 constexpr double growth_limit = 0x1p60;    // states are rescaled before the postponed scales exceed this
-
-struct Stopped {};
 
 inline bool odd(u64 mask) { return std::popcount(mask) & 1; }
 inline double sign(u64 mask) { return odd(mask) ? -1 : 1; }
@@ -57,7 +57,7 @@ struct LeftBehind {
 template <class Real>
 struct Call {
     const BlockedPlan& blocked;
-    const BlockedKernels<Real>& kernels;
+    const BlockKernels<Real>& kernels;
     const Arrays<Real>& arrays;
     Interrupt& interrupt;
     int threads, lane_bits;
@@ -75,23 +75,12 @@ struct Call {
     u64 amplitudes() const { return u64(1) << num_bits(); }
 };
 
-template <class Real>
-void check_interrupt(Call<Real>& call, int worker) {
-    using Clock = std::chrono::steady_clock;
-    thread_local Clock::time_point last = Clock::now();
-    if (worker == 0 && call.interrupt.poll && Clock::now() - last > std::chrono::milliseconds(50)) {
-        last = Clock::now();
-        if (call.interrupt.poll()) call.interrupt.stop = true;
-    }
-    if (call.interrupt.stop) throw Stopped{};
-}
-
 /// visit(part, first, last, worker) over at most `most_parts` consecutive ranges of `count` items.
 template <class Real, class Visit>
 void in_parts(Call<Real>& call, u64 count, Visit visit) {
     const u64 parts = std::min<u64>(count, most_parts);
     parallel(call.threads, std::int64_t(parts), call.interrupt, [&](int worker, std::int64_t part) {
-        check_interrupt(call, worker);
+        check_interrupt(call.interrupt, worker);
         visit(u64(part), count * u64(part) / parts, count * (u64(part) + 1) / parts, worker);
     });
 }

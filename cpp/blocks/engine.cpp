@@ -1,4 +1,6 @@
 // Passes over the memory: blocks are gathered, worked on in the cache, and written back.
+#include "blocks/engine.hpp"
+
 #include "blocks/call.hpp"
 
 namespace ketgrad {
@@ -127,7 +129,7 @@ void run_pass(Call<Real>& call, const Pass& pass, bool backward) {
         Block<Real> block{nullptr, nullptr, 0, bits, worker.table.get(), worker.overlap.get(), worker.matrix.get(),
                           backward ? partial.data() + part * count : nullptr};
         for (u64 number = first; number < last; ++number) {
-            check_interrupt(call, index);
+            check_interrupt(call.interrupt, index);
             run_block(call, layers, geometry, block, worker, number, backward, copies);
         }
     });
@@ -184,7 +186,7 @@ void run_sample(Call<Real>& call) {
 }  // namespace blocked
 
 template <class Real>
-bool execute_blocked(const BlockedPlan& plan, const BlockedKernels<Real>& kernels,
+bool execute_blocked(const BlockedPlan& plan, const BlockKernels<Real>& kernels,
                     const Arrays<Real>& arrays, int threads, Interrupt& interrupt) {
     blocked::Call<Real> call{plan, kernels, arrays, interrupt, threads, std::countr_zero(unsigned(kernels.lanes)),
                     0, {}, {}, {}, 1, {}, {}, {}};
@@ -197,7 +199,7 @@ bool execute_blocked(const BlockedPlan& plan, const BlockedKernels<Real>& kernel
     }
     try {
         for (call.sample = 0; call.sample < arrays.batch; ++call.sample) blocked::run_sample(call);
-    } catch (const blocked::Stopped&) {
+    } catch (const Stopped&) {
         return false;
     }
     return true;
@@ -221,9 +223,9 @@ std::uint64_t bytes_in_blocks(const BlockedPlan& plan, const CallSize& size) {
     return total;
 }
 
-template bool execute_blocked<double>(const BlockedPlan&, const BlockedKernels<double>&, const Arrays<double>&,
+template bool execute_blocked<double>(const BlockedPlan&, const BlockKernels<double>&, const Arrays<double>&,
                                      int, Interrupt&);
-template bool execute_blocked<float>(const BlockedPlan&, const BlockedKernels<float>&, const Arrays<float>&, int,
+template bool execute_blocked<float>(const BlockedPlan&, const BlockKernels<float>&, const Arrays<float>&, int,
                                     Interrupt&);
 
 }  // namespace ketgrad

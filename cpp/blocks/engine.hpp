@@ -1,15 +1,15 @@
 // Execution of a program on one state at a time: lanes are the lowest bits of the index. For large states and small batches.
 #pragma once
-#include "lanes/engine.hpp"
+#include "base/arrays.hpp"
+#include "base/interrupt.hpp"
 #include "blocks/kernels.hpp"
 #include "blocks/plan.hpp"
-#include "simulator/memory.hpp"
 
 namespace ketgrad {
 
 /// As `execute` in lanes/engine.hpp, sample by sample. Needs at least as many amplitudes as lanes.
 template <class Real>
-bool execute_blocked(const BlockedPlan& plan, const BlockedKernels<Real>& kernels, const Arrays<Real>& arrays,
+bool execute_blocked(const BlockedPlan& plan, const BlockKernels<Real>& kernels, const Arrays<Real>& arrays,
                     int threads, Interrupt& interrupt);
 
 std::uint64_t bytes_in_blocks(const BlockedPlan& plan, const CallSize& size);

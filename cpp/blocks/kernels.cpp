@@ -1,10 +1,11 @@
-// Compiled once per instruction set and precision, like lanes/kernels.cpp (KETGRAD_BLOCKED_SYMBOL, KETGRAD_VECTOR_BYTES,
+// Compiled once per instruction set and precision, like lanes/kernels.cpp (KETGRAD_TARGET, KETGRAD_VECTOR_BYTES,
 // KETGRAD_REAL): everything in an anonymous namespace, no library function.
 #include "blocks/kernels.hpp"
+#include "simd/targets.hpp"
 
 namespace {
 
-using ketgrad::BlockedKernels;
+using ketgrad::BlockKernels;
 using ketgrad::MatrixTurn;
 using ketgrad::WordTurn;
 using u64 = std::uint64_t;
@@ -478,7 +479,7 @@ double dot(const Real* a, const Real* b, u64 rows) {
 #include "blocks/kernels/matrices.inc"
 
 template <class Real>
-constexpr BlockedKernels<Real> kernels = {
+constexpr BlockKernels<Real> kernels = {
     lanes<Real>,     turn<Real>,         turn_two<Real>,      turn_back<Real>, turn_two_back<Real>, transform<Real>,
     exponentials<Real>, multiply<Real>, multiply_back<Real>, scale<Real>,     add_word<Real>,      add_diagonal<Real>,
     accumulate<Real>, dot<Real>,         apply_matrix<Real>,
@@ -486,5 +487,7 @@ constexpr BlockedKernels<Real> kernels = {
 
 }  // namespace
 
-extern "C" const BlockedKernels<KETGRAD_REAL>* KETGRAD_BLOCKED_SYMBOL();
-extern "C" const BlockedKernels<KETGRAD_REAL>* KETGRAD_BLOCKED_SYMBOL() { return &kernels<KETGRAD_REAL>; }
+template <>
+const ketgrad::BlockKernels<KETGRAD_REAL>& ketgrad::compiled_kernels<ketgrad::BlockKernels<KETGRAD_REAL>, ketgrad::Target::KETGRAD_TARGET>() {
+    return kernels<KETGRAD_REAL>;
+}

@@ -38,7 +38,7 @@ struct MatrixTurn {
 };
 
 template <class Real>
-struct BlockedKernels {
+struct BlockKernels {
     int lanes;
     void (*turn)(Real* psi, std::uint64_t rows, const WordTurn<Real>& turn);
     void (*turn_two)(Real* psi, std::uint64_t rows, const WordTurn<Real>& first, const WordTurn<Real>& second);
@@ -67,9 +67,5 @@ struct BlockedKernels {
     /// psi = M psi; scratch has room for size * num_flips rows, four times as many when size < 4.
     void (*apply_matrix)(Real* psi, std::uint64_t rows, const MatrixTurn<Real>& matrix, Real* scratch);
 };
-
-/// The kernels of the instruction set with that name, which this machine must be able to run.
-template <class Real>
-const BlockedKernels<Real>& find_blocked_kernels(const char* instruction_set);
 
 }  // namespace ketgrad

@@ -3,9 +3,9 @@
 #include <bit>
 #include <complex>
 
-#include "lanes/call.hpp"
-#include "duals/engine.hpp"
+#include "duals/arrays.hpp"
 #include "duals/kernels.hpp"
+#include "lanes/call.hpp"
 
 namespace ketgrad {
 

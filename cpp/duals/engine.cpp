@@ -2,50 +2,17 @@
 #include "duals/engine.hpp"
 
 #include <algorithm>
-#include <chrono>
+#include <bit>
 
+#include "base/parts.hpp"
+#include "base/pool.hpp"
 #include "duals/call.hpp"
+#include "passes/compile.hpp"
 
 namespace ketgrad {
 namespace {
 
 constexpr std::int64_t max_blocks = 64;  // a constant, so that sums never depend on threads
-
-struct Stopped {};
-
-/// Worker 0 is the calling thread and asks Python; every worker obeys the flag.
-template <class Real>
-void check_interrupt(const Call<Real>& call, int worker) {
-    using Clock = std::chrono::steady_clock;
-    if (worker == 0 && call.interrupt->poll) {
-        thread_local Clock::time_point last = Clock::now();
-        const Clock::time_point now = Clock::now();
-        if (now - last > std::chrono::milliseconds(50)) {
-            last = now;
-            if (call.interrupt->poll()) call.interrupt->stop = true;
-        }
-    }
-    if (call.interrupt->stop) throw Stopped{};
-}
-
-/// Hands out parts of one allocation, each aligned to 64 bytes.
-template <class Value>
-struct Parts {
-    std::vector<std::pair<Value**, std::size_t>> wanted;
-
-    void add(Value*& part, std::size_t count) { wanted.push_back({&part, (count + 15) / 16 * 16}); }
-    Buffer<Value> allocate_all() {
-        std::size_t total = 0;
-        for (const auto& [part, count] : wanted) total += count;
-        Buffer<Value> memory = allocate<Value>(total);
-        Value* next = memory.get();
-        for (const auto& [part, count] : wanted) {
-            *part = next;
-            next += count;
-        }
-        return memory;
-    }
-};
 
 std::size_t largest_matrix(const Schedule& schedule) {
     std::size_t size = 0;
@@ -206,14 +173,14 @@ void run_group(const DualCall<Real>& dual, DualSpace<Real>& space, std::int64_t 
     start_dual(dual, space);
     const std::size_t steps = call.lowered.steps.size();
     for (std::size_t i = 0; i < steps; ++i) {
-        if (call.polls_often) check_interrupt(call, worker);
+        if (call.polls_often) check_interrupt(*call.interrupt, worker);
         apply_dual_step(dual, space, i);
     }
     write_duals(dual, space, group);
     if (!call.backward()) return;
     clear_gradients(dual, space, first_of_block);
     for (std::size_t i = steps; i-- > 0;) {
-        if (call.polls_often) check_interrupt(call, worker);
+        if (call.polls_often) check_interrupt(*call.interrupt, worker);
         unapply_dual_step(dual, space, i);
     }
     unstart_dual(dual, space);
@@ -228,9 +195,6 @@ std::int64_t count_blocks(const Call<Real>& call) {
     const double most = double(std::min(call.groups, max_blocks));
     return call.groups == 0 ? 0 : std::int64_t(std::clamp(row_steps / 3000, 1.0, most));
 }
-
-const Kernels<double>& kernels_for(const InstructionSet& set, double) { return *set.float64; }
-const Kernels<float>& kernels_for(const InstructionSet& set, float) { return *set.float32; }
 
 /// Sums over the blocks in their order, whatever thread computed them.
 template <class Real>
@@ -258,8 +222,9 @@ struct Engine {
     const DualKernels<Real>& kernels;
 
     Call<Real> make_call(const Arrays<Real>& arrays) const {
-        const Kernels<Real>& shared = kernels_for(*program.instruction_set, Real());
-        Call<Real> call{program.schedule, packs, packs.one, shared, *program.instruction_set->float64, arrays, &interrupt};
+        const LaneKernels<Real>& shared = kernels_of<LaneKernels<Real>>(*program.instruction_set);
+        Call<Real> call{program.schedule, packs, packs.one, shared, kernels_of<LaneKernels<double>>(*program.instruction_set),
+                        kernels_of<GramKernels<Real>>(*program.instruction_set), arrays, &interrupt};
         call.lanes = call.wide = shared.lanes;
         call.spread = packs.one.lane_bits > 0;
         call.groups = call.num_packs = call.spread ? arrays.batch : (arrays.batch + shared.lanes - 1) / shared.lanes;
@@ -296,7 +261,7 @@ void execute_batched(const Engine<Real>& engine, const TangentArrays<Real>& arra
     parallel(threads, call.blocks, engine.interrupt, [&](int worker, std::int64_t block) {
         const std::int64_t first = block * call.groups / call.blocks, end = (block + 1) * call.groups / call.blocks;
         for (std::int64_t group = first; group < end; ++group) {
-            check_interrupt(call, worker);
+            check_interrupt(*call.interrupt, worker);
             run_group(dual, spaces[worker], group, worker, group == first);
         }
         if (call.backward()) write_shared_gradients(dual, spaces[worker], partial.data() + block * count);
@@ -350,7 +315,7 @@ void execute_spread(const Engine<Real>& engine, const TangentArrays<Real>& array
         load_call(call);
         const DualCall<Real> dual{call, moved, one, engine.kernels};
         DualSpace<Real> space = make_space(dual);
-        check_interrupt(call, worker);
+        check_interrupt(*call.interrupt, worker);
         run_group(dual, space, 0, worker, true);
         if (!call.backward()) return;
         write_shared_gradients(dual, space, partial.data() + sample * count);
@@ -367,7 +332,7 @@ bool spreads(const TangentProgram& program, int lanes, std::int64_t batch) {
 
 template <class Real>
 const LoweredPacks& lowered_for(const TangentProgram& program, std::int64_t batch) {
-    const int lanes = kernels_for(*program.instruction_set, Real()).lanes, which = sizeof(Real) == 8 ? 0 : 1;
+    const int lanes = kernels_of<LaneKernels<Real>>(*program.instruction_set).lanes, which = sizeof(Real) == 8 ? 0 : 1;
     if (!spreads(program, lanes, batch)) return *program.batched;
     std::call_once(program.once[which], [&] {
         program.spread[which] = std::make_unique<LoweredPacks>(lower(program.schedule, std::countr_zero(unsigned(lanes))));
@@ -389,7 +354,7 @@ std::unique_ptr<TangentProgram> make_tangent_program(const Program& program, Pas
 template <class Real>
 bool execute_tangent(const TangentProgram& program, const TangentArrays<Real>& arrays, int threads, Interrupt& interrupt) {
     const LoweredPacks& packs = lowered_for<Real>(program, arrays.point.batch);
-    const Engine<Real> engine{program, packs, interrupt, find_dual_kernels<Real>(program.instruction_set->name)};
+    const Engine<Real> engine{program, packs, interrupt, kernels_of<DualKernels<Real>>(*program.instruction_set)};
     std::vector<double> partial;
     try {
         (packs.one.lane_bits > 0 ? execute_spread<Real> : execute_batched<Real>)(engine, arrays, threads, partial);
@@ -402,7 +367,7 @@ bool execute_tangent(const TangentProgram& program, const TangentArrays<Real>& a
 }
 
 std::uint64_t tangent_bytes(const TangentProgram& program, std::int64_t batch, int threads, bool backward) {
-    const int lanes = program.instruction_set->float64->lanes;
+    const int lanes = kernels_of<LaneKernels<double>>(*program.instruction_set).lanes;
     const bool spread = spreads(program, lanes, batch);
     const bool tables = std::any_of(program.schedule.blocks.begin(), program.schedule.blocks.end(),
                                     [](const Block& block) { return block.kind == BlockKind::diagonal; });

@@ -5,22 +5,12 @@
 #include <memory>
 #include <mutex>
 
-#include "lanes/engine.hpp"
+#include "base/interrupt.hpp"
+#include "duals/arrays.hpp"
+#include "passes/lower.hpp"
+#include "simd/targets.hpp"
 
 namespace ketgrad {
-
-/// The arrays of one call. Directions have the shapes of what they change; null is zero. Without a cotangent only values and
-/// tangents are written.
-template <class Real>
-struct TangentArrays {
-    Arrays<Real> point;
-    const Real* weights_direction = nullptr;
-    const Real* inputs_direction = nullptr;
-    const Real* cotangent_direction = nullptr;
-    Real* tangents = nullptr;  // of values
-    Real* hweights = nullptr;  // of dweights
-    Real* hinputs = nullptr;   // of dinputs
-};
 
 /// A program compiled for this engine, in both layouts of the lanes.
 struct TangentProgram {

@@ -1,6 +1,8 @@
-// Compiled once per instruction set and precision, like lanes/kernels.cpp (KETGRAD_DUAL_SYMBOL, KETGRAD_VECTOR_BYTES, KETGRAD_REAL):
+// Compiled once per instruction set and precision, like lanes/kernels.cpp (KETGRAD_TARGET, KETGRAD_VECTOR_BYTES, KETGRAD_REAL):
 // everything in an anonymous namespace, no library function.
 #include "duals/kernels.hpp"
+#include "lanes/kernels.hpp"
+#include "simd/targets.hpp"
 
 namespace {
 
@@ -38,4 +40,7 @@ constexpr DualKernels<Real> kernels = {
 
 }  // namespace
 
-extern "C" const DualKernels<KETGRAD_REAL>* KETGRAD_DUAL_SYMBOL() { return &kernels<KETGRAD_REAL>; }
+template <>
+const ketgrad::DualKernels<KETGRAD_REAL>& ketgrad::compiled_kernels<ketgrad::DualKernels<KETGRAD_REAL>, ketgrad::Target::KETGRAD_TARGET>() {
+    return kernels<KETGRAD_REAL>;
+}

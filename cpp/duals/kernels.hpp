@@ -1,7 +1,9 @@
 // The kernels that one instruction set provides for dual states: psi and its tangent dpsi, or {psi, dpsi, lambda, dlambda}.
 // Rows and sets are those of lanes/kernels.hpp. They are compiled apart, because compilers inline less in a larger file.
 #pragma once
-#include "lanes/kernels.hpp"
+#include <cstdint>
+
+#include "program/row_sets.hpp"
 
 namespace ketgrad {
 
@@ -33,9 +35,5 @@ struct DualKernels {
     void (*expect_scalars)(const Real* psi, const Real* dpsi, const Real* table, std::uint64_t count, Real* sums);
     void (*expect_rows)(const Real* psi, const Real* dpsi, const Real* table, std::uint64_t count, Real* sums);
 };
-
-/// Those of the instruction set with that name.
-template <class Real>
-const DualKernels<Real>& find_dual_kernels(const char* name);
 
 }  // namespace ketgrad

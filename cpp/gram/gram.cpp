@@ -3,18 +3,14 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/pool.hpp"
+#include "program/row_sets.hpp"
+
 namespace ketgrad {
 namespace {
 
 constexpr std::int64_t tile_samples = 96;  // a tile is 96 x 96 overlaps: whole units of 3 groups for any number of lanes
-constexpr std::int64_t draws_between_polls = std::int64_t(1) << 20;
-constexpr std::int64_t unit = 3;           // groups of rows that the kernel multiplies at a time
-
-std::int64_t padded_groups(std::int64_t count, int lanes) {
-    const std::int64_t samples = unit * lanes;
-    return (count + samples - 1) / samples * unit;
-}
-
+constexpr std::int64_t unit = panel_unit;
 /// One tile of the product: groups first_row .. first_row + row_groups against those of the columns.
 struct Tile {
     std::int64_t first_row, row_groups, first_column, column_groups;
@@ -39,7 +35,7 @@ bool is_needed(const PanelProduct<Real>& product, std::int64_t first_row_group, 
 
 /// Adds the products of one block of amplitudes: plane r with r, r + s with r - s and r - s with r + s.
 template <class Real>
-void add_products(const Kernels<Real>& kernels, const PanelProduct<Real>& product, const Tile& tile, std::int64_t start,
+void add_products(const GramKernels<Real>& kernels, const PanelProduct<Real>& product, const Tile& tile, std::int64_t start,
                   const Sums<Real>& sums) {
     const Panels<Real>&a = *product.rows, &b = *product.columns;
     const std::int64_t lanes = kernels.lanes, rows = a.rows(start);
@@ -108,27 +104,8 @@ std::vector<Tile> tiles_of(const PanelProduct<Real>& product) {
 
 }  // namespace
 
-std::int64_t panel_numbers(std::int64_t count, std::int64_t length, int lanes) {
-    return padded_groups(count, lanes) * lanes * length * num_planes;
-}
-
 template <class Real>
-Panels<Real> allocate_panels(std::int64_t count, std::int64_t length, int lanes) {
-    Panels<Real> panels;
-    panels.count = count;
-    panels.length = length;
-    panels.lanes = lanes;
-    panels.groups = padded_groups(count, lanes);
-    panels.values = allocate<Real>(std::size_t(panel_numbers(count, length, lanes)));
-    for (std::int64_t start = 0; start < length; start += panel_depth)
-        for (int plane = 0; plane < num_planes; ++plane)
-            for (std::int64_t group = (count + lanes - 1) / lanes; group < panels.groups; ++group)
-                std::fill_n(panels.place(start, plane, group), panels.rows(start) * lanes, Real(0));
-    return panels;
-}
-
-template <class Real>
-void store_group(const Kernels<Real>& kernels, const Panels<Real>& panels, std::int64_t group, const Real* psi, Real scale) {
+void store_group(const GramKernels<Real>& kernels, const Panels<Real>& panels, std::int64_t group, const Real* psi, Real scale) {
     for (std::int64_t start = 0; start < panels.length; start += panel_depth) {
         const std::int64_t rows = panels.rows(start);
         kernels.split_planes(psi + start * 2 * panels.lanes, std::uint64_t(rows), scale, panels.place(start, 0, group),
@@ -137,7 +114,7 @@ void store_group(const Kernels<Real>& kernels, const Panels<Real>& panels, std::
 }
 
 template <class Real>
-bool pack(const Kernels<Real>& kernels, const std::complex<Real>* states, const Panels<Real>& panels, int threads,
+bool pack(const GramKernels<Real>& kernels, const std::complex<Real>* states, const Panels<Real>& panels, int threads,
           Interrupt& interrupt) {
     const std::int64_t lanes = panels.lanes, groups = (panels.count + lanes - 1) / lanes;
     parallel(threads, groups, interrupt, [&](int worker, std::int64_t group) {
@@ -162,7 +139,7 @@ bool pack(const Kernels<Real>& kernels, const std::complex<Real>* states, const 
 }
 
 template <class Real>
-bool multiply(const Kernels<Real>& kernels, const PanelProduct<Real>& product, int threads, Interrupt& interrupt) {
+bool multiply(const GramKernels<Real>& kernels, const PanelProduct<Real>& product, int threads, Interrupt& interrupt) {
     const std::vector<Tile> tiles = tiles_of(product);
     const std::int64_t part = tile_samples * tile_samples;
     threads = int(std::clamp<std::int64_t>(threads, 1, std::max<std::int64_t>(1, std::int64_t(tiles.size()))));
@@ -183,44 +160,11 @@ bool multiply(const Kernels<Real>& kernels, const PanelProduct<Real>& product, i
     return !interrupt.stop;
 }
 
-bool draw(const double* probabilities, std::int64_t count, const double* uniforms, std::int64_t shots, std::uint64_t* outcomes,
-          Interrupt& interrupt) {
-    while (count > 1 && probabilities[count - 1] == 0) --count;  // what rounding would push past the end
-    Buffer<double> cumulated = allocate<double>(count);
-    double total = 0;
-    for (std::int64_t i = 0; i < count; ++i) cumulated[i] = total += probabilities[i];
-    std::int64_t guides = 1;
-    while (guides < count / 2 && guides < (std::int64_t(1) << 20)) guides *= 2;
-    Buffer<std::uint32_t> guide = allocate<std::uint32_t>(guides);
-    std::int64_t i = 0;
-    for (std::int64_t g = 0; g < guides; ++g) {
-        const double bound = double(g) / double(guides) * total;
-        while (i < count - 1 && cumulated[i] <= bound) ++i;
-        guide[g] = std::uint32_t(std::min<std::int64_t>(i, UINT32_MAX));
-    }
-    const auto start_of = [&](std::int64_t s) {
-        const double place = uniforms[s] * double(guides);  // anything, where the caller passed no number in [0, 1)
-        return std::int64_t(guide[place > 0 ? std::int64_t(std::min(place, double(guides - 1))) : 0]);
-    };
-    constexpr std::int64_t ahead = 16;  // the tables are larger than the cache: ask for the next entries early
-    for (std::int64_t s = 0; s < shots; ++s) {
-        if (s % draws_between_polls == 0 && interrupt.poll && interrupt.poll()) return false;
-        if (s + ahead < shots) __builtin_prefetch(&cumulated[start_of(s + ahead)]);
-        const double bound = uniforms[s] * total;
-        std::int64_t outcome = start_of(s);
-        while (outcome < count - 1 && cumulated[outcome] <= bound) ++outcome;
-        outcomes[s] = std::uint64_t(outcome);
-    }
-    return true;
-}
-
-template Panels<double> allocate_panels(std::int64_t, std::int64_t, int);
-template Panels<float> allocate_panels(std::int64_t, std::int64_t, int);
-template void store_group(const Kernels<double>&, const Panels<double>&, std::int64_t, const double*, double);
-template void store_group(const Kernels<float>&, const Panels<float>&, std::int64_t, const float*, float);
-template bool pack(const Kernels<double>&, const std::complex<double>*, const Panels<double>&, int, Interrupt&);
-template bool pack(const Kernels<float>&, const std::complex<float>*, const Panels<float>&, int, Interrupt&);
-template bool multiply(const Kernels<double>&, const PanelProduct<double>&, int, Interrupt&);
-template bool multiply(const Kernels<float>&, const PanelProduct<float>&, int, Interrupt&);
+template void store_group(const GramKernels<double>&, const Panels<double>&, std::int64_t, const double*, double);
+template void store_group(const GramKernels<float>&, const Panels<float>&, std::int64_t, const float*, float);
+template bool pack(const GramKernels<double>&, const std::complex<double>*, const Panels<double>&, int, Interrupt&);
+template bool pack(const GramKernels<float>&, const std::complex<float>*, const Panels<float>&, int, Interrupt&);
+template bool multiply(const GramKernels<double>&, const PanelProduct<double>&, int, Interrupt&);
+template bool multiply(const GramKernels<float>&, const PanelProduct<float>&, int, Interrupt&);
 
 }  // namespace ketgrad

@@ -1,10 +1,11 @@
-// Overlaps <a_i|b_j> of many states that are kept as panels, and draws from a distribution.
+// Overlaps <a_i|b_j> of many states that are kept as panels.
 #pragma once
 #include <complex>
 #include <cstdint>
 
+#include "base/interrupt.hpp"
 #include "base/panels.hpp"
-#include "base/pool.hpp"
+#include "gram/kernels.hpp"
 
 namespace ketgrad {
 
@@ -23,18 +24,17 @@ struct PanelProduct {
     bool is_mirrored() const { return mirrors || is_symmetric(); }
 };
 
+/// Takes over one group of lanes, rows of {re[lanes], im[lanes]}, times `scale`.
+template <class Real>
+void store_group(const GramKernels<Real>& kernels, const Panels<Real>& panels, std::int64_t group, const Real* psi, Real scale);
+
 /// States as rows of amplitudes into their panels. Like `multiply` false when the call was interrupted.
 template <class Real>
-bool pack(const Kernels<Real>& kernels, const std::complex<Real>* states, const Panels<Real>& panels, int threads,
+bool pack(const GramKernels<Real>& kernels, const std::complex<Real>* states, const Panels<Real>& panels, int threads,
           Interrupt& interrupt);
 
 /// Fixed tiles, each summed in a fixed order: an entry depends on its two states alone, bit for bit.
 template <class Real>
-bool multiply(const Kernels<Real>& kernels, const PanelProduct<Real>& product, int threads, Interrupt& interrupt);
-
-/// outcomes[s] = the first i with cumulated probability above uniforms[s] * total; a table of starting points makes the
-/// search short. False when the call was interrupted.
-bool draw(const double* probabilities, std::int64_t count, const double* uniforms, std::int64_t shots, std::uint64_t* outcomes,
-          Interrupt& interrupt);
+bool multiply(const GramKernels<Real>& kernels, const PanelProduct<Real>& product, int threads, Interrupt& interrupt);
 
 }  // namespace ketgrad

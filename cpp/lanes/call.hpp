@@ -5,8 +5,12 @@
 #include <utility>
 #include <vector>
 
+#include "base/arrays.hpp"
 #include "base/buffer.hpp"
-#include "lanes/engine.hpp"
+#include "base/interrupt.hpp"
+#include "gram/kernels.hpp"
+#include "lanes/kernels.hpp"
+#include "passes/lower.hpp"
 
 namespace ketgrad {
 
@@ -73,8 +77,9 @@ struct Call {
     const Schedule& schedule;
     const LoweredPacks& packs;
     const Lowered& lowered;  // for one group
-    const Kernels<Real>& kernels;
-    const Kernels<double>& exact;  // tables are made in double precision
+    const LaneKernels<Real>& kernels;
+    const LaneKernels<double>& exact;  // tables are made in double precision
+    const GramKernels<Real>& planes;   // for states that go into panels
     Arrays<Real> arrays;
     Interrupt* interrupt = nullptr;
     int lanes = 0, wide = 0, pack_bits = 0;

@@ -1,8 +1,9 @@
 #include "lanes/engine.hpp"
 
 #include <algorithm>
-#include <chrono>
 
+#include "base/parts.hpp"
+#include "base/pool.hpp"
 #include "lanes/call.hpp"
 
 namespace ketgrad {
@@ -11,23 +12,6 @@ namespace {
 constexpr std::int64_t max_blocks = 64;  // blocks of lane groups; a constant, so that sums never depend on threads
 
 constexpr int pack_row_bits = 7;         // rows of a pack: psi and lambda stay in the L1 cache
-
-struct Stopped {};
-
-/// Worker 0 is the calling thread: it asks Python every 50 ms; every worker obeys the flag.
-template <class Real>
-void check_interrupt(const Call<Real>& call, int worker) {
-    using Clock = std::chrono::steady_clock;
-    if (worker == 0 && call.interrupt->poll) {
-        thread_local Clock::time_point last = Clock::now();
-        const Clock::time_point now = Clock::now();
-        if (now - last > std::chrono::milliseconds(50)) {
-            last = now;
-            if (call.interrupt->poll()) call.interrupt->stop = true;
-        }
-    }
-    if (call.interrupt->stop) throw Stopped{};
-}
 
 std::size_t largest_matrix(const Schedule& schedule) {
     std::size_t size = 0;
@@ -53,25 +37,6 @@ std::size_t scratch_reals(const Call<Real>& call) {
     }
     return std::max<std::size_t>(reals, 2 * call.lanes);
 }
-
-/// Hands out parts of one allocation, each aligned to 64 bytes.
-template <class Value>
-struct Parts {
-    std::vector<std::pair<Value**, std::size_t>> wanted;
-
-    void add(Value*& part, std::size_t count) { wanted.push_back({&part, (count + 15) / 16 * 16}); }
-    Buffer<Value> allocate_all() {
-        std::size_t total = 0;
-        for (const auto& [part, count] : wanted) total += count;
-        Buffer<Value> memory = allocate<Value>(total);
-        Value* next = memory.get();
-        for (const auto& [part, count] : wanted) {
-            *part = next;
-            next += count;
-        }
-        return memory;
-    }
-};
 
 template <class Real>
 Workspace<Real> make_workspace(const Call<Real>& call) {
@@ -190,7 +155,7 @@ void run_pack(const Call<Real>& call, Workspace<Real>& space, const Pack& pack, 
     for_members(call, space, [&](int) { start_state(call, space); });
     const std::size_t steps = call.lowered.steps.size();
     for (std::size_t i = 0; i < steps; ++i) {
-        if (call.polls_often) check_interrupt(call, worker);
+        if (call.polls_often) check_interrupt(*call.interrupt, worker);
         apply_step(call, space, i);
     }
     const auto write = call.lowered.sums_words() ? write_sum<Real> : write_values<Real>;
@@ -198,7 +163,7 @@ void run_pack(const Call<Real>& call, Workspace<Real>& space, const Pack& pack, 
     for_members(call, space, [&](int member) { write_values_and_start_lambda(call, space, pack.first + member); });
     clear_lane_sums(call, space);
     for (std::size_t i = steps; i-- > 0;) {
-        if (call.polls_often) check_interrupt(call, worker);
+        if (call.polls_often) check_interrupt(*call.interrupt, worker);
         unapply_step(call, space, i);
     }
     for_members(call, space, [&](int) { unstart_state(call, space); });
@@ -235,9 +200,6 @@ int choose_pack_bits(const Lowered& lowered, std::int64_t groups) {
     return std::clamp(pack_row_bits - lowered.row_bits, 0, most);
 }
 
-const Kernels<double>& kernels_for(const InstructionSet& set, double) { return *set.float64; }
-const Kernels<float>& kernels_for(const InstructionSet& set, float) { return *set.float32; }
-
 }  // namespace
 
 /// A call and the workspaces of its threads.
@@ -264,13 +226,14 @@ namespace {
 template <class Real>
 std::unique_ptr<Session<Real>> open_session(const Schedule& schedule, const LoweredPacks& packs, const InstructionSet& set,
                                             const Arrays<Real>& arrays, Kept<Real>& kept) {
-    const Kernels<Real>& kernels = kernels_for(set, Real());
+    const LaneKernels<Real>& kernels = kernels_of<LaneKernels<Real>>(set);
     const bool spread = packs.one.lane_bits > 0;
     const std::int64_t groups = spread ? arrays.batch : (arrays.batch + kernels.lanes - 1) / kernels.lanes;
     const int pack_bits = choose_pack_bits(packs.one, groups);
     std::unique_ptr<Session<Real>> session = kept.take();
     const bool fresh = !session || !session->serves(packs, arrays, pack_bits);
-    if (fresh) session.reset(new Session<Real>{{schedule, packs, packs.one, kernels, *set.float64, arrays}, {}, {}});
+    if (fresh) session.reset(new Session<Real>{{schedule, packs, packs.one, kernels, kernels_of<LaneKernels<double>>(set),
+                                              kernels_of<GramKernels<Real>>(set), arrays}, {}, {}});
     Call<Real>& call = session->call;
     call.arrays = arrays;
     call.groups = groups;
@@ -301,7 +264,7 @@ bool run_session(Session<Real>& session, int threads) {
             Workspace<Real>& space = session.spaces[worker];
             if (call.backward()) clear_sums(call, space);
             for (std::int64_t pack = first; pack < end; ++pack) {
-                check_interrupt(call, worker);
+                check_interrupt(*call.interrupt, worker);
                 run_pack(call, space, call.pack(pack), worker);
             }
             if (call.backward()) write_shared_gradients(call, space, block);

@@ -1,12 +1,13 @@
-// Compiled once per instruction set and precision (KETGRAD_SYMBOL, KETGRAD_VECTOR_BYTES, KETGRAD_REAL). Everything is in an anonymous namespace and no
+// Compiled once per instruction set and precision (KETGRAD_TARGET, KETGRAD_VECTOR_BYTES, KETGRAD_REAL). Everything is in an anonymous namespace and no
 // library function is used, so that no code of a wide instruction set can be shared with a narrow one by the linker.
 #include "lanes/kernels.hpp"
+#include "simd/targets.hpp"
 
 namespace {
 
 using ketgrad::Coupling;
 using ketgrad::Form;
-using ketgrad::Kernels;
+using ketgrad::LaneKernels;
 using ketgrad::PairSet;
 using ketgrad::QuartetSet;
 using ketgrad::RowSet;
@@ -21,10 +22,9 @@ using ketgrad::WordRows;
 #include "lanes/kernels/diagonals.inc"
 #include "lanes/kernels/measures.inc"
 #include "lanes/kernels/products.inc"
-#include "gram/kernels/overlaps.inc"
 
 template <class Real>
-constexpr Kernels<Real> kernels = {
+constexpr LaneKernels<Real> kernels = {
     .lanes = lanes<Real>,
     .rotate_quartets = rotate_quartets<Real>,
     .unrotate_quartets = unrotate_quartets<Real>,
@@ -67,11 +67,11 @@ constexpr Kernels<Real> kernels = {
     .squares = squares<Real>,
     .probabilities = probabilities<Real>,
     .apply_outcomes = apply_outcomes<Real>,
-    .overlap_columns = overlap_columns,
-    .overlap_tile = overlap_tile<Real>,
-    .split_planes = split_planes<Real>,
 };
 
 }  // namespace
 
-extern "C" const Kernels<KETGRAD_REAL>* KETGRAD_SYMBOL() { return &kernels<KETGRAD_REAL>; }
+template <>
+const ketgrad::LaneKernels<KETGRAD_REAL>& ketgrad::compiled_kernels<ketgrad::LaneKernels<KETGRAD_REAL>, ketgrad::Target::KETGRAD_TARGET>() {
+    return kernels<KETGRAD_REAL>;
+}

@@ -9,39 +9,8 @@
 
 namespace ketgrad {
 
-/// How the two members of a pair turn: real like Y (0 <- -s 1, 1 <- +s 0) or imaginary like X (0 <- -i s 1, 1 <- -i s 0).
-enum class Coupling : int { real = 0, imaginary = 1 };
-
 /// Which coefficient of a turn is 1: a (tangent form), b (cotangent form) or none.
 enum class Form : int { tangent = 0, cotangent = 1, full = 2 };
-
-/// Pairs (k, k ^ x), k in rows; member 1 has its lanes permuted by lane_x. The sine is multiplied by sign, and by -1 in the
-/// lanes of negative_lanes, so that every pair of the set turns the same way. Lanes that are not active stay as they are.
-struct PairSet {
-    RowSet rows;
-    std::uint64_t x = 0;
-    int lane_x = 0;
-    Coupling coupling = Coupling::real;
-    int sign = 1;
-    std::uint32_t negative_lanes = 0, active_lanes = ~0u;
-};
-
-/// Quartets k, k ^ x[0], k ^ x[1], k ^ x[0] ^ x[1] for two commuting rotations at once.
-struct QuartetSet {
-    RowSet rows;
-    std::uint64_t x[2] = {};
-    int lane_x[2] = {};
-    Coupling coupling[2] = {};
-    int sign[2] = {1, 1};
-    std::uint32_t negative_lanes[2] = {};
-};
-
-/// Rows on which a diagonal word has one sign (up to the signs of the lanes).
-struct SignedRows {
-    RowSet rows;
-    int sign = 1;
-    std::uint32_t negative_lanes = 0, active_lanes = ~0u;
-};
 
 /// a = cos, b = sin of half an angle up to a common scale, per lane.
 template <class Real>
@@ -61,7 +30,7 @@ struct WordRows {
 };
 
 template <class Real>
-struct Kernels {
+struct LaneKernels {
     int lanes;
     void (*rotate_quartets)(Real* psi, const QuartetSet& set, const Turn<Real>* turns);
     void (*unrotate_quartets)(Real* psi, Real* lambda, const QuartetSet& set, const Turn<Real>* turns, Real* sums);
@@ -110,18 +79,6 @@ struct Kernels {
     void (*squares)(const Real* psi, std::uint64_t count, Real* result);
     void (*probabilities)(const Real* psi, const RowSet& rows, Real* outcomes);
     void (*apply_outcomes)(Real* lambda, const Real* psi, const RowSet& rows, const Real* outcomes);
-    int overlap_columns;
-    void (*overlap_tile)(const Real* a, std::uint64_t stride, const Real* b, std::uint64_t rows, Real* sums);
-    void (*split_planes)(const Real* psi, std::uint64_t rows, Real factor, Real* planes, std::uint64_t stride);
 };
-
-struct InstructionSet {
-    const char* name;
-    const Kernels<double>* float64;
-    const Kernels<float>* float32;
-};
-
-/// The best instruction set of this machine, or the one called `name` ("" means best); nullptr if it cannot run here.
-const InstructionSet* find_instruction_set(const char* name);
 
 }  // namespace ketgrad

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "gram/gram.hpp"
 #include "lanes/call.hpp"
 
 namespace ketgrad {
@@ -252,7 +253,7 @@ void write_values(const Call<Real>& call, Workspace<Real>& space, std::int64_t g
     else if (call.program().question == Question::probabilities)
         write_probabilities(call, space, group);
     else if (call.arrays.panels)
-        store_group(call.kernels, *call.arrays.panels, group, space.psi, Real(space.scale));
+        store_group(call.planes, *call.arrays.panels, group, space.psi, Real(space.scale));
     else
         write_states(call, space, group);
 }

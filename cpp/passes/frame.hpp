@@ -1,8 +1,10 @@
 // A Clifford C that maps Z words to Z words, kept as the images of all X and Z under C^-1 . C.
 #pragma once
 #include <complex>
+#include <cstdint>
+#include <vector>
 
-#include "passes/schedule.hpp"
+#include "program/pauli.hpp"
 
 namespace ketgrad {
 

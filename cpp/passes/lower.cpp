@@ -1,8 +1,9 @@
+#include "passes/lower.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <tuple>
 
-#include "passes/schedule.hpp"
 #include "base/patience.hpp"
 
 namespace ketgrad {

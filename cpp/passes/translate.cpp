@@ -1,10 +1,12 @@
+#include "passes/translate.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <optional>
 
-#include "passes/schedule.hpp"
-#include "passes/frame.hpp"
 #include "base/patience.hpp"
+#include "passes/frame.hpp"
 
 namespace ketgrad {
 namespace {

@@ -1,4 +1,4 @@
-#include "program/pauli.hpp"
+#include "program/linear.hpp"
 
 namespace ketgrad {
 namespace {

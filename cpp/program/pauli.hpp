@@ -1,19 +1,9 @@
-// Linear algebra over F2, and Pauli words on row indices.
+// Pauli words on row indices.
 #pragma once
 #include <bit>
-#include <optional>
-#include <vector>
-
-#include "lanes/kernels.hpp"
-#include "program/row_sets.hpp"
+#include <cstdint>
 
 namespace ketgrad {
-
-/// parity(mask & k) == bit.
-struct Constraint {
-    std::uint64_t mask;
-    int bit;
-};
 
 /// A Pauli word: P|k> = i^power (-1)^parity(z & k) |k ^ x>. Hermitian when power and parity(x & z) agree modulo 2.
 struct Pauli {
@@ -28,9 +18,5 @@ inline Pauli operator*(const Pauli& a, const Pauli& b) {
 }
 
 inline bool commute(const Pauli& a, const Pauli& b) { return parity(a.x & b.z) == parity(a.z & b.x); }
-
-/// All k of n bits that satisfy the constraints, or nothing when they contradict each other. Pivots are low bits, so that the
-/// rows run through memory nearly in order and high bits stay free.
-std::optional<RowSet> solve(int num_bits, const std::vector<Constraint>& constraints);
 
 }  // namespace ketgrad

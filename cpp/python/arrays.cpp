@@ -2,8 +2,8 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "gram/gram.hpp"
 #include "python/gil.hpp"
+#include "simulator/draw.hpp"
 
 namespace ketgrad {
 namespace {

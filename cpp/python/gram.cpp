@@ -18,7 +18,7 @@ void require(bool condition, const char* sentence) {
 
 template <class Real>
 Panels<Real> pack_array(const InstructionSet& set, const States& states, int threads) {
-    const Kernels<Real>& kernels = kernels_of(set, Panels<Real>{});
+    const GramKernels<Real>& kernels = kernels_of<GramKernels<Real>>(set);
     const std::int64_t count = std::int64_t(states.shape(0)), length = std::int64_t(states.shape(1));
     Panels<Real> panels = allocate_panels<Real>(count, length, kernels.lanes);
     const bool finished = without_gil([&](const auto& poll) {
@@ -63,7 +63,7 @@ void multiply_as(const LaneStates& rows, const LaneStates& columns, const Matrix
     const bool finished = without_gil([&](const auto& poll) {
         Interrupt interrupt;
         interrupt.poll = poll;
-        return multiply(kernels_of(*rows.instruction_set, *product.rows), product, threads, interrupt);
+        return multiply(kernels_of<GramKernels<Real>>(*rows.instruction_set), product, threads, interrupt);
     });
     if (!finished) throw nb::python_error();
 }

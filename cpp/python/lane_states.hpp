@@ -4,6 +4,7 @@
 
 #include "base/panels.hpp"
 #include "python/gil.hpp"
+#include "simd/targets.hpp"
 
 namespace ketgrad {
 
@@ -12,8 +13,5 @@ struct LaneStates {
     const InstructionSet* instruction_set;
     nb::object frame;  // the program whose rows these are; none where the order is that of the basis
 };
-
-inline const Kernels<double>& kernels_of(const InstructionSet& set, const Panels<double>&) { return *set.float64; }
-inline const Kernels<float>& kernels_of(const InstructionSet& set, const Panels<float>&) { return *set.float32; }
 
 }  // namespace ketgrad

@@ -13,17 +13,21 @@
 #include <mutex>
 #include <stdexcept>
 
-#include "blocks/engine.hpp"
 #include "base/buffer.hpp"
-#include "simulator/cost_model.hpp"
-#include "python/direct.hpp"
-#include "lanes/engine.hpp"
-#include "python/lane_states.hpp"
-#include "program/light_cone.hpp"
-#include "python/native_call.hpp"
 #include "base/patience.hpp"
-#include "python/gil.hpp"
+#include "blocks/engine.hpp"
 #include "duals/engine.hpp"
+#include "lanes/engine.hpp"
+#include "lanes/kernels.hpp"
+#include "passes/compile.hpp"
+#include "passes/lower.hpp"
+#include "program/light_cone.hpp"
+#include "python/direct.hpp"
+#include "python/gil.hpp"
+#include "python/lane_states.hpp"
+#include "python/native_call.hpp"
+#include "simulator/cost_model.hpp"
+#include "simulator/memory.hpp"
 
 namespace nb = nanobind;
 
@@ -230,10 +234,7 @@ std::int64_t num_outputs(const NativeProgram& self) {
 
 template <class Real>
 int lanes_of(const NativeProgram& self) {
-    if constexpr (sizeof(Real) == 8)
-        return self.instruction_set->float64->lanes;
-    else
-        return self.instruction_set->float32->lanes;
+    return kernels_of<LaneKernels<Real>>(*self.instruction_set).lanes;
 }
 
 /// Few samples of a state that is large enough go one by one, each spread over the lanes.
@@ -287,7 +288,7 @@ void run_released(const NativeProgram& self, const Arrays<Real>& arrays, int thr
         interrupt.poll = poll;
         const Patience patience(interrupt.poll);
         if (uses_blocks<Real>(self, arrays.batch))
-            return execute_blocked(self.blocked, find_blocked_kernels<Real>(self.instruction_set->name), arrays, threads, interrupt);
+            return execute_blocked(self.blocked, kernels_of<BlockKernels<Real>>(*self.instruction_set), arrays, threads, interrupt);
         const LoweredPacks& packs = lowered_for<Real>(self, arrays.batch);
         return execute(self.schedule, packs, *self.instruction_set, arrays, threads, interrupt, kept_of<Real>(self));
     });
@@ -379,8 +380,7 @@ std::unique_ptr<TangentProgram> second(const NativeProgram& self) {
 template <class Real>
 LaneStates lane_states_as(const NativeProgram& self, const Real2& weights, const Real2& inputs, int threads) {
     Arrays<Real> arrays = bind_arrays<Real>(self, weights, inputs);
-    const Panels<Real> empty;
-    const int lanes = kernels_of(*self.instruction_set, empty).lanes;
+    const int lanes = lanes_of<Real>(self);
     Panels<Real> panels = allocate_panels<Real>(arrays.batch, std::int64_t(1) << self.schedule.program.num_qubits, lanes);
     arrays.panels = &panels;
     const bool finished = without_gil([&](const auto& poll) {
@@ -582,7 +582,7 @@ void call_program(const NativeProgram& program, const Arrays<Real>& arrays, int 
     Interrupt interrupt;
     interrupt.poll = [] { return false; };
     if (uses_blocks<Real>(program, arrays.batch)) {
-        const auto& kernels = find_blocked_kernels<Real>(program.instruction_set->name);
+        const auto& kernels = kernels_of<BlockKernels<Real>>(*program.instruction_set);
         execute_blocked(program.blocked, kernels, arrays, threads, interrupt);
     } else {
         const LoweredPacks& packs = lowered_for<Real>(program, arrays.batch);

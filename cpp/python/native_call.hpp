@@ -2,7 +2,7 @@
 #pragma once
 #include <nanobind/nanobind.h>
 
-#include "lanes/engine.hpp"
+#include "base/arrays.hpp"
 
 namespace ketgrad {
 

@@ -1,17 +1,6 @@
+#include "simd/targets.hpp"
+
 #include <cstring>
-
-#include "lanes/kernels.hpp"
-
-extern "C" {
-const ketgrad::Kernels<double>* ketgrad_baseline_double();
-const ketgrad::Kernels<float>* ketgrad_baseline_float();
-#if defined(__x86_64__) && !defined(KETGRAD_BASELINE_ONLY)
-const ketgrad::Kernels<double>* ketgrad_avx2_double();
-const ketgrad::Kernels<float>* ketgrad_avx2_float();
-const ketgrad::Kernels<double>* ketgrad_avx512_double();
-const ketgrad::Kernels<float>* ketgrad_avx512_float();
-#endif
-}
 
 namespace ketgrad {
 namespace {
@@ -21,14 +10,15 @@ struct Candidate {
     InstructionSet set;
 };
 
-#if defined(__x86_64__) && !defined(KETGRAD_BASELINE_ONLY)
+#ifdef KETGRAD_X86_TARGETS
 bool runs_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 bool runs_avx512() {
 #ifdef KETGRAD_TEST_WIDE
     return runs_avx2();
-#endif
+#else
     return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vl");
+#endif
 }
 #endif
 
@@ -36,11 +26,11 @@ bool runs_avx512() {
 
 const InstructionSet* find_instruction_set(const char* name) {
     static const Candidate candidates[] = {
-#if defined(__x86_64__) && !defined(KETGRAD_BASELINE_ONLY)
-        {runs_avx512(), {"avx512", ketgrad_avx512_double(), ketgrad_avx512_float()}},
-        {runs_avx2(), {"avx2", ketgrad_avx2_double(), ketgrad_avx2_float()}},
+#ifdef KETGRAD_X86_TARGETS
+        {runs_avx512(), {"avx512", Target::avx512}},
+        {runs_avx2(), {"avx2", Target::avx2}},
 #endif
-        {true, {"baseline", ketgrad_baseline_double(), ketgrad_baseline_float()}},
+        {true, {"baseline", Target::baseline}},
     };
     for (const Candidate& candidate : candidates)
         if (candidate.runs_here && (*name == 0 || std::strcmp(name, candidate.set.name) == 0)) return &candidate.set;

@@ -1,7 +1,7 @@
 // Which engine is expected to be faster for one large state.
 #pragma once
 #include "blocks/plan.hpp"
-#include "passes/schedule.hpp"
+#include "passes/lower.hpp"
 
 namespace ketgrad {
 

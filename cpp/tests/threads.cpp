@@ -7,9 +7,12 @@
 #include <random>
 #include <thread>
 
+#include "base/pool.hpp"
 #include "blocks/engine.hpp"
-#include "lanes/engine.hpp"
 #include "gram/gram.hpp"
+#include "lanes/engine.hpp"
+#include "passes/compile.hpp"
+#include "simd/targets.hpp"
 
 namespace {
 
@@ -115,7 +118,7 @@ Work blocked_work(int num_qubits) {
     const Problem problem(plan->program, 2);
     return [=](int threads) {
         return problem.solve([&](const Arrays<double>& arrays, Interrupt& interrupt) {
-            const auto& kernels = find_blocked_kernels<double>(find_instruction_set("")->name);
+            const auto& kernels = kernels_of<BlockKernels<double>>(*find_instruction_set(""));
             execute_blocked(*plan, kernels, arrays, threads, interrupt);
         });
     };
@@ -129,7 +132,7 @@ Work gram_work(std::int64_t rows, std::int64_t length) {
     return [=](int threads) {
         Numbers result(rows * rows);
         Interrupt interrupt;
-        const Kernels<double>& kernels = *find_instruction_set("")->float64;
+        const GramKernels<double>& kernels = kernels_of<GramKernels<double>>(*find_instruction_set(""));
         const Panels<double> panels = allocate_panels<double>(rows, length, kernels.lanes);
         pack(kernels, states.data(), panels, threads, interrupt);
         PanelProduct<double> product;

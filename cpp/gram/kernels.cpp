@@ -1,4 +1,15 @@
-// Overlaps of many states at once: planes of lane groups are panels of real matrix products (base/panels.hpp).
+// Overlaps of many states at once: planes of lane groups are panels of real matrix products (base/panels.hpp). Compiled once per
+// instruction set and precision, like lanes/kernels.cpp: everything in an anonymous namespace, no library function.
+#include "gram/kernels.hpp"
+#include "program/row_sets.hpp"
+#include "simd/targets.hpp"
+
+namespace {
+
+using ketgrad::GramKernels;
+using ketgrad::RowSet;
+
+#include "simd/vectors.inc"
 
 constexpr int overlap_columns = KETGRAD_VECTOR_BYTES == 64 ? 8 : KETGRAD_VECTOR_BYTES == 32 ? 4 : 2;
 
@@ -37,4 +48,19 @@ void split_planes(const Real* psi, u64 rows, Real factor, Real* planes, u64 stri
         *reinterpret_cast<V*>(planes + stride + k * L) = re + im;
         *reinterpret_cast<V*>(planes + 2 * stride + k * L) = re - im;
     }
+}
+
+template <class Real>
+constexpr GramKernels<Real> kernels = {
+    .lanes = lanes<Real>,
+    .overlap_columns = overlap_columns,
+    .overlap_tile = overlap_tile<Real>,
+    .split_planes = split_planes<Real>,
+};
+
+}  // namespace
+
+template <>
+const ketgrad::GramKernels<KETGRAD_REAL>& ketgrad::compiled_kernels<ketgrad::GramKernels<KETGRAD_REAL>, ketgrad::Target::KETGRAD_TARGET>() {
+    return kernels<KETGRAD_REAL>;
 }
