@@ -15,9 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.foundation.arrays import MOST_COUNT, check_count, check_number, shown
-from ketgrad.foundation.errors import KetgradError, KetgradIndexError, KetgradTypeError, KetgradValueError
+from ketgrad.foundation.errors import (
+    KetgradError,
+    KetgradIndexError,
+    KetgradTypeError,
+    KetgradValueError,
+    shown,
+)
 from ketgrad.foundation.memory import reserve
+from ketgrad.foundation.numbers import MOST_COUNT, as_real, check_count, check_number, unboxed
 
 BYTES_PER_ANGLE = 320  # of a variable with the containers around it
 
@@ -36,7 +42,7 @@ class InputFunction:
 
 
 INPUT_FUNCTIONS: Mapping[str, InputFunction] = {
-    "arccos": InputFunction("arccos", np.arccos, -1.0, 1.0),  # its derivatives: rows_edges.py
+    "arccos": InputFunction("arccos", np.arccos, -1.0, 1.0),  # its derivatives: functions/input_functions.py
 }
 
 
@@ -273,18 +279,14 @@ def as_angle(value: Any, where: str = "The angle") -> Angle:
     """
     if isinstance(value, Angle):
         return value
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value[()]
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+    given = unboxed(value)
+    number = as_real(given)
+    if number is None:
         raise KetgradTypeError(
-            f"{where} must be a real number or an angle such as 2 * w[0], but is {value!r}."
+            f"{where} must be a real number or an angle such as 2 * w[0], but is {given!r}."
         )
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
     if not math.isfinite(number):
-        raise KetgradValueError(f"{where} must be finite, but is {shown(value)}.")
+        raise KetgradValueError(f"{where} must be finite, but is {shown(given)}.")
     return known_angle((((), number),)) if number else ZERO
 
 

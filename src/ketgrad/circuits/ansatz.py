@@ -13,11 +13,12 @@ from types import MappingProxyType
 from ketgrad.circuits import ops
 from ketgrad.circuits.angles import Angle, w
 from ketgrad.circuits.circuit import Circuit, Op
-from ketgrad.circuits.entanglement import Entanglement, check_size, groups
+from ketgrad.circuits.entanglement import Entanglement, check_size, qubit_groups
 from ketgrad.circuits.gates import CONTROLLED, GATES
 from ketgrad.circuits.paulis import PauliSum, check_hermitian, letters
-from ketgrad.foundation.arrays import check_count, flag, sequence_of, shown
-from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, near_matches
+from ketgrad.foundation.arrays import sequence_of
+from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, near_matches, shown
+from ketgrad.foundation.numbers import check_count, flag
 
 __all__ = [
     "ANSATZE",
@@ -49,7 +50,7 @@ def two_local(
 
     rotations: names of one-qubit gates, each on all qubits in turn ("ry", "rz", "rot", "h", ...). entangler: the
     name of a two-qubit gate; if it has angles ("crx", "rzz"), each use has weights of its own. entanglement: the
-    pairs, a name or a list as in `patterns.groups`. Equal to Qiskit's `n_local`, weights in the same order.
+    pairs, a name or a list as in `qubit_groups`. Equal to Qiskit's `n_local`, weights in the same order.
     Cost: (layers + 1) * n * rotations + layers * pairs gates.
     Raises `KetgradValueError` for unknown gates and patterns and for counts out of range.
 
@@ -66,7 +67,7 @@ def two_local(
     check_size((depth + 1) * size * len(names), "layers")
     turns = [(_builder(name, 1, "rotations"), q) for name in names for q in range(size)]
     joins = [_builder(entangler, 2, "entangler")] if size > 1 else []
-    pairs = groups(entanglement, size) if size > 1 else ()
+    pairs = qubit_groups(entanglement, size) if size > 1 else ()
     check_size((depth + 1) * len(turns) + depth * len(pairs), "layers")
     weights = count()
     circuit: list[Op] = []
@@ -175,7 +176,7 @@ def simplified_two_design(num_qubits: int, layers: int = 3) -> Circuit:
     size, depth = check_count(num_qubits, "num_qubits"), check_count(layers, "layers", 0)
     check_size(size + 3 * depth * (size - 1), "layers")
     circuit = [ops.ry(w[q], q) for q in range(size)]
-    pairs = (groups("pairwise", size) if size > 1 else ()) * depth
+    pairs = (qubit_groups("pairwise", size) if size > 1 else ()) * depth
     for k, (a, b) in enumerate(pairs):
         circuit += [ops.cz(a, b), ops.ry(w[size + 2 * k], a), ops.ry(w[size + 2 * k + 1], b)]
     return Circuit(circuit, size)

@@ -14,8 +14,9 @@ import numpy as np
 from ketgrad.circuits.angles import Angle, Variable, arccos, as_angle
 from ketgrad.circuits.gates import GATES, Gate
 from ketgrad.circuits.paulis import new_names
-from ketgrad.foundation.arrays import MAX_QUBITS, check_count, check_qubit, refuse_gradients, shown
-from ketgrad.foundation.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
+from ketgrad.foundation.arrays import refuse_gradients
+from ketgrad.foundation.errors import KetgradIndexError, KetgradTypeError, KetgradValueError, shown
+from ketgrad.foundation.numbers import MAX_QUBITS, check_count, check_qubit
 
 MOST_OPS = 10**7  # a circuit that is longer is a typing error
 MOST_SHOWN = 16  # amplitudes of a preparation that its `repr` lists

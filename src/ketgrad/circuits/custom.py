@@ -13,8 +13,9 @@ from ketgrad.circuits.circuit import Op
 from ketgrad.circuits.gate_checks import TOLERANCE, deviation_from_unitary
 from ketgrad.circuits.gates import Gate
 from ketgrad.circuits.paulis import LETTERS, PauliSum
-from ketgrad.foundation.arrays import flag, refuse_gradients, shown
-from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
+from ketgrad.foundation.arrays import refuse_gradients
+from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, shown
+from ketgrad.foundation.numbers import flag
 
 HALF, SINGLE = 1e-2, 1e-5  # how far from unitary, where the matrix comes in that precision
 ROUNDED = 1e-3  # with check=False: a matrix that was written with few digits

@@ -15,10 +15,11 @@ from typing import Any
 from ketgrad.circuits import ops
 from ketgrad.circuits.angles import Angle, arccos, w, x
 from ketgrad.circuits.circuit import Circuit, Op
-from ketgrad.circuits.entanglement import Entanglement, check_size, groups
-from ketgrad.foundation.arrays import check_count, check_number, sequence_of, shown
-from ketgrad.foundation.errors import KetgradValueError, near_matches
+from ketgrad.circuits.entanglement import Entanglement, check_size, qubit_groups
+from ketgrad.foundation.arrays import sequence_of
+from ketgrad.foundation.errors import KetgradValueError, near_matches, shown
 from ketgrad.foundation.memory import reserve
+from ketgrad.foundation.numbers import check_count, check_number
 from ketgrad.foundation.seeds import stream
 
 __all__ = [
@@ -108,7 +109,7 @@ def iqp(num_inputs: int, reps: int = 2, entanglement: Entanglement = "full") -> 
     """Hadamards, then RZ(x_i) and RZZ(x_i x_j): states that are hard to sample classically in general.
 
     num_inputs: also the number of qubits. reps: how often the block is repeated. entanglement: the pairs (i, j), a
-    name or a list as in `patterns.groups`. Cost: reps * (2 n + pairs) gates.
+    name or a list as in `qubit_groups`. Cost: reps * (2 n + pairs) gates.
     Raises `KetgradValueError` for counts below 1 and unknown patterns.
 
     Shepherd and Bremner 2009, arXiv:0809.0847; Havlicek et al. 2019, arXiv:1804.11326.
@@ -117,7 +118,7 @@ def iqp(num_inputs: int, reps: int = 2, entanglement: Entanglement = "full") -> 
     Circuit([h(0), h(1), rz(x[0], 0), rz(x[1], 1), rzz(x[0] * x[1], 0, 1)], num_qubits=2)
     """
     size = check_count(num_inputs, "num_inputs")
-    pairs = groups(entanglement, size) if size > 1 else ()
+    pairs = qubit_groups(entanglement, size) if size > 1 else ()
     block = [ops.h(q) for q in range(size)]
     block += [ops.rz(x[q], q) for q in range(size)]
     block += [ops.rzz(x[a] * x[b], a, b) for a, b in pairs]
@@ -206,7 +207,7 @@ def reuploading(
     """
     length, size = check_count(num_inputs, "num_inputs"), check_count(num_qubits, "num_qubits")
     depth = check_count(layers, "layers")
-    entangle = [ops.cz(a, b) for a, b in groups(entanglement, size)] if size > 1 else []
+    entangle = [ops.cz(a, b) for a, b in qubit_groups(entanglement, size)] if size > 1 else []
     per_upload = length + 3 * math.ceil(length / 3)
     check_size(depth * size * (per_upload + 1), "layers")
     circuit: list[Op] = []
@@ -304,10 +305,10 @@ def encoding_named(name: str) -> Callable[..., Circuit]:
 
 def _word_groups(entanglement: Any, num_qubits: int, length: int) -> tuple[tuple[int, ...], ...]:
     if isinstance(entanglement, Mapping):
-        return groups(entanglement.get(length, ()), num_qubits, length)
+        return qubit_groups(entanglement.get(length, ()), num_qubits, length)
     if length == 1:  # single letters act on every qubit, whatever pairs are joined
         return tuple((q,) for q in range(num_qubits))
-    return groups(entanglement, num_qubits, length) if length <= num_qubits else ()
+    return qubit_groups(entanglement, num_qubits, length) if length <= num_qubits else ()
 
 
 def _upload(num_inputs: int, qubit: int, first: int) -> list[Op]:

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from itertools import combinations
 from math import comb
 
-from ketgrad.foundation.arrays import check_count, sequence_of, shown
-from ketgrad.foundation.errors import KetgradIndexError, KetgradValueError, near_matches
+from ketgrad.foundation.arrays import sequence_of
+from ketgrad.foundation.errors import KetgradIndexError, KetgradValueError, near_matches, shown
+from ketgrad.foundation.numbers import check_count
 
 Entanglement = str | Iterable[tuple[int, ...]]
 
@@ -17,7 +18,7 @@ MOST_GATES = 10**7  # and so is a circuit with more
 PATTERNS = ("none", "linear", "reverse_linear", "circular", "ring", "pairwise", "full")
 
 
-def groups(entanglement: Entanglement, num_qubits: int, size: int = 2) -> tuple[tuple[int, ...], ...]:
+def qubit_groups(entanglement: Entanglement, num_qubits: int, size: int = 2) -> tuple[tuple[int, ...], ...]:
     """The groups of `size` qubits that a layer joins, in the order in which its gates are applied.
 
     entanglement: a list of groups, or a name: "none"; "linear": (0, 1), (1, 2), ...; "reverse_linear": the same
@@ -28,7 +29,7 @@ def groups(entanglement: Entanglement, num_qubits: int, size: int = 2) -> tuple[
     Cost: O(groups). Raises `KetgradValueError` for an unknown name and for more than 10^6 groups, `KetgradIndexError`
     for qubits that do not exist.
 
-    >>> groups("ring", 3), groups("circular", 3)
+    >>> qubit_groups("ring", 3), qubit_groups("circular", 3)
     (((0, 1), (1, 2), (2, 0)), ((2, 0), (0, 1), (1, 2)))
     """
     if not isinstance(entanglement, str):

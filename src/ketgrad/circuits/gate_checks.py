@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ketgrad.circuits.paulis import PauliSum, check_hermitian
-from ketgrad.foundation.arrays import check_count, shown
-from ketgrad.foundation.errors import KetgradError, KetgradTypeError, KetgradValueError
+from ketgrad.foundation.errors import KetgradError, KetgradTypeError, KetgradValueError, shown
+from ketgrad.foundation.numbers import check_count
 
 TOLERANCE = 1e-8  # how far a matrix may be from unitary, and a norm from 1
 MOST_QUBITS = 10**4  # of one gate: Pauli words are that long, matrices far smaller

@@ -18,8 +18,9 @@ import numpy as np
 
 from ketgrad.circuits.gate_checks import check_angles, check_gate, check_parts
 from ketgrad.circuits.paulis import LETTER_OF, LETTERS, PauliSum
-from ketgrad.foundation.arrays import as_array, flag, row_norms, shown
-from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, near_matches
+from ketgrad.foundation.arrays import as_array, row_norms
+from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, near_matches, shown
+from ketgrad.foundation.numbers import flag
 
 Part = tuple[str, tuple[Any, ...], tuple[int, ...], tuple[int, ...]]  # row name, angles, qubits, controls
 Sequencer = Callable[..., Sequence[Part]]

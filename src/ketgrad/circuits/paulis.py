@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.foundation.arrays import check_count, check_qubit, shown
-from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
+from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, shown
 from ketgrad.foundation.memory import reserve
+from ketgrad.foundation.numbers import check_count, check_qubit
 
 Word = tuple[int, int]  # (x mask, z mask)
 Term = tuple[int, int, complex]  # a word and its coefficient

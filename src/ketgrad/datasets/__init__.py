@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ketgrad.foundation.arrays import shown
-from ketgrad.foundation.errors import KetgradValueError, missing_extra, near_matches
+from ketgrad.foundation.errors import KetgradValueError, missing_extra, near_matches, shown
 
 __all__ = ["TARGETS", "load", "path"]
 

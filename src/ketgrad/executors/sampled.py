@@ -14,10 +14,10 @@ import numpy as np
 
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 from ketgrad.foundation.memory import reserve, state_bytes
+from ketgrad.foundation.numbers import MAX_SHOTS
 from ketgrad.foundation.seeds import stream
 from ketgrad.programs.program import PAULI_ROTATION, Expect, Probabilities, Program, Samples, State
 
-MAX_SHOTS = 2**53  # counts stay exact in float64
 DRAWS_AT_ONCE = 2**22  # between two looks at pending signals; the bits are those of one draw
 CHUNK_BYTES = 32 * 2**20  # exact probabilities are held for about this much of the batch at a time
 

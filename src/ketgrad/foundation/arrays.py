@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import operator
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
@@ -12,14 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.foundation.errors import KetgradError, KetgradIndexError, KetgradTypeError, KetgradValueError
+from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, shown
 from ketgrad.foundation.memory import reserve
 
 # Beyond these sizes the spacing of floating-point numbers is visible in an angle: 1.5e-8 rad and 0.008 rad.
 LARGEST_ANGLE = {np.dtype(np.float64): 2.0**26, np.dtype(np.float32): 2.0**16}
-
-MAX_QUBITS = 10**7  # a register larger than this is a typing error; states end far earlier, by memory
-MOST_COUNT = 10**7  # and so is a count of qubits, inputs, layers or repetitions
 
 
 def real_array(value: Any, name: str) -> np.ndarray:
@@ -110,86 +105,6 @@ def _from_objects(array: np.ndarray, name: str) -> np.ndarray:
     return result
 
 
-def shown(entry: Any) -> str:
-    """The `repr` of what was given, cut to the length of a message.
-
-    >>> shown("a" * 50)
-    "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa..."
-    """
-    try:
-        text = repr(entry)
-    except ValueError:  # Python writes no integer of more than 4300 digits
-        text = f"a number of the type {type(entry).__name__}"
-    return text if len(text) <= 40 else text[:37] + "..."
-
-
-def check_count(value: Any, name: str, least: int = 1, most: int | None = MOST_COUNT) -> int:
-    """`value` as an integer from `least` to `most`, else an error that names the argument.
-
-    >>> check_count(3, "layers")
-    3
-    """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool | np.bool_):
-        raise KetgradTypeError(f"`{name}` must be an integer, but is {shown(value)}.")
-    if number < least:
-        raise KetgradValueError(f"`{name}` must be at least {least}, but is {number}.")
-    if most is not None and number > most:
-        raise KetgradValueError(f"`{name}` must be at most {most}, but is {shown(number)}.")
-    return number
-
-
-def check_number(value: Any, name: str, least: float = -math.inf, most: float = math.inf) -> float:
-    """`value` as a finite real number from `least` to `most`, else an error that names the argument.
-
-    >>> check_number(np.float32(0.5), "time")
-    0.5
-    """
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value[()]
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-        raise KetgradTypeError(f"`{name}` must be a real number, but is {shown(value)}.")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise KetgradValueError(f"`{name}` must be a finite number, but is {shown(value)}.")
-    if not least <= number <= most:
-        limits = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
-        raise KetgradValueError(f"`{name}` must be a number {limits}, but is {shown(value)}.")
-    return number
-
-
-def check_positive(value: Any, name: str) -> float:
-    """`value` as a finite number above zero.
-
-    >>> check_positive(2, "gamma")
-    2.0
-    """
-    try:
-        number = check_number(value, name)
-    except KetgradError:
-        number = 0.0
-    if number <= 0.0:
-        raise KetgradValueError(f"`{name}` must be a positive number, but is {shown(value)}.")
-    return number
-
-
-def flag(value: Any, name: str) -> bool:
-    """A boolean, and nothing that merely counts as one.
-
-    >>> flag(np.True_, "periodic")
-    True
-    """
-    if not isinstance(value, bool | np.bool_):
-        raise KetgradTypeError(f"`{name}` must be True or False, but is {shown(value)}.")
-    return bool(value)
-
-
 def sequence_of(value: Any, name: str, example: str) -> tuple[Any, ...]:
     """The entries of a list that is no text; `example` shows one.
 
@@ -213,29 +128,6 @@ def as_array(value: Any, name: str) -> np.ndarray:
         return np.asarray(value)
     except ValueError:
         raise KetgradValueError(f"`{name}` must be rectangular, but its rows have unequal lengths.") from None
-
-
-def check_qubit(value: Any, name: str) -> int:
-    """`value` as the number of a qubit; `name` is the gate or function that takes it.
-
-    >>> check_qubit(np.int64(2), "rx")
-    2
-    """
-    if type(value) is int and 0 <= value < MAX_QUBITS:
-        return value
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool | np.bool_):
-        raise KetgradTypeError(f"`{name}` takes qubit numbers such as 0, but {shown(value)} was given.")
-    if number < 0:
-        raise KetgradIndexError(f"`{name}` takes qubit numbers from 0, but {number} was given.")
-    if number >= MAX_QUBITS:
-        raise KetgradIndexError(
-            f"`{name}` takes qubit numbers below {MAX_QUBITS}, but {shown(number)} was given."
-        )
-    return number
 
 
 def check_finite(array: np.ndarray, name: str, reader: Callable[[int], str] | None = None) -> None:

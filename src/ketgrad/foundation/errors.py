@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -56,6 +57,19 @@ def missing_extra(module: str, extra: str) -> KetgradImportError:
     )
 
 
+def shown(entry: Any) -> str:
+    """The `repr` of what was given, cut to the length of a message.
+
+    >>> shown("a" * 50)
+    "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa..."
+    """
+    try:
+        text = repr(entry)
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        text = f"a number of the type {type(entry).__name__}"
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
 MOST_COMPARED, LONGEST_COMPARED = 2000, 100  # words, and characters of a word: comparing takes their product
 
 
@@ -70,8 +84,8 @@ def near_matches(word: str, words: Iterable[str]) -> str:
     near = difflib.get_close_matches(word[:LONGEST_COMPARED], candidates, n=3, cutoff=0.6)
     if near:
         return "Did you mean " + " or ".join(repr(name) for name in near) + "?"
-    shown = ", ".join(name[:LONGEST_COMPARED] for name in known[:40]) + (", ..." if len(known) > 40 else "")
-    return f"Known: {shown}."
+    listed = ", ".join(name[:LONGEST_COMPARED] for name in known[:40]) + (", ..." if len(known) > 40 else "")
+    return f"Known: {listed}."
 
 
 def check_shape(array: np.ndarray, name: str, shape: str, why: str = "") -> None:

@@ -18,12 +18,12 @@ from ketgrad.foundation.arrays import (
     as_cotangent,
     check_finite,
     check_width,
-    flag,
     real_array,
     warn_of_large_angles,
 )
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.memory import FREE_BELOW, reserve, state_bytes
+from ketgrad.foundation.numbers import complex_type, flag, shot_count, thread_count
 from ketgrad.foundation.seeds import numbered_stream, seed_content
 from ketgrad.functions.angle_limits import check_angles
 from ketgrad.functions.batch import (
@@ -52,13 +52,10 @@ from ketgrad.programs.questions import (
     check_circuit,
     check_held,
     check_state,
-    complex_type,
     fixed_seed,
     held_qubits,
     hermitian_sums,
     measured_qubits,
-    shot_count,
-    thread_count,
     unpacked,
 )
 

@@ -15,14 +15,15 @@ import numpy as np
 from ketgrad import executors
 from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.paulis import Pauli, PauliSum
-from ketgrad.foundation.arrays import as_array, check_finite, check_positive, real_array, shown
-from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, check_shape
+from ketgrad.foundation.arrays import as_array, check_finite, real_array
+from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, check_shape, shown
 from ketgrad.foundation.memory import reserve, state_bytes
+from ketgrad.foundation.numbers import check_positive, complex_type, thread_count
 from ketgrad.functions import function
 from ketgrad.functions.function import REAL_OF, Function
 from ketgrad.kernels import states as kernels_overlaps
 from ketgrad.kernels.states import SMALLER, WORK_BYTES, mirror, overlaps, pieces, squared, state_cotangents
-from ketgrad.programs.questions import complex_type, hermitian_sums, thread_count
+from ketgrad.programs.questions import hermitian_sums
 
 __all__ = [
     "FidelityKernel",

@@ -14,8 +14,8 @@ from sklearn.svm import SVC, SVR
 
 from ketgrad import executors
 from ketgrad.circuits.circuit import Circuit
-from ketgrad.foundation.arrays import check_positive, shown
-from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
+from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, shown
+from ketgrad.foundation.numbers import check_positive
 from ketgrad.foundation.seeds import check_seed
 from ketgrad.kernels.fidelity import FidelityKernel, Kernel, ProjectedKernel, reserve_gram
 from ketgrad.models.estimator import (

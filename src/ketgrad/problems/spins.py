@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.circuits.entanglement import groups
+from ketgrad.circuits.entanglement import qubit_groups
 from ketgrad.circuits.paulis import Pauli, PauliSum, check_hermitian, reverse_bits
-from ketgrad.foundation.arrays import as_array, check_count, check_number, flag, sequence_of, shown
-from ketgrad.foundation.errors import KetgradError, KetgradTypeError, KetgradValueError, near_matches
+from ketgrad.foundation.arrays import as_array, sequence_of
+from ketgrad.foundation.errors import KetgradError, KetgradTypeError, KetgradValueError, near_matches, shown
 from ketgrad.foundation.memory import reserve
+from ketgrad.foundation.numbers import check_count, check_number, flag
 from ketgrad.foundation.seeds import stream
 from ketgrad.training.optimize import one_blas_thread
 
@@ -416,7 +417,7 @@ def _qubo_entries(matrix: Any) -> Iterator[tuple[tuple[int, int], float]]:
 def _chain(num_qubits: int, periodic: bool, words: Mapping[str, float]) -> Iterator[tuple[int, int, float]]:
     size = check_count(num_qubits, "num_qubits", 3 if flag(periodic, "periodic") else 1)
     reserve(size * size, f"the words of a chain of {size} qubits")  # each word is a number of so many bits
-    for i, j in groups("ring" if periodic else "linear", size):
+    for i, j in qubit_groups("ring" if periodic else "linear", size):
         pair = 1 << i | 1 << j
         for word, coefficient in words.items():
             yield pair * (word != "ZZ"), pair * (word != "XX"), coefficient

@@ -20,8 +20,7 @@ from ketgrad.circuits.circuit import Circuit, Op, as_circuit
 from ketgrad.circuits.gate_checks import deviation_from_unitary
 from ketgrad.circuits.gates import GATES, Gate
 from ketgrad.circuits.paulis import PauliSum, check_hermitian, reverse_bits
-from ketgrad.foundation.arrays import shown
-from ketgrad.foundation.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
+from ketgrad.foundation.errors import KetgradIndexError, KetgradTypeError, KetgradValueError, shown
 from ketgrad.foundation.memory import reserve
 
 PAULI_ROTATION, UNITARY, STATE_PREPARATION, CHANNEL = range(4)

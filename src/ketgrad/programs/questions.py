@@ -10,8 +10,6 @@ import numpy as np
 
 from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.paulis import PauliSum, check_hermitian
-from ketgrad.executors.sampled import MAX_SHOTS
-from ketgrad.foundation.arrays import shown
 from ketgrad.foundation.errors import (
     KetgradIndexError,
     KetgradMemoryError,
@@ -22,36 +20,7 @@ from ketgrad.foundation.memory import FREE_BELOW, reserve, state_bytes
 from ketgrad.foundation.seeds import check_seed
 from ketgrad.programs.program import Program
 
-MOST_THREADS = 1024
-COMPLEX128 = np.dtype(np.complex128)
-COMPLEX64 = np.dtype(np.complex64)
 UNPACKED_AT_ONCE = 2**18  # outcomes, which stay in the cache
-
-
-def complex_type(dtype: Any) -> np.dtype:
-    """The type of the amplitudes, of which there are two."""
-    for kind in (COMPLEX128, COMPLEX64):
-        named = dtype.name if isinstance(dtype, np.dtype) else dtype
-        if named is kind.type or (isinstance(named, str) and named == kind.name):
-            return kind
-    if dtype is complex:
-        return COMPLEX128
-    raise KetgradTypeError(
-        f"`dtype` must be complex128 or complex64, the type of the amplitudes, but is {dtype!r}."
-    )
-
-
-def thread_count(threads: Any) -> int | None:
-    """None for all cores, or a positive integer."""
-    if threads is None:
-        return None
-    if isinstance(threads, bool) or not isinstance(threads, int | np.integer):
-        raise KetgradTypeError(f"`threads` must be None or a positive integer, but is {threads!r}.")
-    if not 1 <= threads <= MOST_THREADS:
-        raise KetgradValueError(
-            f"`threads` must be None or a positive integer up to {MOST_THREADS}, but is {shown(threads)}."
-        )
-    return int(threads)
 
 
 def fixed_seed(seed: Any) -> Any:
@@ -63,17 +32,6 @@ def fixed_seed(seed: Any) -> Any:
         )
     check_seed(seed)
     return int(seed) if isinstance(seed, np.integer) else seed
-
-
-def shot_count(shots: Any) -> int:
-    """A positive integer below the counts that float64 holds exactly."""
-    try:
-        count = operator.index(shots)
-    except TypeError:
-        raise KetgradTypeError(f"`shots` must be a positive integer, but is {shots!r}.") from None
-    if isinstance(shots, bool | np.bool_) or not 0 < count <= MAX_SHOTS:
-        raise KetgradValueError(f"`shots` must be an integer from 1 to 2^53, but is {shots!r}.")
-    return count
 
 
 def check_circuit(circuit: Any) -> Circuit:

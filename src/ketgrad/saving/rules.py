@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ketgrad.foundation.numbers import MOST_THREADS
 from ketgrad.programs.program import Expect, State
-from ketgrad.programs.questions import MOST_THREADS, hermitian_sums
+from ketgrad.programs.questions import hermitian_sums
 from ketgrad.saving.kinds import (
     CIRCUIT,
     DIGEST_TEXT,

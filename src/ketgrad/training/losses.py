@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.foundation.arrays import as_array, check_finite, shown
-from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, check_shape, near_matches
+from ketgrad.foundation.arrays import as_array, check_finite
+from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, check_shape, near_matches, shown
 
 __all__ = ["LOSSES", "cross_entropy", "hinge", "loss_named", "squared"]
 

@@ -17,16 +17,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ketgrad.foundation.arrays import (
-    as_array,
-    check_count,
-    check_number,
-    check_positive,
-    flag,
-    sequence_of,
-    shown,
-)
-from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
+from ketgrad.foundation.arrays import as_array, sequence_of
+from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, shown
+from ketgrad.foundation.numbers import check_count, check_number, check_positive, flag
 from ketgrad.foundation.seeds import stream
 from ketgrad.functions.function import Function
 from ketgrad.functions.gradients import rules as gradients

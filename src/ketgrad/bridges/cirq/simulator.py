@@ -19,9 +19,9 @@ from ketgrad.circuits.circuit import Circuit, Op
 from ketgrad.circuits.paulis import PauliSum
 from ketgrad.executors.sampled import Sampled
 from ketgrad.foundation.errors import KetgradValueError
+from ketgrad.foundation.numbers import complex_type
 from ketgrad.foundation.seeds import Seed, check_seed
 from ketgrad.functions.function import Function, expectation, samples, state
-from ketgrad.programs.questions import complex_type
 
 _Bits = dict[str, np.ndarray]
 

@@ -32,7 +32,7 @@ from ketgrad.bridges.pennylane.readout import Options, differentiable, from_stat
 from ketgrad.bridges.pennylane.second import Change, changes
 from ketgrad.bridges.pennylane.shots import has_mid_measurements, measured, one_by_one
 from ketgrad.bridges.pennylane.tapes import Plans, real_amplitudes
-from ketgrad.programs.questions import complex_type, thread_count
+from ketgrad.foundation.numbers import complex_type, thread_count
 
 NAME = "ketgrad.qubit"
 OURS = ("adjoint", "device", "best")

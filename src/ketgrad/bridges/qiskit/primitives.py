@@ -35,10 +35,10 @@ from ketgrad.executors.sampled import Sampled, groups
 from ketgrad.foundation.arrays import check_finite
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 from ketgrad.foundation.memory import reserve
+from ketgrad.foundation.numbers import shot_count
 from ketgrad.foundation.seeds import Seed, check_seed
 from ketgrad.functions.function import Function, expectation, samples
 from ketgrad.programs.program import Program
-from ketgrad.programs.questions import shot_count
 
 FINEST = 1e-7  # the smallest precision above 0
 WASTE = 4  # values computed in one call may be this many times those asked for

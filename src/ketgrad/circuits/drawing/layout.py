@@ -15,8 +15,7 @@ from ketgrad.circuits.angles import Angle, Monomial
 from ketgrad.circuits.circuit import Circuit, Op, as_circuit
 from ketgrad.circuits.drawing.figure import matplotlib_figure, svg
 from ketgrad.circuits.gates import Gate
-from ketgrad.foundation.arrays import shown
-from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, near_matches
+from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, near_matches, shown
 from ketgrad.foundation.memory import reserve
 
 __all__ = ["Cell", "Layout", "draw", "layout"]

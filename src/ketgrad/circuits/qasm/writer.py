@@ -29,8 +29,8 @@ from ketgrad.circuits.paulis import LETTERS, PauliSum, letters
 from ketgrad.circuits.qasm.expressions import Source
 from ketgrad.circuits.qasm.gates import LIBRARIES
 from ketgrad.circuits.qasm.reader import Reading, read_program
-from ketgrad.foundation.arrays import check_count
 from ketgrad.foundation.errors import KetgradOSError, KetgradTypeError, KetgradValueError
+from ketgrad.foundation.numbers import check_count
 
 __all__ = ["from_qasm", "write"]
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.foundation.arrays import check_positive, row_norms
+from ketgrad.foundation.arrays import row_norms
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
+from ketgrad.foundation.numbers import check_positive
 from ketgrad.foundation.seeds import stream
 from ketgrad.functions.function import Function
 from ketgrad.functions.gradients import rules as gradients

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ketgrad.foundation.arrays import check_count, check_number, shown
-from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
+from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, shown
 from ketgrad.foundation.memory import readable, state_bytes
+from ketgrad.foundation.numbers import check_count, check_number
 from ketgrad.foundation.seeds import check_seed, numbered_stream
 from ketgrad.functions.angle_limits import describe
 from ketgrad.functions.gradients.amplitude_shifts import (

@@ -11,11 +11,11 @@ import numpy as np
 
 from ketgrad.circuits.ansatz import ansatz_named, qaoa_ansatz, two_local
 from ketgrad.circuits.circuit import Circuit, as_circuit
-from ketgrad.circuits.entanglement import check_count
 from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.arrays import real_array
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.memory import reserve, state_bytes
+from ketgrad.foundation.numbers import check_count
 from ketgrad.foundation.seeds import check_seed, stream
 from ketgrad.functions.function import Function, expectation, samples
 from ketgrad.functions.gradients import rules as gradients

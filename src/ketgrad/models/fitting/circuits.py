@@ -14,8 +14,9 @@ from ketgrad.circuits.angles import w, x
 from ketgrad.circuits.ansatz import ansatz_named
 from ketgrad.circuits.circuit import Circuit, Op, as_circuit
 from ketgrad.circuits.encodings import encoding_named
-from ketgrad.circuits.entanglement import check_count, groups
+from ketgrad.circuits.entanglement import qubit_groups
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, near_matches
+from ketgrad.foundation.numbers import check_count
 
 INTERIOR = 0.95  # at the ends of [-1, 1] arccos has no derivative
 NOWHERE = np.empty((0, 2), np.int64)
@@ -41,7 +42,7 @@ def trainable_uploads(num_features: int, num_qubits: int, num_layers: int = 3) -
     """
     features, qubits = check_count(num_features, "num_features"), check_count(num_qubits, "num_qubits")
     layers = max(check_count(num_layers, "num_layers"), -(-features // qubits))
-    ring = [ops.cz(a, b) for a, b in groups("ring", qubits)] if qubits > 1 else []
+    ring = [ops.cz(a, b) for a, b in qubit_groups("ring", qubits)] if qubits > 1 else []
     sequence: list[Op] = []
     for upload in range(layers * qubits):
         qubit, j = upload % qubits, upload % features

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from ketgrad.circuits.circuit import Circuit
-from ketgrad.circuits.entanglement import check_count
 from ketgrad.circuits.paulis import Pauli, PauliSum
-from ketgrad.foundation.arrays import check_number, shown
-from ketgrad.foundation.errors import KetgradValueError
+from ketgrad.foundation.errors import KetgradValueError, shown
+from ketgrad.foundation.numbers import check_count, check_number
 from ketgrad.foundation.seeds import stream
 from ketgrad.functions.function import Function, expectation
 from ketgrad.functions.gradients import rules as gradients
