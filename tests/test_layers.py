@@ -3,7 +3,6 @@
 import ast
 import json
 import pathlib
-import re
 import subprocess
 import sys
 
@@ -13,25 +12,15 @@ import ketgrad
 
 PACKAGE = pathlib.Path(ketgrad.__path__[0])
 
-# ARCHITECTURE.md, top to bottom: a module may import from its own row of the table and from the rows above it.
-PAGE = pathlib.Path(__file__).parent.parent / "ARCHITECTURE.md"
-ROWS = re.findall(r"^\| \d[^|]+\|([^|]+)\|", PAGE.read_text("utf-8"), re.MULTILINE)
-LEVEL = {
-    name: level
-    for level, row in enumerate(ROWS)
-    for words in re.findall("`([^`]+)`", row)
-    for name in words.split()
-}
+# Folders of src/ketgrad, bottom to top: a module imports from its own folder and from those before it.
+LAYERS = (
+    "foundation", "circuits", "programs", "executors", "functions", "training", "kernels", "problems", "models",
+    "saving", "bridges", "datasets", "referee", "cli",
+)  # fmt: skip
 
-
-def level(module: str) -> int:
-    """The row of a module; a part of one, as qasm_reader.py of qasm.py, stands beside it.
-
-    A module that stands in no row is a KeyError: name it in the table of ARCHITECTURE.md.
-    """
-    name = module.split(".")[1]
-    return LEVEL[name if name in LEVEL else name.split("_")[0]]
-
+# Class names that stand twice because both are promised: the names of our gradient rules and optimizers, and those
+# that the users of a framework expect from its bridge.
+PROMISED_TWICE = {"SPSA", "Layer", "Estimator"}
 
 FRAMEWORKS = {
     "torch", "jax", "jaxlib", "keras", "tensorflow", "pennylane", "catalyst", "qiskit", "qiskit_aer", "cirq",
@@ -50,38 +39,68 @@ def dotted(path: pathlib.Path) -> str:
 NAMES = {dotted(path) for path in MODULES} | {"ketgrad._native"}
 
 
-def targets(node: ast.stmt, path: pathlib.Path) -> list[str]:
-    """The dotted names of the modules that one import statement of the file `path` loads."""
+def targets(node: ast.stmt) -> list[str]:
+    """The dotted names of the modules that one import statement loads."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if not isinstance(node, ast.ImportFrom):
         return []
+    assert not node.level, "imports are written with the whole path, so that a reader sees the layer"
     base = node.module or ""
-    if node.level:
-        package = ("ketgrad", *path.parts[:-1])
-        above = package[: len(package) - (node.level - 1)]
-        base = ".".join([*above, *([node.module] if node.module else [])])
-    # `from ketgrad.circuits import op` loads the module; `from ketgrad.circuits.op import Op` no module Op
-    loaded = [f"{base}.{alias.name}" for alias in node.names if f"{base}.{alias.name}" in NAMES]
-    return loaded or [base]
+    # `from ketgrad.circuits import op` loads the module op; `from ketgrad.circuits.op import Op` no module Op
+    return [f"{base}.{alias.name}" if f"{base}.{alias.name}" in NAMES else base for alias in node.names]
 
 
-def imports(path: pathlib.Path, anywhere: bool = True) -> list[str]:
-    """All modules that a file imports: anywhere in it, or only when it is loaded itself."""
-    found, todo = [], list(MODULES[path].body)
-    while todo:
-        node = todo.pop()
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            continue
-        if isinstance(node, ast.stmt):
-            found += targets(node, path)
-        if anywhere or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            todo += [child for child in ast.iter_child_nodes(node)]
-    return found
+def imports(tree: ast.AST) -> set[str]:
+    """All modules that a file imports: when it is loaded, in a function, or for types only."""
+    return {name for node in ast.walk(tree) if isinstance(node, ast.stmt) for name in targets(node)}
 
 
-def is_ours(module: str) -> bool:
-    return module.startswith("ketgrad.")
+ARROWS = {
+    dotted(path): {name for name in imports(tree) if name.split(".")[0] == "ketgrad"}
+    for path, tree in MODULES.items()
+}
+
+
+def layer(module: str) -> int:
+    """The place of a module's folder among the layers; the two files beside the folders and the core have none."""
+    folder = module.split(".")[1]
+    return {"_native": LAYERS.index("executors"), "__main__": len(LAYERS)}.get(folder) or LAYERS.index(folder)
+
+
+def upward(module: str, loaded: set[str]) -> list[str]:
+    """What a module imports from a layer above its own; the package itself, with all public names, is above all."""
+    return sorted(
+        name for name in loaded if name == "ketgrad" or (name != module and layer(name) > layer(module))
+    )
+
+
+def circle(arrows: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in turn, the first one again at the end; empty if there are none."""
+    finished: set[str] = set()
+
+    def visit(module: str, trail: list[str]) -> list[str]:
+        if module in trail:
+            return [*trail[trail.index(module) :], module]
+        if module in finished:
+            return []
+        found = next(filter(None, (visit(name, [*trail, module]) for name in sorted(arrows[module]))), [])
+        finished.add(module)
+        return found
+
+    return next(filter(None, (visit(module, []) for module in sorted(arrows))), [])
+
+
+def test_every_folder_is_a_layer_and_says_which():
+    folders = {path.parts[0] for path in MODULES if len(path.parts) > 1}
+    assert folders == set(LAYERS), "name a new folder in LAYERS, where its imports point down"
+    for number, folder in enumerate(LAYERS, 1):
+        text = ast.get_docstring(MODULES[pathlib.Path(folder, "__init__.py")]) or ""
+        assert text.startswith(f"Layer {number}: "), (
+            f"the docstring of {folder}/ begins 'Layer {number}: ...'"
+        )
+    beside = {str(path) for path in MODULES if len(path.parts) == 1}
+    assert beside == {"__init__.py", "__main__.py"}
 
 
 @pytest.mark.parametrize("path", sorted(MODULES), ids=str)
@@ -89,33 +108,49 @@ def test_imports_only_go_down_the_layers(path):
     module = dotted(path)
     if module == "ketgrad":
         return  # the public names: the only file that may name every layer
-    upwards = [name for name in imports(path) if is_ours(name) and level(name) > level(module)]
-    assert not upwards, f"{module} imports from a layer above its own: {upwards}"
+    found = upward(module, ARROWS[module])
+    assert not found, f"{module} imports from a layer above its own: {found}"
+
+
+def test_no_module_comes_back_to_itself_by_imports_of_any_kind():
+    known = {module: {name for name in loaded if name in ARROWS} for module, loaded in ARROWS.items()}
+    found = circle(known)
+    assert not found, f"import circle: {' -> '.join(found)}"
+
+
+def test_the_layers_see_what_they_refuse():
+    assert upward("ketgrad.circuits.op", {"ketgrad.circuits.gates", "ketgrad.foundation.errors"}) == []
+    assert upward("ketgrad.circuits.op", {"ketgrad.cli.main", "ketgrad"}) == ["ketgrad", "ketgrad.cli.main"]
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+    tree = ast.parse("if TYPE_CHECKING:\n import a\ndef f():\n from b import c")
+    assert imports(tree) == {"a", "b"}
+
+
+def test_no_class_name_stands_twice():
+    places: dict[str, list[str]] = {}
+    for path, tree in MODULES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name.lstrip("_"), []).append(str(path))
+    twice = {name: found for name, found in places.items() if len(found) > 1 and name not in PROMISED_TWICE}
+    assert not twice, f"one word means one thing: {twice}"
 
 
 @pytest.mark.parametrize("path", sorted(MODULES), ids=str)
 def test_no_module_but_the_bridges_imports_a_framework(path):
     if path.parts[0] == "bridges":
         return
-    found = FRAMEWORKS & {name.split(".")[0] for name in imports(path)}
+    found = FRAMEWORKS & {name.split(".")[0] for name in imports(MODULES[path])}
     assert not found, f"{dotted(path)} imports {sorted(found)}: frameworks are imported in bridges/ only"
 
 
-def test_loading_a_module_never_comes_back_to_it():
-    loads = {
-        dotted(path): {name for name in imports(path, anywhere=False) if is_ours(name)} for path in MODULES
-    }
-    finished: set[str] = set()
-
-    def visit(module: str, trail: tuple[str, ...]) -> None:
-        assert module not in trail, f"import cycle: {' -> '.join([*trail, module])}"
-        if module not in finished:
-            for name in sorted(loads.get(module, ())):
-                visit(name, (*trail, module))
-            finished.add(module)
-
-    for module in sorted(loads):
-        visit(module, ())
+def test_the_tests_mirror_the_folders():
+    folders = {path.name for path in pathlib.Path(__file__).parent.iterdir() if path.is_dir()}
+    ours = folders - {"golden", "native", "support"} - {name for name in folders if name.startswith("__")}
+    assert ours <= set(LAYERS), (
+        f"folders of tests without a folder in src/ketgrad: {sorted(ours - set(LAYERS))}"
+    )
 
 
 BANNED_CALLS = {"eval", "exec", "__import__", "system", "popen", "sympify", "parse_expr"}
@@ -138,7 +173,7 @@ def dangers(tree: ast.AST):
 @pytest.mark.parametrize("path", sorted(MODULES), ids=str)
 def test_no_module_can_run_text_or_a_file_as_code(path):
     assert not list(dangers(MODULES[path]))
-    unsafe = BANNED_MODULES & {name.split(".")[0] for name in imports(path)}
+    unsafe = BANNED_MODULES & {name.split(".")[0] for name in imports(MODULES[path])}
     assert not unsafe, f"{dotted(path)} imports {sorted(unsafe)}"
 
 

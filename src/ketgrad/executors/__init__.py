@@ -1,4 +1,4 @@
-"""Executors run programs. The whole protocol of a back end is here."""
+"""Layer 4: executors run programs. The whole protocol of a back end is here."""
 
 from __future__ import annotations
 

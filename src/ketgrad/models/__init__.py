@@ -1,4 +1,4 @@
-"""Models: scikit-learn estimators, and the variational algorithms of physics and optimisation."""
+"""Layer 9: models: scikit-learn estimators, and the variational algorithms of physics and optimisation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The referee: compares quantum models with tuned classical ones on a table, and says what follows."""
+"""Layer 13: the referee: compares quantum models with tuned classical ones on a table, and says what follows."""
 
 from __future__ import annotations
 

@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import sympy
 
-from ketgrad.circuits.angles import Angle, Variable, add_up, arccos, as_angle, w
+from ketgrad.bridges.importing import Computed
+from ketgrad.circuits.angles import Angle, Variable, add_up, arccos, as_angle
 from ketgrad.foundation.errors import KetgradValueError
 
 Names = Mapping[sympy.Symbol, Angle]
-
-
-@dataclass
-class Computed:
-    """Expressions that no angle holds, for callers that know all values: each is one more weight.
-
-    first: the number of weights before. expressions: in half turns; number k is w[first + k].
-    """
-
-    first: int
-    expressions: list[Any] = field(default_factory=list)
-
-    def angle(self, half_turns: Any) -> Angle:
-        """The angle whose value is pi times that of the expression."""
-        if half_turns not in self.expressions:
-            self.expressions.append(half_turns)
-        return w[self.first + self.expressions.index(half_turns)] * math.pi
 
 
 def angle_of(half_turns: Any, names: Names, where: str, computed: Computed | None = None) -> Angle:

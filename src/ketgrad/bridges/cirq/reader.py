@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import cmath
-import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,9 +11,11 @@ import cirq
 import numpy as np
 import sympy
 
-from ketgrad.bridges.cirq.angles import Computed, angle_of
+from ketgrad.bridges.cirq.angles import angle_of
+from ketgrad.bridges.cirq.gates import phase_ops, rule_of
+from ketgrad.bridges.importing import Computed
 from ketgrad.circuits import ops as build
-from ketgrad.circuits.angles import Angle, as_angle, w, x
+from ketgrad.circuits.angles import Angle, w, x
 from ketgrad.circuits.circuit import Circuit, Op
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, near_matches
 
@@ -75,7 +75,7 @@ def from_cirq(
     weights = [symbol for symbol in symbols if symbol not in data]
     names = {symbol: x[j] for j, symbol in enumerate(data)}
     names |= {symbol: w[i] for i, symbol in enumerate(weights)}
-    reader = Reader(names, {qubit: k for k, qubit in enumerate(qubits)})
+    reader = CirqReader(names, {qubit: k for k, qubit in enumerate(qubits)})
     found = [op for operation in circuit.all_operations() for op in reader.top(operation)]
     return Imported(
         Circuit([*found, *reader.turns], len(qubits)),
@@ -113,161 +113,6 @@ def _chosen(chosen: Any, symbols: Sequence[sympy.Symbol]) -> list[sympy.Symbol]:
     return found
 
 
-# -- the table: class of a gate -> ops. An exponent t is an angle of pi t; the shift s adds the phase pi t s.
-
-_Turn = Callable[[Any], Angle]  # a number or expression in half turns -> the angle in radians
-_Rule = Callable[[Any, _Turn, Sequence[int]], list[Op]]
-
-
-def _phase(angle: Angle) -> list[Op]:
-    return [build.gphase(angle)] if angle.terms else []
-
-
-def _pauli_power(row: Callable[..., Op], rotation: Callable[..., Op], controls: int = 0) -> _Rule:
-    """P**t = exp(i pi t / 2) R_P(pi t), under controls."""
-
-    def rule(gate: Any, turn: _Turn, qubits: Sequence[int]) -> list[Op]:
-        shift = _phase(turn(gate.exponent) * gate.global_shift)
-        if gate.exponent == 1:
-            return [row(*qubits[controls:]).control(*qubits[:controls]), *shift]
-        angle = turn(gate.exponent)
-        if controls:
-            turned = [rotation(angle, *qubits[controls:]), build.gphase(angle * 0.5)]
-            return [*(op.control(*qubits[:controls]) for op in turned), *shift]
-        return [rotation(angle, *qubits), *_phase(angle * (gate.global_shift + 0.5))]
-
-    return rule
-
-
-def _phase_power(controls: int) -> _Rule:
-    """Z**t as a phase of |1>, under controls."""
-
-    def rule(gate: Any, turn: _Turn, qubits: Sequence[int]) -> list[Op]:
-        shift = _phase(turn(gate.exponent) * gate.global_shift)
-        if gate.exponent == 1:
-            return [build.z(qubits[-1]).control(*qubits[:controls]), *shift]
-        return [build.p(turn(gate.exponent), qubits[-1]).control(*qubits[:controls]), *shift]
-
-    return rule
-
-
-def _z_power(gate: Any, turn: _Turn, qubits: Sequence[int]) -> list[Op]:
-    if gate.global_shift == -0.5:
-        return [build.rz(turn(gate.exponent), *qubits)]
-    return _phase_power(0)(gate, turn, qubits)
-
-
-def _h_power(gate: Any, turn: _Turn, qubits: Sequence[int]) -> list[Op]:
-    angle = turn(gate.exponent)
-    if gate.exponent == 1:
-        return [build.h(*qubits), *_phase(angle * gate.global_shift)]
-    quarter = math.pi / 4  # (X + Z) / sqrt(2) is Z, turned about Y by pi/4
-    turned = [build.ry(-quarter, *qubits), build.rz(angle, *qubits), build.ry(quarter, *qubits)]
-    return [*turned, *_phase(angle * (gate.global_shift + 0.5))]
-
-
-def _parity_power(rotation: Callable[..., Op]) -> _Rule:
-    return lambda gate, turn, qubits: [
-        rotation(turn(gate.exponent), *qubits),
-        *_phase(turn(gate.exponent) * (gate.global_shift + 0.5)),
-    ]
-
-
-def _swap_power(gate: Any, turn: _Turn, qubits: Sequence[int]) -> list[Op]:
-    """exp(i pi t / 4 (1 - XX - YY - ZZ))."""
-    angle = turn(gate.exponent)
-    if gate.exponent == 1:
-        return [build.swap(*qubits), *_phase(angle * gate.global_shift)]
-    turned = [rotation(angle * 0.5, *qubits) for rotation in (build.rxx, build.ryy, build.rzz)]
-    return [*turned, *_phase(angle * (gate.global_shift + 0.25))]
-
-
-def _iswap_power(gate: Any, turn: _Turn, qubits: Sequence[int]) -> list[Op]:
-    """exp(i pi t / 4 (XX + YY))."""
-    angle = turn(gate.exponent)
-    first = build.iswap(*qubits) if gate.exponent == 1 else build.xy(angle * -0.5, *qubits)
-    return [first, *_phase(angle * gate.global_shift)]
-
-
-def _phased_x_power(gate: Any, turn: _Turn, qubits: Sequence[int]) -> list[Op]:
-    angle, axis = turn(gate.exponent), turn(gate.phase_exponent)
-    turned = [build.rz(-axis, *qubits), build.rx(angle, *qubits), build.rz(axis, *qubits)]
-    return [*turned, *_phase(angle * (gate.global_shift + 0.5))]
-
-
-def _phased_xz(gate: Any, turn: _Turn, qubits: Sequence[int]) -> list[Op]:
-    angle, axis = turn(gate.x_exponent), turn(gate.axis_phase_exponent)
-    turned = [build.rx(angle, *qubits), build.p(axis + turn(gate.z_exponent), *qubits)]
-    return [build.p(-axis, *qubits), *turned, *_phase(angle * 0.5)]
-
-
-def _fsim(gate: Any, turn: _Turn, qubits: Sequence[int]) -> list[Op]:
-    theta, phi = (turn(value / _pi(value)) for value in (gate.theta, gate.phi))
-    return [build.fsim(theta, phi, *qubits)]
-
-
-def _pi(value: Any) -> Any:
-    return sympy.pi if isinstance(value, sympy.Basic) else math.pi
-
-
-def _global_phase(gate: Any, turn: _Turn, qubits: Sequence[int]) -> list[Op]:
-    factor = gate.coefficient
-    if not isinstance(factor, sympy.Basic):
-        return _phase(as_angle(cmath.phase(complex(factor))))
-    angle = _argument(factor)
-    if angle is None:
-        raise KetgradValueError(
-            f"The coefficient of a global phase must be a number or exp(I*angle), but is {factor}."
-        )
-    return _phase(turn(sympy.expand(angle / sympy.pi)))
-
-
-def _argument(factor: Any) -> Any:
-    """The angle a of a factor exp(i a) that is written as powers of numbers, and products of them; else None."""
-    if factor.is_number:
-        return sympy.arg(factor) if abs(abs(complex(factor)) - 1) < 1e-8 else None
-    if isinstance(factor, sympy.exp):  # as `to_cirq` writes it
-        return factor.args[0] / sympy.I
-    if isinstance(factor, sympy.Pow) and factor.base.is_number and abs(abs(complex(factor.base)) - 1) < 1e-8:
-        return sympy.arg(factor.base) * factor.exp
-    if isinstance(factor, sympy.Mul):
-        parts = [_argument(part) for part in factor.args]
-        return None if None in parts else sympy.Add(*parts)
-    return None
-
-
-_RULES: Mapping[type, _Rule] = {
-    cirq.XPowGate: _pauli_power(build.x, build.rx),
-    cirq.YPowGate: _pauli_power(build.y, build.ry),
-    cirq.ZPowGate: _z_power,
-    cirq.HPowGate: _h_power,
-    cirq.CXPowGate: _pauli_power(build.x, build.rx, 1),
-    cirq.CYPowGate: _pauli_power(build.y, build.ry, 1),
-    cirq.CZPowGate: _phase_power(1),
-    cirq.CCXPowGate: _pauli_power(build.x, build.rx, 2),
-    cirq.CCYPowGate: _pauli_power(build.y, build.ry, 2),
-    cirq.CCZPowGate: _phase_power(2),
-    cirq.XXPowGate: _parity_power(build.rxx),
-    cirq.YYPowGate: _parity_power(build.ryy),
-    cirq.ZZPowGate: _parity_power(build.rzz),
-    cirq.SwapPowGate: _swap_power,
-    cirq.ISwapPowGate: _iswap_power,
-    cirq.PhasedXPowGate: _phased_x_power,
-    cirq.PhasedXZGate: _phased_xz,
-    cirq.FSimGate: _fsim,
-    cirq.GlobalPhaseGate: _global_phase,
-    cirq.CSwapGate: lambda gate, turn, qubits: [build.cswap(*qubits)],
-    cirq.IdentityGate: lambda gate, turn, qubits: [],
-    cirq.WaitGate: lambda gate, turn, qubits: [],
-    cirq.MatrixGate: lambda gate, turn, qubits: [build.unitary(cirq.unitary(gate), *qubits)],
-}
-
-
-def _rule(gate: Any) -> _Rule | None:
-    """The rule of the gate's class or of one it derives from (rx is an XPowGate)."""
-    return next((_RULES[kind] for kind in type(gate).__mro__ if kind in _RULES), None)
-
-
 @dataclass(frozen=True)
 class Measured:
     """A final measurement: its key, its qubits in its order, which of its bits are inverted, and how messages call it.
@@ -282,7 +127,7 @@ class Measured:
 
 
 @dataclass
-class Reader:
+class CirqReader:
     """One reading: the angle of each symbol, the number of each qubit, the qubits touched and measured so far.
 
     computed: where expressions go that no angle holds; None to refuse them. turns: the gates that turn measured Pauli
@@ -354,7 +199,7 @@ class Reader:
         if depth >= DEEPEST:
             raise KetgradValueError(f"The operation {shown(operation)} decomposes more than {DEEPEST} deep.")
         places, gate = self._places(operation), operation.gate
-        rule = _rule(gate)
+        rule = rule_of(gate)
         if rule is not None:
             return rule(gate, lambda value: self._angle(value, operation), places)
         if isinstance(operation, cirq.PauliStringPhasor):
@@ -424,10 +269,10 @@ class Reader:
             positive, negative = negative, positive
         pairs = list(string.items())
         if not pairs:
-            return _phase(positive)
+            return phase_ops(positive)
         word = "".join(str(pauli) for _, pauli in pairs)
         turned = build.pauli_rotation(negative - positive, word, *(self.number[qubit] for qubit, _ in pairs))
-        return [turned, *_phase((positive + negative) * 0.5)]
+        return [turned, *phase_ops((positive + negative) * 0.5)]
 
 
 def _refuse_repetitions(operation: cirq.CircuitOperation) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 
 from ketgrad import executors
 from ketgrad.bridges.cirq.paulis import from_pauli_sum
-from ketgrad.bridges.cirq.reader import Measured, Reader
-from ketgrad.bridges.cirq.tasks import Conversion, Task, convert, initial_ops, readings, tasks
+from ketgrad.bridges.cirq.reader import CirqReader, Measured
+from ketgrad.bridges.cirq.tasks import Conversion, SweepTask, convert, initial_ops, readings, tasks
 from ketgrad.circuits import ops as build
 from ketgrad.circuits.circuit import Circuit, Op
 from ketgrad.circuits.paulis import PauliSum
@@ -99,7 +99,7 @@ class Simulator(
 
     def _trial(
         self,
-        task: Task,
+        task: SweepTask,
         resolver: cirq.ParamResolver,
         vector: np.ndarray,
         found: Mapping[str, list[Measured]],
@@ -113,7 +113,7 @@ class Simulator(
         bits = {key: np.array(bit, dtype=np.uint8) for key, bit in _last(log).items()}
         return self._create_simulator_trial_result(resolver, bits, self._final(vector, qubits, log))
 
-    def _turned_back(self, vector: np.ndarray, task: Task) -> np.ndarray:
+    def _turned_back(self, vector: np.ndarray, task: SweepTask) -> np.ndarray:
         """The state after the measurements of Pauli words, whose gates have turned it."""
         turns, count = task.found.turns, len(task.found.qubits)
         if not turns:
@@ -143,12 +143,12 @@ class Simulator(
     ) -> Iterator[cirq.SparseSimulatorStep]:
         """The state after each moment: one native call a moment, from the state of the moment before."""
         readings(convert(circuit, qubits).measured)  # refuses now what follows a measurement in the circuit
-        reader = Reader({}, {qubit: k for k, qubit in enumerate(qubits)})
+        reader = CirqReader({}, {qubit: k for k, qubit in enumerate(qubits)})
         before, log = initial_ops(initial_state, len(qubits), self.dtype.type), _log({}, qubits, None)
         rng = np.random.Generator(np.random.Philox(self._next_seed()))
         for moment in circuit or [cirq.Moment()]:
             part = _moment(reader, moment, qubits)
-            task = Task(part, tuple(before), np.zeros((1, 0)), [])
+            task = SweepTask(part, tuple(before), np.zeros((1, 0)), [])
             vector = state(task.circuit(turned=True), executor=self.executor, threads=self.threads)()
             if part.measured:
                 found, outcome = readings(part.measured), _outcome(vector, rng)
@@ -197,7 +197,7 @@ class Simulator(
                 }
                 yield cirq.ResultDict(params=resolver, records=records)
 
-    def _outcomes(self, task: Task, repetitions: int) -> np.ndarray:
+    def _outcomes(self, task: SweepTask, repetitions: int) -> np.ndarray:
         """Outcome indices (resolvers, repetitions)."""
         if not repetitions:
             return np.zeros((len(task.resolvers), 0), dtype=np.uint64)
@@ -255,7 +255,7 @@ def _expectation(
     return expectation(circuit, sums, executor=executor, dtype=dtype, threads=threads)
 
 
-def _moment(reader: Reader, moment: cirq.Moment, qubits: tuple[cirq.Qid, ...]) -> Conversion:
+def _moment(reader: CirqReader, moment: cirq.Moment, qubits: tuple[cirq.Qid, ...]) -> Conversion:
     """The part of a conversion that belongs to one moment; states are prepared by unitaries, since gates precede."""
     measured, turns = len(reader.measured), len(reader.turns)
     ops = [op for operation in moment for op in reader.top(operation)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,8 +12,8 @@ import cirq
 import numpy as np
 import sympy
 
-from ketgrad.bridges.cirq.angles import Computed
-from ketgrad.bridges.cirq.reader import Measured, Reader, symbols_of
+from ketgrad.bridges.cirq.reader import CirqReader, Measured, symbols_of
+from ketgrad.bridges.importing import Computed
 from ketgrad.circuits import ops as build
 from ketgrad.circuits.angles import w
 from ketgrad.circuits.circuit import Circuit, Op
@@ -42,7 +43,7 @@ class Conversion:
 
 
 @dataclass(frozen=True)
-class Task:
+class SweepTask:
     """Points of a sweep that share a circuit: the circuit with its initial state, and a row of weights for each.
 
     rows: (resolvers, weights), or one row if the circuit reads none.
@@ -63,7 +64,7 @@ class Task:
         return np.ascontiguousarray(self.rows[:, : circuit.num_weights])
 
 
-def tasks(program: Any, params: Any, qubit_order: Any, initial_state: Any, dtype: Any) -> Iterator[Task]:
+def tasks(program: Any, params: Any, qubit_order: Any, initial_state: Any, dtype: Any) -> Iterator[SweepTask]:
     """One task for the whole sweep, or one for each point where the symbols of a gate need values to be read."""
     order = tuple(cirq.QubitOrder.as_qubit_order(qubit_order).order_for(program.all_qubits()))
     before = tuple(initial_ops(initial_state, len(order), dtype))
@@ -75,11 +76,11 @@ def tasks(program: Any, params: Any, qubit_order: Any, initial_state: Any, dtype
             raise
         for resolver in resolvers:
             bound = _resolved(program, resolver)
-            yield Task(convert(bound, order), before, np.zeros((1, 0)), [resolver])
+            yield SweepTask(convert(bound, order), before, np.zeros((1, 0)), [resolver])
         return
     count = len(found.symbols) + len(found.computed)
     rows = np.array([found.row(resolver) for resolver in resolvers], dtype=np.float64)
-    yield Task(found, before, rows.reshape(-1, count) if count else np.zeros((1, 0)), resolvers)
+    yield SweepTask(found, before, rows.reshape(-1, count) if count else np.zeros((1, 0)), resolvers)
 
 
 def _resolved(program: Any, resolver: cirq.ParamResolver) -> Any:
@@ -92,9 +93,9 @@ def _resolved(program: Any, resolver: cirq.ParamResolver) -> Any:
 def convert(program: cirq.AbstractCircuit, qubits: tuple[cirq.Qid, ...]) -> Conversion:
     """The conversion of a program whose symbols get values later."""
     symbols = tuple(symbols_of(program))
-    computed = Computed(len(symbols))
+    computed = Computed(len(symbols), math.pi)
     names = {symbol: w[i] for i, symbol in enumerate(symbols)}
-    reader = Reader(names, {qubit: k for k, qubit in enumerate(qubits)}, computed)
+    reader = CirqReader(names, {qubit: k for k, qubit in enumerate(qubits)}, computed)
     ops = tuple(op for operation in program.all_operations() for op in reader.top(operation))
     measured = tuple(reader.measured)
     return Conversion(ops, tuple(reader.turns), symbols, tuple(computed.expressions), qubits, measured)

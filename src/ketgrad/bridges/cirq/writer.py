@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import cmath
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import cirq
@@ -12,32 +11,13 @@ import numpy as np
 import sympy
 
 from ketgrad.bridges.cirq.angles import expression_of, half_turns
+from ketgrad.bridges.cirq.gates import FIXED, TURNED
 from ketgrad.circuits.angles import ZERO, Angle, Variable
 from ketgrad.circuits.circuit import Circuit, Op, as_circuit
 from ketgrad.circuits.gates import GATES
 from ketgrad.circuits.paulis import letters
 from ketgrad.foundation.errors import KetgradValueError
 
-# Rows without angles that are one gate of Cirq.
-_FIXED: Mapping[str, cirq.Gate] = {
-    "id": cirq.I, "x": cirq.X, "y": cirq.Y, "z": cirq.Z, "h": cirq.H, "s": cirq.S, "sdg": cirq.S**-1, "t": cirq.T,
-    "tdg": cirq.T**-1, "sx": cirq.X**0.5, "sxdg": cirq.X**-0.5, "swap": cirq.SWAP, "iswap": cirq.ISWAP,
-    "iswap_dg": cirq.ISWAP**-1, "sqrt_iswap": cirq.ISWAP**0.5, "sqrt_iswap_dg": cirq.ISWAP**-0.5,
-}  # fmt: skip
-
-# Rows with one angle, from the angle in half turns.
-_TURNED: Mapping[str, Callable[[Any], cirq.Gate]] = {
-    "rx": lambda t: cirq.rx(t * _pi(t)),
-    "ry": lambda t: cirq.ry(t * _pi(t)),
-    "rz": lambda t: cirq.rz(t * _pi(t)),
-    "p": lambda t: cirq.ZPowGate(exponent=t),
-    "phase": lambda t: cirq.ZPowGate(exponent=t),
-    "u1": lambda t: cirq.ZPowGate(exponent=t),
-    "rxx": lambda t: cirq.XXPowGate(exponent=t, global_shift=-0.5),
-    "ryy": lambda t: cirq.YYPowGate(exponent=t, global_shift=-0.5),
-    "rzz": lambda t: cirq.ZZPowGate(exponent=t, global_shift=-0.5),
-    "xy": lambda t: cirq.ISWAP ** (-2 * t),
-}
 _PAULIS = {"X": cirq.X, "Y": cirq.Y, "Z": cirq.Z}
 
 
@@ -75,7 +55,7 @@ def to_cirq(
         symbols |= {(kind, k): symbol for k, symbol in enumerate(_symbols(names, count, kind, label))}
     if len({symbol.name for symbol in symbols.values()}) != len(symbols):
         raise KetgradValueError("The names of `weights` and `inputs` must differ.")
-    writer = _Writer(places, symbols)
+    writer = _CirqWriter(places, symbols)
     return cirq.Circuit(
         operation for position, op in enumerate(circuit.ops) for operation in writer.operations(op, position)
     )
@@ -92,7 +72,7 @@ def _symbols(names: Sequence[Any] | str, count: int, kind: str, label: str) -> l
     return [name if isinstance(name, sympy.Symbol) else sympy.Symbol(name) for name in names]
 
 
-class _Writer:
+class _CirqWriter:
     """The qubits and symbols of one circuit that is written."""
 
     def __init__(self, places: Sequence[cirq.Qid], symbols: Mapping[Variable, sympy.Symbol]) -> None:
@@ -109,10 +89,10 @@ class _Writer:
         gate, qubits = op.gate, [self.places[k] for k in op.qubits]
         if gate.amplitudes is not None:
             yield self._preparation(op, position).on(*qubits)
-        elif gate.name in _FIXED:
-            yield _FIXED[gate.name].on(*qubits)
-        elif gate.name in _TURNED:
-            yield _TURNED[gate.name](half_turns(op.angles[0], self.symbols)).on(*qubits)
+        elif gate.name in FIXED:
+            yield FIXED[gate.name].on(*qubits)
+        elif gate.name in TURNED:
+            yield TURNED[gate.name](half_turns(op.angles[0], self.symbols)).on(*qubits)
         elif gate.name == "fsim":
             yield cirq.FSimGate(*(expression_of(angle, self.symbols) for angle in op.angles)).on(*qubits)
         elif gate.unitary is not None:
@@ -150,7 +130,3 @@ class _Writer:
                 "Give it numbers with `bind` or `encode` first."
             )
         return cirq.StatePreparationChannel(np.frombuffer(op.gate.amplitudes or b"", dtype=np.complex128))
-
-
-def _pi(value: Any) -> Any:
-    return sympy.pi if isinstance(value, sympy.Basic) else math.pi

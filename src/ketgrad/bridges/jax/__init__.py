@@ -29,7 +29,7 @@ except ModuleNotFoundError as error:
         raise
     raise missing_extra("jax", "jax") from None
 
-from ketgrad.bridges.jax.calls import Call, check_known
+from ketgrad.bridges.jax.calls import BoundCall, check_known
 from ketgrad.bridges.jax.inputs import circuit_values
 
 __all__ = ["JaxFunction", "function"]
@@ -97,10 +97,10 @@ class JaxFunction:
     """
 
     function: Function
-    _call: Call = field(init=False)
+    _call: BoundCall = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_call", Call(self.function))
+        object.__setattr__(self, "_call", BoundCall(self.function))
 
     def __eq__(self, other: object) -> bool:
         return self._call == other._call if isinstance(other, JaxFunction) else NotImplemented

@@ -1,6 +1,6 @@
 """What a JAX program calls: the compiled core through XLA's foreign function interface, or Python where it must.
 
-A `Call` is a function's program as it stands in a jaxpr. Its methods are traced by JAX when a program is compiled;
+A `BoundCall` is a function's program as it stands in a jaxpr. Its methods are traced by JAX when a program is compiled;
 all arrays are matrices, one row for each sample or one row for all: weights (1 or B, W), inputs (1 or B, X), values
 and cotangents (B, K). A cotangent t of a state is JAX's: the loss changes by Re(sum(t * d psi)), without conjugation.
 """
@@ -33,7 +33,7 @@ COMPLEX_OF = {np.dtype(np.float64): np.dtype(np.complex128), np.dtype(np.float32
 SUFFIX = {np.dtype(np.float64): "f64", np.dtype(np.float32): "f32"}
 
 
-class Call:
+class BoundCall:
     """One function as JAX sees it: compared by what it computes, alive as long as a jaxpr or compiled code needs it."""
 
     def __init__(self, function: Function) -> None:
@@ -51,7 +51,7 @@ class Call:
             weakref.finalize(self, load_core().xla_drop, self.name).atexit = False
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Call) and self.key == other.key
+        return isinstance(other, BoundCall) and self.key == other.key
 
     def __hash__(self) -> int:
         return hash(self.key)

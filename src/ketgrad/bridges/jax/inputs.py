@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ketgrad.bridges.jax import primitives
-from ketgrad.bridges.jax.calls import Call
+from ketgrad.bridges.jax.calls import BoundCall
 from ketgrad.circuits.angles import INPUT_FUNCTIONS
 from ketgrad.functions.batch import INWARDS, NORM_TOLERANCE
 from ketgrad.functions.gradients.rules import has_variable_amplitudes
@@ -19,7 +19,7 @@ from ketgrad.programs.program import STATE_PREPARATION, Program
 IN_JAX = {"arccos": jnp.arccos}  # the functions of `INPUT_FUNCTIONS`
 
 
-def circuit_values(call: Call, weights: Any, inputs: Any) -> Any:
+def circuit_values(call: BoundCall, weights: Any, inputs: Any) -> Any:
     """The values (B, K) at weights (1 or B, W) and the user's inputs (1 or B, X)."""
     program = call.program
     columns = inputs
@@ -38,13 +38,13 @@ def circuit_values(call: Call, weights: Any, inputs: Any) -> Any:
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _value_and_slope_beside(call: Call, weights: Any, columns: Any, inner: Any) -> Any:
+def _value_and_slope_beside(call: BoundCall, weights: Any, columns: Any, inner: Any) -> Any:
     """The values at `columns`, with the derivatives that they have at `inner`: equal but at the ends of intervals."""
     return primitives.value(call, weights, columns)
 
 
 @_value_and_slope_beside.defjvp
-def _slope_beside(call: Call, primals: Any, tangents: Any) -> tuple[Any, Any]:
+def _slope_beside(call: BoundCall, primals: Any, tangents: Any) -> tuple[Any, Any]:
     weights, columns, inner = primals
     by_weights, _, by_inner = tangents
     found = _value_and_slope_beside(call, weights, columns, inner)

@@ -29,36 +29,36 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from ketgrad.bridges.jax.calls import INPUTS, WEIGHTS, Call, batch_of, placed, selected
+from ketgrad.bridges.jax.calls import INPUTS, WEIGHTS, BoundCall, batch_of, placed, selected
 from ketgrad.foundation.errors import KetgradValueError
 
 # -- how they are called ---------------------------------------------------------------------------------------
 
 
-def value(call: Call, weights: Any, inputs: Any) -> Any:
+def value(call: BoundCall, weights: Any, inputs: Any) -> Any:
     """y: (B, K)."""
     return value_p.bind(*_alike(weights, inputs), call=call)
 
 
-def jvp(call: Call, weights: Any, inputs: Any, direction: Sequence[Any]) -> Any:
+def jvp(call: BoundCall, weights: Any, inputs: Any, direction: Sequence[Any]) -> Any:
     """J d for d = (by weights, by inputs), None for zero."""
     return jvp_p.bind(*_alike(weights, inputs, *_given(direction)), call=call, by=_mask(direction))
 
 
-def vjp(call: Call, weights: Any, inputs: Any, cotangent: Any, by: int) -> list[Any]:
+def vjp(call: BoundCall, weights: Any, inputs: Any, cotangent: Any, by: int) -> list[Any]:
     """c J: those of (by weights, by inputs) that `by` asks for."""
     return vjp_p.bind(*_alike(weights, inputs, cotangent), call=call, by=by)
 
 
 def hvp(
-    call: Call, weights: Any, inputs: Any, cotangent: Any, direction: Sequence[Any], by: int
+    call: BoundCall, weights: Any, inputs: Any, cotangent: Any, direction: Sequence[Any], by: int
 ) -> list[Any]:
     """The derivative of `vjp` along a direction."""
     given = _alike(weights, inputs, cotangent, *_given(direction))
     return hvp_p.bind(*given, call=call, by=by, along=_mask(direction))
 
 
-def second(call: Call, weights: Any, inputs: Any, u: Sequence[Any], v: Sequence[Any]) -> Any:
+def second(call: BoundCall, weights: Any, inputs: Any, u: Sequence[Any], v: Sequence[Any]) -> Any:
     """The derivative of `jvp` with u along v: (B, K)."""
     given = _alike(weights, inputs, *_given(u), *_given(v))
     return second_p.bind(*given, call=call, by=_mask(u), along=_mask(v))
@@ -108,12 +108,14 @@ def _shaped(like: Any, shape: Any, dtype: Any) -> Any:
 # -- shapes ----------------------------------------------------------------------------------------------------
 
 
-def _value_shape(weights: Any, inputs: Any, *_: Any, call: Call, by: int = 0, along: int = 0) -> Any:
+def _value_shape(weights: Any, inputs: Any, *_: Any, call: BoundCall, by: int = 0, along: int = 0) -> Any:
     result = call.outputs(batch_of(weights, inputs), weights.dtype)
     return _shaped(weights, result.shape, result.dtype)
 
 
-def _gradient_shapes(weights: Any, inputs: Any, *_: Any, call: Call, by: int, along: int = 0) -> list[Any]:
+def _gradient_shapes(
+    weights: Any, inputs: Any, *_: Any, call: BoundCall, by: int, along: int = 0
+) -> list[Any]:
     return [_shaped(array, array.shape, array.dtype) for array in selected((weights, inputs), by)]
 
 
@@ -134,7 +136,7 @@ def _sum(terms: Sequence[Any], primal: Any) -> Any:
     return functools.reduce(jnp.add, terms) if terms else ad.Zero(jax.typeof(primal).to_tangent_aval())
 
 
-def _value_forward(primals: Any, tangents: Any, *, call: Call) -> tuple[Any, Any]:
+def _value_forward(primals: Any, tangents: Any, *, call: BoundCall) -> tuple[Any, Any]:
     weights, inputs = primals
     direction = _nonzero(tangents)
     terms = [jvp(call, weights, inputs, direction)] if _any(direction) else []
@@ -142,7 +144,7 @@ def _value_forward(primals: Any, tangents: Any, *, call: Call) -> tuple[Any, Any
     return found, _sum(terms, found)
 
 
-def _jvp_forward(primals: Any, tangents: Any, *, call: Call, by: int) -> tuple[Any, Any]:
+def _jvp_forward(primals: Any, tangents: Any, *, call: BoundCall, by: int) -> tuple[Any, Any]:
     weights, inputs, *rest = primals
     moved, *others = _nonzero(tangents[:2]), *_nonzero(tangents[2:])
     direction, change = placed(rest, by), placed(others, by)
@@ -155,7 +157,7 @@ def _jvp_forward(primals: Any, tangents: Any, *, call: Call, by: int) -> tuple[A
     return found, _sum(terms, found)
 
 
-def _vjp_forward(primals: Any, tangents: Any, *, call: Call, by: int) -> tuple[Any, Any]:
+def _vjp_forward(primals: Any, tangents: Any, *, call: BoundCall, by: int) -> tuple[Any, Any]:
     weights, inputs, cotangent = primals
     *moved, change = _nonzero(tangents)
     terms = []
@@ -167,7 +169,7 @@ def _vjp_forward(primals: Any, tangents: Any, *, call: Call, by: int) -> tuple[A
     return found, [_sum([term[k] for term in terms], result) for k, result in enumerate(found)]
 
 
-def _hvp_forward(primals: Any, tangents: Any, *, call: Call, by: int, along: int) -> tuple[Any, Any]:
+def _hvp_forward(primals: Any, tangents: Any, *, call: BoundCall, by: int, along: int) -> tuple[Any, Any]:
     weights, inputs, cotangent, *rest = primals
     moved, (change, *others) = _nonzero(tangents[:2]), _nonzero(tangents[2:])
     _refuse_third_order(moved)
@@ -181,7 +183,7 @@ def _hvp_forward(primals: Any, tangents: Any, *, call: Call, by: int, along: int
     return found, [_sum([term[k] for term in terms], result) for k, result in enumerate(found)]
 
 
-def _second_forward(primals: Any, tangents: Any, *, call: Call, by: int, along: int) -> tuple[Any, Any]:
+def _second_forward(primals: Any, tangents: Any, *, call: BoundCall, by: int, along: int) -> tuple[Any, Any]:
     weights, inputs, *rest = primals
     moved, changes = _nonzero(tangents[:2]), _nonzero(tangents[2:])
     _refuse_third_order(moved)
@@ -230,20 +232,22 @@ def _in_place(found: Sequence[Any], entries: Sequence[Any]) -> list[Any]:
     return [next(rest) if linear else None for linear in _linear(entries)]
 
 
-def _jvp_backward(ct: Any, weights: Any, inputs: Any, *direction: Any, call: Call, by: int) -> list[Any]:
+def _jvp_backward(ct: Any, weights: Any, inputs: Any, *direction: Any, call: BoundCall, by: int) -> list[Any]:
     if type(ct) is ad.Zero:
         return [None] * (2 + len(direction))
     found = vjp(call, weights, inputs, ct, _undefined(direction, by))
     return [None, None, *_in_place(found, direction)]
 
 
-def _vjp_backward(cts: Any, weights: Any, inputs: Any, cotangent: Any, *, call: Call, by: int) -> list[Any]:
+def _vjp_backward(
+    cts: Any, weights: Any, inputs: Any, cotangent: Any, *, call: BoundCall, by: int
+) -> list[Any]:
     direction = placed(_nonzero(cts), by)
     return [None, None, jvp(call, weights, inputs, direction) if _any(direction) else None]
 
 
 def _hvp_backward(
-    cts: Any, weights: Any, inputs: Any, cotangent: Any, *direction: Any, call: Call, by: int, along: int
+    cts: Any, weights: Any, inputs: Any, cotangent: Any, *direction: Any, call: BoundCall, by: int, along: int
 ) -> list[Any]:
     u = placed(_nonzero(cts), by)
     if not _any(u):
@@ -256,7 +260,7 @@ def _hvp_backward(
 
 
 def _second_backward(
-    ct: Any, weights: Any, inputs: Any, *directions: Any, call: Call, by: int, along: int
+    ct: Any, weights: Any, inputs: Any, *directions: Any, call: BoundCall, by: int, along: int
 ) -> list[Any]:
     if type(ct) is ad.Zero:
         return [None] * (2 + len(directions))
@@ -290,7 +294,7 @@ def _batched(
     arguments: Sequence[Any],
     axes: Sequence[Any],
     *,
-    call: Call,
+    call: BoundCall,
     by: int = 0,
     along: int = 0,
 ) -> tuple[Any, Any]:
@@ -336,7 +340,7 @@ def _folded(array: Any, count: int, batch: int, rows: int) -> Any:
 # -- what runs -------------------------------------------------------------------------------------------------
 
 
-def _second_of(call: Call, weights: Any, inputs: Any, *directions: Any, by: int, along: int) -> Any:
+def _second_of(call: BoundCall, weights: Any, inputs: Any, *directions: Any, by: int, along: int) -> Any:
     """`second` from `hvp`, one product for each output, all of them in one batch."""
     batch = batch_of(weights, inputs)
     u, v = _two([_apart(d, batch) for d in directions], by, along)
@@ -362,7 +366,7 @@ def _apart(array: Any, batch: int) -> Any:
 def _computation(name: str) -> Callable[..., Any]:
     """What is traced when the operation is compiled."""
 
-    def compute(weights: Any, inputs: Any, *rest: Any, call: Call, by: int = 0, along: int = 0) -> Any:
+    def compute(weights: Any, inputs: Any, *rest: Any, call: BoundCall, by: int = 0, along: int = 0) -> Any:
         if name == "value":
             return call.value(weights, inputs)
         if name == "jvp":
@@ -376,7 +380,7 @@ def _computation(name: str) -> Callable[..., Any]:
     return compute
 
 
-def _refuse_platform(context: Any, *_: Any, call: Call, **__: Any) -> Any:
+def _refuse_platform(context: Any, *_: Any, call: BoundCall, **__: Any) -> Any:
     platforms = ", ".join(context.module_context.platforms)
     raise KetgradValueError(
         f"ketgrad's circuits run on the CPU, but this computation is compiled for {platforms}. Place it there: with "
@@ -420,7 +424,7 @@ def _primitive(
     batching.primitive_batchers[primitive] = functools.partial(_batched, primitive, name)
     lowered = mlir.lower_fun(_computation(name), multiple_results=primitive.multiple_results)
 
-    def lower(context: Any, *arguments: Any, call: Call, **parameters: int) -> Any:
+    def lower(context: Any, *arguments: Any, call: BoundCall, **parameters: int) -> Any:
         _refuse_export(context)
         context.module_context.add_keepalive(call)  # compiled code knows only its number
         return lowered(context, *arguments, call=call, **parameters)

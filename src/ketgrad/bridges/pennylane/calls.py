@@ -10,13 +10,21 @@ import pennylane as qml
 from pennylane.exceptions import DeviceError
 from pennylane.tape import QuantumScript
 
-from ketgrad.bridges.pennylane.readout import Amplitudes, Averages, Chances, Others, Part
+from ketgrad.bridges.pennylane.readout import Averages, Chances, Others, Part, StateVector
 from ketgrad.bridges.pennylane.slopes import coefficient_slopes
-from ketgrad.bridges.pennylane.tapes import Plan, Reading, Rows, arguments, on_one_axis, rows, values_of
+from ketgrad.bridges.pennylane.tapes import (
+    TapePlan,
+    TapeReading,
+    TapeRows,
+    arguments,
+    on_one_axis,
+    rows,
+    values_of,
+)
 from ketgrad.functions.function import Function
 
 
-def results(plan: Plan, readings: Sequence[Reading]) -> list[Any]:
+def results(plan: TapePlan, readings: Sequence[TapeReading]) -> list[Any]:
     """What PennyLane's `execute` returns for each tape."""
     readings, lead = on_one_axis(plan, readings)
     given = rows(plan, readings)
@@ -26,7 +34,7 @@ def results(plan: Plan, readings: Sequence[Reading]) -> list[Any]:
     return per_tape(plan, _on_axes(found, lead), given.tapes)
 
 
-def states(plan: Plan, readings: Sequence[Reading]) -> list[np.ndarray]:
+def states(plan: TapePlan, readings: Sequence[TapeReading]) -> list[np.ndarray]:
     """The final states of the tapes: (2, ..., 2), with an axis for the samples in front if the tapes have one."""
     given = rows(plan, readings)
     values = values_of(given.functions[0], given)
@@ -41,7 +49,7 @@ def _on_axes(found: dict[int, np.ndarray], lead: tuple[int, ...] | None) -> dict
     return {m: array.reshape(len(array), *lead, *array.shape[2:]) for m, array in found.items()}
 
 
-def per_tape(plan: Plan, found: dict[int, np.ndarray], tapes: int) -> list[Any]:
+def per_tape(plan: TapePlan, found: dict[int, np.ndarray], tapes: int) -> list[Any]:
     """(tapes, batch, ...) by measurement -> for each tape one array, or a tuple of several."""
     several = plan.is_batched
     columns = [found[m] for m in range(len(plan.measurements))]
@@ -53,7 +61,7 @@ def per_tape(plan: Plan, found: dict[int, np.ndarray], tapes: int) -> list[Any]:
 
 
 def vjps(
-    plan: Plan, readings: Sequence[Reading], tapes: Sequence[QuantumScript], cotangents: Sequence[Any]
+    plan: TapePlan, readings: Sequence[TapeReading], tapes: Sequence[QuantumScript], cotangents: Sequence[Any]
 ) -> list[tuple[np.ndarray, ...]]:
     """For each tape one array for each trainable parameter, in the shape of that parameter.
 
@@ -73,7 +81,7 @@ def vjps(
     ]
 
 
-def by_measurement(plan: Plan, cotangent: Any) -> dict[int, np.ndarray]:
+def by_measurement(plan: TapePlan, cotangent: Any) -> dict[int, np.ndarray]:
     """The cotangents of one tape, an array or one for each measurement, by the index of the measurement."""
     parts = (
         (cotangent,) if len(plan.measurements) == 1 and not isinstance(cotangent, tuple | list) else cotangent
@@ -81,7 +89,7 @@ def by_measurement(plan: Plan, cotangent: Any) -> dict[int, np.ndarray]:
     return {m: np.asarray(one) for m, one in enumerate(parts)}
 
 
-def _extra_axis(plan: Plan, given: Rows, cots: Sequence[dict[int, np.ndarray]]) -> int | None:
+def _extra_axis(plan: TapePlan, given: TapeRows, cots: Sequence[dict[int, np.ndarray]]) -> int | None:
     """The number of cotangents for each result, or None where there is one in the shape of the result."""
     for one in cots:
         for m, cotangent in one.items():
@@ -91,14 +99,14 @@ def _extra_axis(plan: Plan, given: Rows, cots: Sequence[dict[int, np.ndarray]]) 
     return None
 
 
-def _result_axes(plan: Plan, measurement: int) -> int:
+def _result_axes(plan: TapePlan, measurement: int) -> int:
     """How many axes one result has without samples: 1 for probabilities and states, 0 for averages."""
     averages = [part for part in plan.parts if isinstance(part, Averages)]
     return int(not any(measurement == m for part in averages for m, _, _ in part.entries))
 
 
 def _vjps(
-    plan: Plan, given: Rows, tapes: Sequence[QuantumScript], cots: Sequence[dict[int, np.ndarray]]
+    plan: TapePlan, given: TapeRows, tapes: Sequence[QuantumScript], cots: Sequence[dict[int, np.ndarray]]
 ) -> list[tuple[np.ndarray, ...]]:
     full = stacked(plan, given, cots)
     dweights = np.zeros(len(given.weights))
@@ -110,7 +118,7 @@ def _vjps(
     return [by_parameter(plan, given, tape, t, (dweights, dinputs), full) for t, tape in enumerate(tapes)]
 
 
-def stacked(plan: Plan, given: Rows, cots: Sequence[dict[int, np.ndarray]]) -> dict[int, np.ndarray]:
+def stacked(plan: TapePlan, given: TapeRows, cots: Sequence[dict[int, np.ndarray]]) -> dict[int, np.ndarray]:
     """The cotangents of all tapes by measurement: (tapes, batch, ...)."""
     batched, full = plan.is_batched, {}
     for m in range(len(plan.measurements)):
@@ -122,14 +130,14 @@ def stacked(plan: Plan, given: Rows, cots: Sequence[dict[int, np.ndarray]]) -> d
 
 
 def _pull(
-    part: Part, function: Function, given: Rows, cotangents: dict[int, np.ndarray]
+    part: Part, function: Function, given: TapeRows, cotangents: dict[int, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """The derivatives of one part by the weights (W,) and by the inputs (tapes, batch, X)."""
     if isinstance(part, Others):
         raise refuse_others()
     weights, inputs = arguments(function, given)
     needs_values = isinstance(part, Averages) and part.has_variances
-    kind = complex if isinstance(part, Amplitudes) else float
+    kind = complex if isinstance(part, StateVector) else float
     blank = np.zeros((given.tapes, given.batch, function.num_outputs), kind)
     values = values_of(function, given) if needs_values else blank
     cotangent = part.pull(cotangents, values)
@@ -140,21 +148,21 @@ def _pull(
     )
 
 
-def rows_of(plan: Plan, readings: Sequence[Reading], tapes: Sequence[QuantumScript]) -> Rows:
+def rows_of(plan: TapePlan, readings: Sequence[TapeReading], tapes: Sequence[QuantumScript]) -> TapeRows:
     """The arrays of one call, in which what is trained stands apart for each of several tapes."""
     apart = sorted({number for tape in tapes for number in _numbers(plan, tape)}) if len(tapes) > 1 else ()
     return rows(plan, readings, apart)
 
 
-def _numbers(plan: Plan, tape: QuantumScript) -> list[int]:
+def _numbers(plan: TapePlan, tape: QuantumScript) -> list[int]:
     """The numbers of the plan that the trainable parameters of a tape are."""
     known = plan.parameters
     return [known[k] for k in tape.trainable_params if k < len(known) and known[k] >= 0]
 
 
 def by_parameter(
-    plan: Plan,
-    given: Rows,
+    plan: TapePlan,
+    given: TapeRows,
     tape: QuantumScript,
     t: int,
     slopes: tuple[np.ndarray, np.ndarray],
@@ -182,7 +190,12 @@ def by_parameter(
 
 
 def _no_slot(
-    plan: Plan, given: Rows, tape: QuantumScript, t: int, parameter: int, cotangents: dict[int, np.ndarray]
+    plan: TapePlan,
+    given: TapeRows,
+    tape: QuantumScript,
+    t: int,
+    parameter: int,
+    cotangents: dict[int, np.ndarray],
 ) -> np.ndarray:
     """The derivative by a parameter of an observable, or of an operator that is a constant here."""
     if parameter < len(plan.parameters):
@@ -206,7 +219,7 @@ def _no_slope(tape: QuantumScript, parameter: int) -> np.ndarray:
 
 
 def jacobians(
-    plan: Plan, readings: Sequence[Reading], tapes: Sequence[QuantumScript]
+    plan: TapePlan, readings: Sequence[TapeReading], tapes: Sequence[QuantumScript]
 ) -> tuple[list[Any], list[Any], list[dict[int, list[np.ndarray]]]]:
     """(results, Jacobians, derivatives): the Jacobians as PennyLane wants them, and by measurement and parameter.
 
@@ -232,7 +245,7 @@ def jacobians(
     return results, [_shape(plan, table) for table in tables], tables
 
 
-def _by_sample(slopes: np.ndarray, given: Rows) -> np.ndarray:
+def _by_sample(slopes: np.ndarray, given: TapeRows) -> np.ndarray:
     """(..., K, V) as (tapes, batch, K, V)."""
     outputs, variables = slopes.shape[-2:]
     rows_given = 1 if slopes.ndim == 2 else len(slopes)
@@ -243,9 +256,9 @@ def _by_sample(slopes: np.ndarray, given: Rows) -> np.ndarray:
 
 
 def _slopes(
-    plan: Plan,
-    part: Averages | Chances | Amplitudes,
-    given: Rows,
+    plan: TapePlan,
+    part: Averages | Chances | StateVector,
+    given: TapeRows,
     tape: QuantumScript,
     t: int,
     parameter: int,
@@ -271,7 +284,7 @@ def _slopes(
     return {m: np.stack([one[m] for one in made], axis=-1) for m in made[0]}
 
 
-def _shape(plan: Plan, table: dict[int, list[np.ndarray]]) -> Any:
+def _shape(plan: TapePlan, table: dict[int, list[np.ndarray]]) -> Any:
     """A measurement's derivatives as one array for one parameter, else a tuple; a tuple over several measurements."""
     columns = [table.get(m, []) for m in range(len(plan.measurements))]
     shaped = [np.asarray(one[0]) if len(one) == 1 else tuple(map(np.asarray, one)) for one in columns]

@@ -24,7 +24,7 @@ Angles = Sequence[Angle]
 
 
 @dataclass(frozen=True)
-class Row:
+class Same:
     """A row of the gate table with controls; its angles are `scale` times those of PennyLane's operator."""
 
     gate: str
@@ -41,18 +41,19 @@ class Row:
         return known_op(gate, tuple(targets), tuple(turns), tuple(controls))
 
 
-ROWS: Mapping[str, Row] = {
-    "PauliX": Row("x"), "PauliY": Row("y"), "PauliZ": Row("z"), "Hadamard": Row("h"), "S": Row("s"), "T": Row("t"),
-    "SX": Row("sx"), "SWAP": Row("swap"), "ISWAP": Row("iswap"), "SISWAP": Row("sqrt_iswap"),
-    "Adjoint(S)": Row("sdg"), "Adjoint(T)": Row("tdg"), "Adjoint(SX)": Row("sxdg"),
-    "CNOT": Row("x", 1), "CY": Row("y", 1), "CZ": Row("z", 1), "CH": Row("h", 1), "CSWAP": Row("swap", 1),
-    "Toffoli": Row("x", 2), "CCZ": Row("z", 2),
-    "RX": Row("rx"), "RY": Row("ry"), "RZ": Row("rz"), "PhaseShift": Row("p"), "U1": Row("u1"), "U2": Row("u2"),
-    "U3": Row("u3"), "Rot": Row("rot"), "GlobalPhase": Row("gphase", scale=-1.0),
-    "CRX": Row("rx", 1), "CRY": Row("ry", 1), "CRZ": Row("rz", 1), "CRot": Row("rot", 1),
-    "ControlledPhaseShift": Row("p", 1),
-    "IsingXX": Row("rxx"), "IsingYY": Row("ryy"), "IsingZZ": Row("rzz"), "IsingXY": Row("xy", scale=-0.5),
-    "SingleExcitation": Row("single_excitation"), "DoubleExcitation": Row("double_excitation"),
+ROWS: Mapping[str, Same] = {
+    "PauliX": Same("x"), "PauliY": Same("y"), "PauliZ": Same("z"), "Hadamard": Same("h"), "S": Same("s"),
+    "T": Same("t"),
+    "SX": Same("sx"), "SWAP": Same("swap"), "ISWAP": Same("iswap"), "SISWAP": Same("sqrt_iswap"),
+    "Adjoint(S)": Same("sdg"), "Adjoint(T)": Same("tdg"), "Adjoint(SX)": Same("sxdg"),
+    "CNOT": Same("x", 1), "CY": Same("y", 1), "CZ": Same("z", 1), "CH": Same("h", 1), "CSWAP": Same("swap", 1),
+    "Toffoli": Same("x", 2), "CCZ": Same("z", 2),
+    "RX": Same("rx"), "RY": Same("ry"), "RZ": Same("rz"), "PhaseShift": Same("p"), "U1": Same("u1"), "U2": Same("u2"),
+    "U3": Same("u3"), "Rot": Same("rot"), "GlobalPhase": Same("gphase", scale=-1.0),
+    "CRX": Same("rx", 1), "CRY": Same("ry", 1), "CRZ": Same("rz", 1), "CRot": Same("rot", 1),
+    "ControlledPhaseShift": Same("p", 1),
+    "IsingXX": Same("rxx"), "IsingYY": Same("ryy"), "IsingZZ": Same("rzz"), "IsingXY": Same("xy", scale=-0.5),
+    "SingleExcitation": Same("single_excitation"), "DoubleExcitation": Same("double_excitation"),
 }  # fmt: skip
 
 # Operators without any effect on the state; they only name wires.
@@ -173,7 +174,7 @@ _BACK_ALSO: Mapping[str, tuple[str, float]] = {
 def operators(op: Op, angles: Sequence[Any], wires: Sequence[Any]) -> list[Operator]:
     """The op as PennyLane's operators; `angles` are numbers or tensors, and qubit q is wires[q].
 
-    Rows that PennyLane has under another name take that name; a sequence becomes its parts, another rotation one
+    TapeRows that PennyLane has under another name take that name; a sequence becomes its parts, another rotation one
     PauliRot per word of its generator, a matrix a QubitUnitary.
     """
     gate = op.gate

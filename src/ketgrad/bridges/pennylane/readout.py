@@ -158,7 +158,7 @@ class Chances:
 
 
 @dataclass(frozen=True)
-class Amplitudes:
+class StateVector:
     """The state itself; qubits are in the order that the measurement asks for."""
 
     measurement: int
@@ -205,7 +205,7 @@ class Others:
         return found
 
 
-Part = Averages | Chances | Amplitudes | Others
+Part = Averages | Chances | StateVector | Others
 
 
 def differentiable(measurement: MeasurementProcess) -> bool:
@@ -280,7 +280,7 @@ def arrange(measurements: Sequence[MeasurementProcess], place: Mapping[Any, int]
             qubits = tuple(place[wire] for wire in process.wires)
             parts.append(Chances(qubits, ((m, tuple(range(len(qubits)))),), tuple(extra)))
         elif type(process) is StateMP and _in_order(process, place):
-            parts.append(Amplitudes(m))
+            parts.append(StateVector(m))
         else:
             others.append((m, _on_register(process, place)))
     if averages:

@@ -18,8 +18,8 @@ from ketgrad.bridges.pennylane.calls import (
     rows_of,
     stacked,
 )
-from ketgrad.bridges.pennylane.readout import Amplitudes, Averages, Others, Part
-from ketgrad.bridges.pennylane.tapes import Plan, Reading, Rows, arguments, directions, values_of
+from ketgrad.bridges.pennylane.readout import Averages, Others, Part, StateVector
+from ketgrad.bridges.pennylane.tapes import TapePlan, TapeReading, TapeRows, arguments, directions, values_of
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.functions.function import Function
 
@@ -32,8 +32,8 @@ class Change(NamedTuple):
 
 
 def changes(
-    plan: Plan,
-    readings: Sequence[Reading],
+    plan: TapePlan,
+    readings: Sequence[TapeReading],
     tapes: Sequence[QuantumScript],
     cotangents: Sequence[Any],
     turns: Sequence[Sequence[Any]],
@@ -61,7 +61,9 @@ def changes(
     ]
 
 
-def _direction(plan: Plan, reading: Reading, tape: QuantumScript, turns: Sequence[Any]) -> Reading:
+def _direction(
+    plan: TapePlan, reading: TapeReading, tape: QuantumScript, turns: Sequence[Any]
+) -> TapeReading:
     """The turns of the trainable parameters in the places of their numbers, zero for the others."""
     numbers = [np.zeros(np.shape(number)) if np.ndim(number) else 0.0 for number in reading.numbers]
     for parameter, turn in zip(tape.trainable_params, turns, strict=True):
@@ -75,11 +77,11 @@ def _direction(plan: Plan, reading: Reading, tape: QuantumScript, turns: Sequenc
             numbers[number] = array if array.ndim else float(array)
         elif not isinstance(tape.par_info[parameter]["op"], qml.BasisState):
             raise refuse_second("a trained parameter is a matrix or a complex state")
-    return Reading(reading.key, numbers)
+    return TapeReading(reading.key, numbers)
 
 
 def _product(
-    part: Part, function: Function, given: Rows, moves: Rows, cotangents: dict[int, np.ndarray]
+    part: Part, function: Function, given: TapeRows, moves: TapeRows, cotangents: dict[int, np.ndarray]
 ) -> tuple[dict[int, np.ndarray], np.ndarray, np.ndarray]:
     """(tangents of the results, second derivatives by the weights (W,) and by the inputs (tapes, batch, X))."""
     if isinstance(part, Others):
@@ -87,7 +89,7 @@ def _product(
     weights, inputs = arguments(function, given)
     dweights, dinputs = arguments(function, moves)
     lead = (given.tapes, given.batch)
-    kind = complex if isinstance(part, Amplitudes) else float
+    kind = complex if isinstance(part, StateVector) else float
     blank = np.zeros((*lead, function.num_outputs), kind)
     values = values_of(function, given) if isinstance(part, Averages) and part.has_variances else blank
     change = None

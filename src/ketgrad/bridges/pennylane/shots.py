@@ -13,10 +13,10 @@ from pennylane.ops import MidMeasure
 from pennylane.tape import QuantumScript
 
 from ketgrad.bridges.pennylane.calls import states
-from ketgrad.bridges.pennylane.tapes import Plan, Plans
+from ketgrad.bridges.pennylane.tapes import Plans, TapePlan
 
 
-def measured(plan: Plan, tape: QuantumScript, state: np.ndarray, rng: np.random.Generator) -> Any:
+def measured(plan: TapePlan, tape: QuantumScript, state: np.ndarray, rng: np.random.Generator) -> Any:
     """The results of one tape from its final state (or states), by PennyLane's own sampling."""
     made = _sample(plan.measurements, state, tape.shots, plan.is_batched, rng)
     if len(plan.measurements) > 1:

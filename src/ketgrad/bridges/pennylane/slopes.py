@@ -21,7 +21,7 @@ from pennylane.ops import Prod, SProd, Sum
 from pennylane.tape import QuantumScript
 
 from ketgrad.bridges.pennylane.observables import WIDEST, number_of, pauli_sum, words_to_matrix
-from ketgrad.bridges.pennylane.tapes import Plan, Rows, values_of
+from ketgrad.bridges.pennylane.tapes import TapePlan, TapeRows, values_of
 from ketgrad.circuits.paulis import PauliSum
 from ketgrad.functions.function import expectation
 
@@ -43,7 +43,9 @@ class Spot:
     is_matrix: bool
 
 
-def coefficient_slopes(plan: Plan, given: Rows, tape: QuantumScript, index: int) -> tuple[int, np.ndarray]:
+def coefficient_slopes(
+    plan: TapePlan, given: TapeRows, tape: QuantumScript, index: int
+) -> tuple[int, np.ndarray]:
     """The measurement whose observable a number belongs to, and its derivative (tapes, batch, *shape) by the number."""
     m, own = _measurement(tape, index)
     return m, _observable_slope(plan, given, tape.measurements[m], own)
@@ -87,7 +89,7 @@ def _holder(observable: Any, index: int) -> Any:
     return observable
 
 
-def _observable_slope(plan: Plan, given: Rows, process: MeasurementProcess, index: int) -> np.ndarray:
+def _observable_slope(plan: TapePlan, given: TapeRows, process: MeasurementProcess, index: int) -> np.ndarray:
     observable = process.obs
     assert observable is not None
     number = np.asarray(qml.math.unwrap([observable.data[index]])[0])
@@ -159,12 +161,12 @@ def _refuse(observable: Operator) -> DeviceError:
 # -- expectation values ----------------------------------------------------------------------------------------
 
 
-def _by_coefficient(plan: Plan, given: Rows, spot: Spot) -> np.ndarray:
+def _by_coefficient(plan: TapePlan, given: TapeRows, spot: Spot) -> np.ndarray:
     """(tapes, batch)."""
     return _averages(plan, given, [spot.left * _sum_of(spot.inner, plan.place) * spot.right])[..., 0]
 
 
-def _by_matrix(plan: Plan, given: Rows, spot: Spot) -> np.ndarray:
+def _by_matrix(plan: TapePlan, given: TapeRows, spot: Spot) -> np.ndarray:
     """(tapes, batch, 2**k, 2**k): tr(P |i><j|) / 2**k = P[j, i] / 2**k is the part of a word P in |i><j|."""
     words = _words([plan.place[wire] for wire in spot.inner.wires])
     if spot.left is ONE and spot.right is ONE:
@@ -186,7 +188,7 @@ def _words(qubits: Sequence[int]) -> list[Word]:
     return words
 
 
-def _averages(plan: Plan, given: Rows, sums: Sequence[PauliSum]) -> np.ndarray:
+def _averages(plan: TapePlan, given: TapeRows, sums: Sequence[PauliSum]) -> np.ndarray:
     """The expectation values (tapes, batch, sums) of Pauli sums, complex ones too, each word asked once."""
     words = sorted({(x, z) for one in sums for x, z, _ in one.terms})
     found = np.zeros((given.tapes, given.batch, len(sums)), np.complex128)
@@ -200,7 +202,7 @@ def _averages(plan: Plan, given: Rows, sums: Sequence[PauliSum]) -> np.ndarray:
     return found
 
 
-def _word_averages(plan: Plan, given: Rows, words: Sequence[Word]) -> np.ndarray:
+def _word_averages(plan: TapePlan, given: TapeRows, words: Sequence[Word]) -> np.ndarray:
     """The expectation values (tapes, batch, words) of Pauli words."""
     asked = [PauliSum(((x, z, 1.0),)) for x, z in words]
     circuit, options = given.functions[0].circuit, plan.options

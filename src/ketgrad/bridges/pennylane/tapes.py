@@ -23,7 +23,7 @@ from pennylane.tape import QuantumScript
 
 from ketgrad.bridges.pennylane.gates import ROWS, SEQUENCES, SKIPPED, lower, preparation, reads_angles
 from ketgrad.bridges.pennylane.observables import number_of
-from ketgrad.bridges.pennylane.readout import Amplitudes, Options, Part, arrange
+from ketgrad.bridges.pennylane.readout import Options, Part, StateVector, arrange
 from ketgrad.circuits.angles import Angle, w, x
 from ketgrad.circuits.circuit import Circuit, Op
 from ketgrad.functions.function import Function
@@ -35,14 +35,14 @@ NUMBERS = (float, int, np.float64)
 NOTHING = np.zeros(0)
 
 
-class Reading(NamedTuple):
+class TapeReading(NamedTuple):
     """One tape: its key, and its numbers: scalars, arrays over samples, and vectors of amplitudes."""
 
     key: Hashable
     numbers: list[Any]
 
 
-def read(tape: QuantumScript) -> Reading:
+def read(tape: QuantumScript) -> TapeReading:
     """The key and the numbers of a tape."""
     key: list[Hashable] = []
     numbers: list[Any] = []
@@ -58,7 +58,7 @@ def read(tape: QuantumScript) -> Reading:
     key.append(tuple(number.ndim if type(number) is np.ndarray else 0 for number in numbers))
     key += map(_measurement_key, tape.measurements)
     key.append(bool(tape.shots))
-    return Reading(tuple(key), numbers)
+    return TapeReading(tuple(key), numbers)
 
 
 def _plain(number: Any) -> Any:
@@ -151,7 +151,7 @@ def _observable_key(observable: Operator) -> Hashable:
 # -- plans ----------------------------------------------------------------------------------------------------
 
 
-class Rows(NamedTuple):
+class TapeRows(NamedTuple):
     """The arrays of one call, and which slots are weights; of `tapes` tapes with `batch` samples each."""
 
     functions: tuple[Function, ...]
@@ -163,7 +163,7 @@ class Rows(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class TapePlan:
     """What is known of all tapes with one key.
 
     steps: the operators, and the positions of their numbers. starts: the first slot of each number. vectors: whether
@@ -211,7 +211,7 @@ class Plan:
         return found
 
 
-def make_plan(tape: QuantumScript, reading: Reading, options: Options) -> Plan:
+def make_plan(tape: QuantumScript, reading: TapeReading, options: Options) -> TapePlan:
     """The plan of a tape, and of all that are alike."""
     place = {wire: k for k, wire in enumerate(_register(tape))}
     steps, count, widths, vectors, batched, parameters = [], 0, [], [], [], []
@@ -227,8 +227,8 @@ def make_plan(tape: QuantumScript, reading: Reading, options: Options) -> Plan:
         batched += [np.ndim(number) > vector for number in reading.numbers[count - found : count]]
     starts = np.concatenate([[0], np.cumsum(widths, dtype=np.int64)]).astype(np.int64)
     mapped = tuple(process.map_wires(dict(place)) for process in tape.measurements)
-    parts = (Amplitudes(-1),) if tape.shots else arrange(tape.measurements, place)
-    return Plan(
+    parts = (StateVector(-1),) if tape.shots else arrange(tape.measurements, place)
+    return TapePlan(
         place,
         tuple(steps),
         starts,
@@ -255,10 +255,10 @@ class Plans:
     """The plans of a device by their keys, the least recently used dropped first; usable from many threads."""
 
     options: Options
-    known: OrderedDict[Hashable, Plan] = field(default_factory=OrderedDict)
+    known: OrderedDict[Hashable, TapePlan] = field(default_factory=OrderedDict)
     lock: Any = field(default_factory=threading.Lock)
 
-    def find(self, tape: QuantumScript, reading: Reading) -> Plan:
+    def find(self, tape: QuantumScript, reading: TapeReading) -> TapePlan:
         """The plan of a tape."""
         with self.lock:
             plan = self.known.get(reading.key)
@@ -272,9 +272,9 @@ class Plans:
                 self.known.popitem(last=False)
         return plan
 
-    def groups(self, tapes: Sequence[QuantumScript]) -> list[tuple[Plan, list[int], list[Reading]]]:
+    def groups(self, tapes: Sequence[QuantumScript]) -> list[tuple[TapePlan, list[int], list[TapeReading]]]:
         """The tapes by plan: (plan, their positions, what was read from them)."""
-        found: dict[Hashable, tuple[Plan, list[int], list[Reading]]] = {}
+        found: dict[Hashable, tuple[TapePlan, list[int], list[TapeReading]]] = {}
         for position, tape in enumerate(tapes):
             reading = read(tape)
             entry = found.get(reading.key)
@@ -285,7 +285,7 @@ class Plans:
         return list(found.values())
 
 
-def rows(plan: Plan, readings: Sequence[Reading], apart: Sequence[int] = ()) -> Rows:
+def rows(plan: TapePlan, readings: Sequence[TapeReading], apart: Sequence[int] = ()) -> TapeRows:
     """The arrays of one call. apart: numbers that stand in the inputs when there are several tapes."""
     if len(readings) == 1:
         return _rows_of_one(plan, readings[0].numbers)
@@ -300,10 +300,10 @@ def rows(plan: Plan, readings: Sequence[Reading], apart: Sequence[int] = ()) -> 
         shared[:] = False  # accidents of equal numbers shall not compile for ever
     inputs = np.ascontiguousarray(table[:, :, ~shared].reshape(len(readings) * batch, -1))
     weights = np.ascontiguousarray(table[0, 0, shared])
-    return Rows(plan.functions(shared), weights, inputs, shared, len(readings), batch)
+    return TapeRows(plan.functions(shared), weights, inputs, shared, len(readings), batch)
 
 
-def _table(plan: Plan, readings: Sequence[Reading]) -> np.ndarray:
+def _table(plan: TapePlan, readings: Sequence[TapeReading]) -> np.ndarray:
     """(tapes, batch, slots): the numbers of several tapes."""
     batch = _batch(plan, readings[0].numbers)
     table = np.empty((len(readings), batch, int(plan.starts[-1])))
@@ -314,7 +314,7 @@ def _table(plan: Plan, readings: Sequence[Reading]) -> np.ndarray:
     return table
 
 
-def directions(plan: Plan, readings: Sequence[Reading], given: Rows) -> Rows:
+def directions(plan: TapePlan, readings: Sequence[TapeReading], given: TapeRows) -> TapeRows:
     """Directions, read like numbers, in the rows of a call; with several tapes those of shared slots are zero."""
     if len(readings) == 1:
         return _rows_of_one(plan, readings[0].numbers)
@@ -322,26 +322,26 @@ def directions(plan: Plan, readings: Sequence[Reading], given: Rows) -> Rows:
     return given._replace(weights=np.zeros_like(given.weights), inputs=np.ascontiguousarray(inputs))
 
 
-def _rows_of_one(plan: Plan, numbers: Sequence[Any]) -> Rows:
+def _rows_of_one(plan: TapePlan, numbers: Sequence[Any]) -> TapeRows:
     shared = np.repeat(~plan.batched, np.diff(plan.starts))
     if not plan.is_batched:
         scalars = len(shared) == len(numbers)
         weights = (
             np.array(numbers, np.float64) if scalars else np.concatenate([NOTHING, *map(np.ravel, numbers)])
         )
-        return Rows(plan.functions(shared), weights, NOTHING, shared, 1, 1)
+        return TapeRows(plan.functions(shared), weights, NOTHING, shared, 1, 1)
     weights = [np.ravel(n) for n, several in zip(numbers, plan.batched, strict=True) if not several]
     columns = [n.reshape(len(n), -1).T for n, several in zip(numbers, plan.batched, strict=True) if several]
     inputs = np.ascontiguousarray(np.concatenate(columns).T, np.float64)
     flat = np.concatenate([NOTHING, *weights])
-    return Rows(plan.functions(shared), flat, inputs, shared, 1, len(inputs))
+    return TapeRows(plan.functions(shared), flat, inputs, shared, 1, len(inputs))
 
 
-def _batch(plan: Plan, numbers: Sequence[Any]) -> int:
+def _batch(plan: TapePlan, numbers: Sequence[Any]) -> int:
     return next((len(n) for n, several in zip(numbers, plan.batched, strict=True) if several), 1)
 
 
-def arguments(function: Function, given: Rows) -> tuple[np.ndarray | None, np.ndarray | None]:
+def arguments(function: Function, given: TapeRows) -> tuple[np.ndarray | None, np.ndarray | None]:
     """The weights and inputs that this Function reads, or None for none."""
     weights = given.weights[: function.num_weights] if function.num_weights else None
     inputs = given.inputs
@@ -352,7 +352,9 @@ def arguments(function: Function, given: Rows) -> tuple[np.ndarray | None, np.nd
     return weights, inputs
 
 
-def on_one_axis(plan: Plan, readings: Sequence[Reading]) -> tuple[Sequence[Reading], tuple[int, ...] | None]:
+def on_one_axis(
+    plan: TapePlan, readings: Sequence[TapeReading]
+) -> tuple[Sequence[TapeReading], tuple[int, ...] | None]:
     """Readings whose samples lie on one axis, and the axes on which they lay; None for one axis as it is.
 
     Where jax maps a circuit that is broadcast already, a tape has several axes: those of the map lead, of length 1 in a
@@ -368,7 +370,7 @@ def on_one_axis(plan: Plan, readings: Sequence[Reading]) -> tuple[Sequence[Readi
     most = max(map(len, own))
     lead = np.broadcast_shapes(*(shape + (1,) * (most - len(shape)) for shape in own))
     numbers = [_flat(number, lead, vector) if several else number for number, several, vector in each]
-    return [Reading(reading.key, numbers)], lead
+    return [TapeReading(reading.key, numbers)], lead
 
 
 def _flat(number: np.ndarray, lead: tuple[int, ...], vector: bool) -> np.ndarray:
@@ -378,7 +380,7 @@ def _flat(number: np.ndarray, lead: tuple[int, ...], vector: bool) -> np.ndarray
     return np.broadcast_to(number, lead + tail).reshape(-1, *tail)
 
 
-def values_of(function: Function, given: Rows) -> np.ndarray:
+def values_of(function: Function, given: TapeRows) -> np.ndarray:
     """The values of one Function: (tapes, batch, outputs)."""
     values = function(*arguments(function, given))
     if values.size == given.tapes * given.batch * function.num_outputs:

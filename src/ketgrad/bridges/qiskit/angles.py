@@ -4,35 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from qiskit.circuit import Parameter, ParameterExpression
 
-from ketgrad.circuits.angles import ZERO, Angle, Variable, arccos, as_angle, w
+from ketgrad.bridges.importing import Computed
+from ketgrad.circuits.angles import ZERO, Angle, Variable, arccos, as_angle
 from ketgrad.foundation.errors import KetgradValueError
 
 Names = Mapping[Parameter, Angle]
 
 # Points at which a polynomial must agree with the expression that it was read from: of both signs, of no pattern.
 _PROBES = (0.37, -0.82, 1.13, -1.71, 0.59, -0.24, 2.03)
-
-
-@dataclass
-class Computed:
-    """Expressions that no angle holds, for callers that know all values: each is one more weight.
-
-    first: the number of weights before. expressions: number k is w[first + k].
-    """
-
-    first: int
-    expressions: list[ParameterExpression] = field(default_factory=list)
-
-    def angle(self, expression: ParameterExpression) -> Angle:
-        """The angle whose value is that of the expression."""
-        if expression not in self.expressions:
-            self.expressions.append(expression)
-        return w[self.first + self.expressions.index(expression)]
 
 
 def angle_of(value: Any, names: Names, where: str, computed: Computed | None = None) -> Angle:

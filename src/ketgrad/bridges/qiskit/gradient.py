@@ -88,13 +88,15 @@ class EstimatorGradient:
             entry = known[id(circuit)]
             row = entry.row(values)
             tasks.append(
-                _Task(unmeasured(entry.found).circuit, found[id(observable)], row, entry.columns(wanted))
+                _GradientTask(
+                    unmeasured(entry.found).circuit, found[id(observable)], row, entry.columns(wanted)
+                )
             )
         job = PrimitiveJob(self._run, tasks, options)
         job._submit()
         return job
 
-    def _run(self, tasks: Sequence[_Task], options: Any) -> EstimatorGradients:
+    def _run(self, tasks: Sequence[_GradientTask], options: Any) -> EstimatorGradients:
         together: dict[Any, list[int]] = {}
         for k, task in enumerate(tasks):
             together.setdefault((task.circuit, task.observable), []).append(k)
@@ -162,12 +164,12 @@ class SamplerGradient:
         for circuit, values, wanted in zip(several, parameter_values, chosen, strict=True):
             entry = known[id(circuit)]
             row = entry.row(values)
-            tasks.append(_Task(entry.found.circuit, _bits(entry.found), row, entry.columns(wanted)))
+            tasks.append(_GradientTask(entry.found.circuit, _bits(entry.found), row, entry.columns(wanted)))
         job = PrimitiveJob(self._run, tasks, options)
         job._submit()
         return job
 
-    def _run(self, tasks: Sequence[_Task], options: Any) -> SamplerGradients:
+    def _run(self, tasks: Sequence[_GradientTask], options: Any) -> SamplerGradients:
         together: dict[Any, list[int]] = {}
         for k, task in enumerate(tasks):
             together.setdefault((task.circuit, task.observable), []).append(k)
@@ -242,7 +244,7 @@ def _picked(by_weights: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class _Task:
+class _GradientTask:
     circuit: Circuit
     observable: Any  # a Pauli sum, or the measured bits
     values: np.ndarray

@@ -95,7 +95,7 @@ class Estimator(BaseEstimatorV2):
         job._submit()
         return job
 
-    def _run(self, tasks: Sequence[_Task], root: np.random.SeedSequence) -> PrimitiveResult:
+    def _run(self, tasks: Sequence[_EstimatorTask], root: np.random.SeedSequence) -> PrimitiveResult:
         together: dict[Any, list[int]] = {}
         for k, task in enumerate(tasks):
             together.setdefault((task.program.key, task.sums, task.precision), []).append(k)
@@ -117,7 +117,7 @@ class Estimator(BaseEstimatorV2):
         return PrimitiveResult(results, metadata={"version": 2})
 
     def _values(
-        self, task: _Task, rows: np.ndarray, pairs: np.ndarray, rng: np.random.Generator
+        self, task: _EstimatorTask, rows: np.ndarray, pairs: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """Values and standard errors of pairs (2, N) of a row of parameters and an observable.
 
@@ -131,7 +131,7 @@ class Estimator(BaseEstimatorV2):
         return values, errors
 
     def _drawn(
-        self, task: _Task, rows: np.ndarray, pairs: np.ndarray, rng: np.random.Generator
+        self, task: _EstimatorTask, rows: np.ndarray, pairs: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """The same, where equal pairs may share their shots."""
         if len(rows) * len(task.sums) <= WASTE * pairs.shape[1]:
@@ -146,7 +146,7 @@ class Estimator(BaseEstimatorV2):
         return values, errors
 
     def _table(
-        self, task: _Task, sums: tuple[PauliSum, ...], rows: np.ndarray, rng: np.random.Generator
+        self, task: _EstimatorTask, sums: tuple[PauliSum, ...], rows: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """Values and standard errors (rows, observables)."""
         found = [self._part(task, sums, *part, rng) for part in task.program.parts(rows)]
@@ -158,7 +158,7 @@ class Estimator(BaseEstimatorV2):
 
     def _part(
         self,
-        task: _Task,
+        task: _EstimatorTask,
         sums: tuple[PauliSum, ...],
         found: Imported,
         weights: np.ndarray,
@@ -194,7 +194,7 @@ def unmeasured(found: Imported) -> Imported:
     return found
 
 
-class _Task(NamedTuple):
+class _EstimatorTask(NamedTuple):
     """A PUB in arrays: values[i] belongs to parameters rows[row_of[i]] and observable sums[sum_of[i]]."""
 
     program: Evaluable
@@ -211,7 +211,7 @@ class _Task(NamedTuple):
         return None if self.precision == 0 else math.ceil(1 / self.precision**2)
 
 
-def _task(pub: EstimatorPub, program: Evaluable) -> _Task:
+def _task(pub: EstimatorPub, program: Evaluable) -> _EstimatorTask:
     rows, precision = parameter_rows(pub), _precision(pub.precision)
     first = program.check(rows)
     if first is not None:
@@ -223,7 +223,7 @@ def _task(pub: EstimatorPub, program: Evaluable) -> _Task:
         sum_of[index] = numbers.setdefault(observable, len(numbers))
     row_of = np.arange(len(rows)).reshape(pub.parameter_values.shape)
     row_of, sum_of = np.broadcast_arrays(row_of, sum_of)
-    return _Task(program, tuple(numbers), rows, row_of, sum_of, precision, pub.circuit.metadata)
+    return _EstimatorTask(program, tuple(numbers), rows, row_of, sum_of, precision, pub.circuit.metadata)
 
 
 def parameter_rows(pub: Any) -> np.ndarray:
@@ -244,7 +244,7 @@ def expectation_function(
     return expectation(circuit, sums, executor=executor, dtype=dtype, threads=threads)
 
 
-def _estimator_result(task: _Task, values: np.ndarray, errors: np.ndarray) -> PubResult:
+def _estimator_result(task: _EstimatorTask, values: np.ndarray, errors: np.ndarray) -> PubResult:
     shape = task.row_of.shape
     data = DataBin(evs=values.reshape(shape), stds=errors.reshape(shape), shape=shape)
     metadata = {"target_precision": task.precision, "circuit_metadata": task.metadata}
@@ -343,19 +343,19 @@ class Sampler(BaseSamplerV2):
         for pub in coerced:
             program, rows = self._conversions(pub.circuit), parameter_rows(pub)
             program.check(rows)
-            work.append(_Work(pub, program, rows, _layout(pub.circuit)))
+            work.append(_SamplerTask(pub, program, rows, _layout(pub.circuit)))
         job = PrimitiveJob(self._run, work, check_seed(self.seed))
         job._submit()
         return job
 
-    def _run(self, work: Sequence[_Work], root: np.random.SeedSequence) -> PrimitiveResult:
+    def _run(self, work: Sequence[_SamplerTask], root: np.random.SeedSequence) -> PrimitiveResult:
         results = [
             self._exact_result(entry) if entry.pub.shots is None else self._result(entry, _child(root, k))
             for k, entry in enumerate(work)
         ]
         return PrimitiveResult(results, metadata={"version": 2})
 
-    def _result(self, work: _Work, seed: np.random.SeedSequence) -> SamplerPubResult:
+    def _result(self, work: _SamplerTask, seed: np.random.SeedSequence) -> SamplerPubResult:
         pub, rng = work.pub, np.random.Generator(np.random.Philox(seed))
         outcomes, measured = [np.zeros((0, pub.shots), dtype=np.uint64)], ()
         for found, weights in work.program.parts(work.rows):
@@ -384,7 +384,7 @@ class Sampler(BaseSamplerV2):
             rng=rng,
         )
 
-    def _exact_result(self, work: _Work) -> SamplerPubResult:
+    def _exact_result(self, work: _SamplerTask) -> SamplerPubResult:
         """The probabilities of all outcomes of the measured qubits, read by each register."""
         first = work.program.check(work.rows)
         measured = () if first is None else first.measured
@@ -407,7 +407,7 @@ class Sampler(BaseSamplerV2):
         return ExactResult(DataBin(**bits, shape=work.pub.shape), metadata=_metadata(work.pub))
 
 
-class _Work(NamedTuple):
+class _SamplerTask(NamedTuple):
     """A PUB of a sampler: its circuit, its parameter sets, and (name, size) of its classical registers."""
 
     pub: SamplerPub

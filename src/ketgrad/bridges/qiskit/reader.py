@@ -32,8 +32,10 @@ from qiskit.circuit import library as lib
 from qiskit.circuit.parametervector import ParameterVectorElement
 from qiskit.quantum_info import Clifford, Operator
 
-from ketgrad.bridges.qiskit.angles import Computed, angle_of
+from ketgrad.bridges.importing import Computed
+from ketgrad.bridges.qiskit.angles import angle_of
 from ketgrad.bridges.qiskit.evolution import WIDEST, evolution
+from ketgrad.bridges.qiskit.gates import RULES, u_ops
 from ketgrad.bridges.qiskit.paulis import from_sparse_pauli_op
 from ketgrad.circuits import ops as build
 from ketgrad.circuits.angles import Angle, w, x
@@ -106,7 +108,7 @@ def _read(circuit: QuantumCircuit, inputs: Any, computed: Computed | None) -> Im
     names = {parameter: x[j] for j, parameter in enumerate(data)}
     names |= {parameter: w[i] for i, parameter in enumerate(weights)}
     refuse_too_many(size(circuit, {}), "circuit")
-    reader = _Reader(names, tuple(circuit.clbits), computed)
+    reader = _QiskitReader(names, tuple(circuit.clbits), computed)
     qubits = tuple(range(circuit.num_qubits))
     found = reader.sequence(circuit, qubits, tuple(range(circuit.num_clbits)), 0)
     return Imported(
@@ -153,81 +155,8 @@ def _registers(circuit: QuantumCircuit, measured: Mapping[int, int]) -> tuple[tu
     return tuple(result)
 
 
-# -- the table: class of a standard gate -> ops from its angles and qubits
-
-_Rule = Callable[[Sequence[Angle], Sequence[int]], list[Op]]
-
-
-def _row(builder: Callable[..., Op]) -> _Rule:
-    return lambda angles, qubits: [builder(*angles, *qubits)]
-
-
-def _xx_and_yy(angles: Sequence[Angle], qubits: Sequence[int], sign: int) -> list[Op]:
-    """exp(-i theta (XX + sign YY) / 4), between rotations of one qubit about Z by beta and back."""
-    theta, beta = angles[0], angles[1] * sign
-    middle = [build.rxx(theta * 0.5, *qubits), build.ryy(theta * (0.5 * sign), *qubits)]
-    return [build.rz(beta, qubits[0]), *middle, build.rz(-beta, qubits[0])] if beta.terms else middle
-
-
-def _u(angles: Sequence[Angle], qubits: Sequence[int]) -> list[Op]:
-    """U, with a fourth angle where it is the base of a CU: a phase, which becomes relative under the control."""
-    theta, phi, lam, *rest = angles
-    return [build.u(theta, phi, lam, *qubits), *map(build.gphase, rest)]
-
-
-_RULES: Mapping[type, _Rule] = {
-    lib.IGate: _row(build.id),
-    lib.XGate: _row(build.x),
-    lib.YGate: _row(build.y),
-    lib.ZGate: _row(build.z),
-    lib.HGate: _row(build.h),
-    lib.SGate: _row(build.s),
-    lib.SdgGate: _row(build.sdg),
-    lib.TGate: _row(build.t),
-    lib.TdgGate: _row(build.tdg),
-    lib.SXGate: _row(build.sx),
-    lib.SXdgGate: _row(build.sxdg),
-    lib.RXGate: _row(build.rx),
-    lib.RYGate: _row(build.ry),
-    lib.RZGate: _row(build.rz),
-    lib.PhaseGate: _row(build.p),
-    lib.U1Gate: _row(build.u1),
-    lib.U2Gate: _row(build.u2),
-    lib.U3Gate: _row(build.u3),
-    lib.UGate: _u,
-    lib.RGate: lambda angles, qubits: [
-        build.rz(-angles[1], *qubits),
-        build.rx(angles[0], *qubits),
-        build.rz(angles[1], *qubits),
-    ],
-    lib.RXXGate: _row(build.rxx),
-    lib.RYYGate: _row(build.ryy),
-    lib.RZZGate: _row(build.rzz),
-    lib.RZXGate: _row(build.rzx),
-    lib.SwapGate: _row(build.swap),
-    lib.iSwapGate: _row(build.iswap),
-    lib.DCXGate: lambda _, qubits: [build.cx(*qubits), build.cx(*reversed(qubits))],
-    lib.XXPlusYYGate: lambda angles, qubits: _xx_and_yy(angles, qubits, 1),
-    lib.XXMinusYYGate: lambda angles, qubits: _xx_and_yy(angles, qubits, -1),
-    lib.GlobalPhaseGate: _row(build.gphase),
-    lib.CUGate: _row(build.cu),
-    lib.CXGate: _row(build.cx),
-    lib.CYGate: _row(build.cy),
-    lib.CZGate: _row(build.cz),
-    lib.CHGate: _row(build.ch),
-    lib.CPhaseGate: _row(build.cp),
-    lib.CRXGate: _row(build.crx),
-    lib.CRYGate: _row(build.cry),
-    lib.CRZGate: _row(build.crz),
-    lib.CSXGate: _row(build.csx),
-    lib.CSwapGate: _row(build.cswap),
-    lib.CCXGate: _row(build.ccx),
-    lib.CCZGate: _row(build.ccz),
-}
-
-
 @dataclass
-class _Reader:
+class _QiskitReader:
     """One reading: the angle of each parameter, the qubits touched so far, the bits written so far.
 
     computed: where expressions go that no angle holds; None to refuse them.
@@ -273,7 +202,7 @@ class _Reader:
     ) -> list[Op]:
         """The ops of one instruction."""
         kind = getattr(operation, "base_class", type(operation))
-        rule = _RULES.get(kind)
+        rule = RULES.get(kind)
         if rule is not None and getattr(operation, "ctrl_state", None) in (
             None,
             2 ** _controls(operation) - 1,
@@ -340,7 +269,7 @@ class _Reader:
         count = _controls(gate)
         controls, targets = qubits[:count], qubits[count:]
         if isinstance(gate, lib.CUGate):  # its fourth angle is not among those of the base gate
-            base = _u(self._angles(gate), targets)
+            base = u_ops(self._angles(gate), targets)
         else:
             base = self.ops(gate.base_gate, targets, (), depth + 1, False)
         inner = [op.control(*controls) for op in base]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qiskit.circuit import Gate as QiskitGate
@@ -11,20 +11,13 @@ from qiskit.circuit import Parameter, ParameterVector, QuantumCircuit
 from qiskit.circuit import library as lib
 
 from ketgrad.bridges.qiskit.angles import expression_of
+from ketgrad.bridges.qiskit.gates import WRITTEN
 from ketgrad.circuits.angles import ZERO, Angle, Variable
 from ketgrad.circuits.circuit import Circuit, Op, as_circuit
 from ketgrad.circuits.gates import GATES, Gate
 from ketgrad.circuits.paulis import letters
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 
-# Rows that are one gate of qiskit on the same qubits, with the same angles.
-_GATES: Mapping[str, Callable[..., QiskitGate]] = {
-    "id": lib.IGate, "x": lib.XGate, "y": lib.YGate, "z": lib.ZGate, "h": lib.HGate, "s": lib.SGate,
-    "sdg": lib.SdgGate, "t": lib.TGate, "tdg": lib.TdgGate, "sx": lib.SXGate, "sxdg": lib.SXdgGate,
-    "rx": lib.RXGate, "ry": lib.RYGate, "rz": lib.RZGate, "p": lib.PhaseGate, "phase": lib.PhaseGate,
-    "u1": lib.PhaseGate, "u": lib.UGate, "u3": lib.UGate, "cu": lib.CUGate, "swap": lib.SwapGate,
-    "iswap": lib.iSwapGate, "rxx": lib.RXXGate, "ryy": lib.RYYGate, "rzz": lib.RZZGate, "rzx": lib.RZXGate,
-}  # fmt: skip
 _WORDS = {"X": "rx", "Y": "ry", "Z": "rz", "XX": "rxx", "YY": "ryy", "ZZ": "rzz", "ZX": "rzx"}
 
 
@@ -88,11 +81,11 @@ def _append(result: QuantumCircuit, op: Op, symbols: Mapping[Variable, Any], pos
     if gate.amplitudes is not None:
         return _prepare(result, op, position)
     angles = [expression_of(angle, symbols) for angle in op.angles]
-    if gate.unitary is not None and gate.name not in _GATES:
+    if gate.unitary is not None and gate.name not in WRITTEN:
         made = lib.UnitaryGate(gate.matrix(), check_input=False)
         result.append(_under(made, op.controls), [*op.controls, *reversed(op.qubits)])
-    elif gate.name in _GATES:
-        result.append(_under(_GATES[gate.name](*angles), op.controls), [*op.controls, *op.qubits])
+    elif gate.name in WRITTEN:
+        result.append(_under(WRITTEN[gate.name](*angles), op.controls), [*op.controls, *op.qubits])
     elif gate.generator is not None:
         _rotate(result, gate, op, symbols)
     else:
@@ -139,7 +132,7 @@ def _rotate(result: QuantumCircuit, gate: Gate, op: Op, symbols: Mapping[Variabl
         name = _WORDS.get("".join(letter for _, letter in word))
         places = [qubit for qubit, _ in word]
         if name is not None:
-            made = _GATES[name](expression_of(angle, symbols))
+            made = WRITTEN[name](expression_of(angle, symbols))
             result.append(_under(made, op.controls), [*op.controls, *places])
         else:
             _rotate_word(result, angle, word, op.controls, symbols)

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from ketgrad.bridges.torch import apply, refuse_graph
+from ketgrad.bridges.torch.calls import checked_call, refuse_graph
 
 REASON = (
     "a circuit of ketgrad runs outside of PyTorch, where no graph can hold it: compile without fullgraph=True"
 )
 
-_break: Any = torch.compiler.disable(apply, reason=REASON)
+_break: Any = torch.compiler.disable(checked_call, reason=REASON)
 
 
 def outside_of_graphs(*arguments: Any) -> Any:
