@@ -20,7 +20,7 @@ LAYERS = (
 
 # Class names that stand twice because both are promised: the names of our gradient rules and optimizers, and those
 # that the users of a framework expect from its bridge.
-PROMISED_TWICE = {"SPSA", "Layer", "Estimator"}
+PROMISED_TWICE = {"SPSA", "Layer", "Estimator", "Imported"}
 
 FRAMEWORKS = {
     "torch", "jax", "jaxlib", "keras", "tensorflow", "pennylane", "catalyst", "qiskit", "qiskit_aer", "cirq",

@@ -1,1 +1,1 @@
-"""Other frameworks: one module each, loaded when it is first used, the only places that import them."""
+"""Layer 11: other frameworks: one module each, loaded when it is first used, the only places that import them."""

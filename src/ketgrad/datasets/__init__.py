@@ -1,4 +1,4 @@
-"""Three small real tables; origin and licence of each are in the README of this folder."""
+"""Layer 12: three small real tables; origin and licence of each are in the README of this folder."""
 
 from __future__ import annotations
 
