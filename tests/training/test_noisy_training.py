@@ -12,7 +12,7 @@ from sklearn.ensemble import AdaBoostClassifier
 import ketgrad as kg
 from ketgrad.executors.sampled import Sampled
 from ketgrad.training.optimize import OPTIMIZERS, minimise
-from ketgrad.training.search import NonFiniteLoss
+from ketgrad.training.run import NonFiniteLoss
 
 CHAIN = kg.hamiltonians.ising(2)
 TREE = kg.ansatz.tree(2)

@@ -15,7 +15,7 @@ from ketgrad.foundation.seeds import check_seed
 from ketgrad.models.estimator import Estimator, Rows, class_rows, number_rows, refuse_zero_vectors
 from ketgrad.models.fitting.circuits import Design, learn_scaling
 from ketgrad.models.fitting.training import PREDICTION, Recipe, check_known, raise_if_interrupted, with_seed
-from ketgrad.training.search import Fit
+from ketgrad.training.run import Fit
 
 LEAST_QUBITS = 2  # one qubit could not be entangled
 

@@ -18,11 +18,11 @@ import numpy as np
 from ketgrad.circuits.entanglement import qubit_groups
 from ketgrad.circuits.paulis import Pauli, PauliSum, check_hermitian, reverse_bits
 from ketgrad.foundation.arrays import as_array, sequence_of
+from ketgrad.foundation.blas import one_blas_thread
 from ketgrad.foundation.errors import KetgradError, KetgradTypeError, KetgradValueError, near_matches, shown
 from ketgrad.foundation.memory import reserve
 from ketgrad.foundation.numbers import check_count, check_number, flag
 from ketgrad.foundation.seeds import stream
-from ketgrad.training.optimize import one_blas_thread
 
 __all__ = [
     "GroundState",

@@ -56,10 +56,10 @@ RULE = NONE | instance(
     "ketgrad.functions.gradients.rules.SPSA",
 )
 OPTIMIZER = NONE | instance(
-    "ketgrad.training.optimize.Adam",
-    "ketgrad.training.optimize.LBFGSB",
-    "ketgrad.training.optimize.SPSA",
-    "ketgrad.training.optimize.COBYLA",
+    "ketgrad.training.optimizers.adam.Adam",
+    "ketgrad.training.optimizers.scipy.LBFGSB",
+    "ketgrad.training.optimizers.spsa.SPSA",
+    "ketgrad.training.optimizers.scipy.COBYLA",
 )
 QUESTION = instance(
     "ketgrad.programs.program.Expect",
@@ -135,7 +135,7 @@ TRAINED: Mapping[str, Kind] = {
     "weights_": floats("w", finite=True),
     "readout_": floats("o c", finite=True),
     "bias_": floats("c", finite=True),
-    "fit_": instance("ketgrad.training.search.Fit"),
+    "fit_": instance("ketgrad.training.run.Fit"),
     "n_iter_": whole(0),
 }
 COMPARED: Mapping[str, Kind] = {

@@ -1,9 +1,8 @@
-"""The search behind `minimise`: evaluates the loss, keeps the best point, decides when to stop."""
+"""One run of `minimise`: it evaluates the loss, keeps the best point and decides when to stop."""
 
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -68,8 +67,8 @@ class NonFiniteLoss(KetgradValueError):
     fit: Fit | None = None
 
 
-class Stop(Exception):
-    """Ends a search with its reason: a signal, not an error; it never leaves `minimise`."""
+class EndOfRun(Exception):
+    """Ends a run with its reason: a signal, not an error; it never leaves `minimise`."""
 
     def __init__(self, reason: str, converged: bool) -> None:
         super().__init__(reason)
@@ -77,8 +76,13 @@ class Stop(Exception):
         self.converged = converged
 
 
-class Search:
-    """One run of `minimise`: the loss, the best point, the history, the listeners and the stopping rule."""
+class Run:
+    """One run of `minimise`: the loss, the best point, the history, the listeners and the stopping rule.
+
+    loss: returns (value, gradient), or the value alone for methods without gradients. value_alone: the same value where
+    it costs less without a gradient; None asks `loss`. So whether gradients are computed is decided by what a method
+    calls, `value` or `value_and_gradient`.
+    """
 
     def __init__(
         self,
@@ -88,8 +92,10 @@ class Search:
         tolerance: float,
         window: int,
         stochastic: bool,
+        value_alone: Callable[[np.ndarray], Any] | None = None,
     ) -> None:
         self.loss, self.shape, self.max_steps = loss, shape, max_steps
+        self.value_alone = loss if value_alone is None else value_alone
         self.tolerance, self.window, self.stochastic = tolerance, window, stochastic
         self.history: list[float] = []
         self.evaluations = 0
@@ -112,7 +118,7 @@ class Search:
 
     def value(self, weights: np.ndarray) -> float:
         """The loss alone, for methods without gradients."""
-        outcome = self.loss(np.array(weights).reshape(self.shape))
+        outcome = self.value_alone(np.array(weights).reshape(self.shape))
         return self._checked_value(outcome[0] if isinstance(outcome, tuple) else outcome, weights)
 
     def value_and_gradient(self, weights: np.ndarray) -> tuple[float, np.ndarray]:
@@ -150,9 +156,9 @@ class Search:
                 if self.stochastic
                 else (f"the loss changed by less than the tolerance over {self.window} steps")
             )
-            raise Stop(kind, converged=True)
+            raise EndOfRun(kind, converged=True)
         if self.steps >= self.max_steps:
-            raise Stop(ALL_STEPS.format(self.max_steps), converged=False)
+            raise EndOfRun(ALL_STEPS.format(self.max_steps), converged=False)
 
     def check_slope(self, gradient: np.ndarray) -> None:
         """End the search if an exact gradient vanishes at the start: no gradient method would move."""
@@ -161,15 +167,9 @@ class Search:
 
     def stop_flat(self, finding: str) -> None:
         """End the search of a loss that does not react to the weights."""
-        raise Stop(f"{finding}: {STATIONARY} (then start from random weights)", converged=False)
+        raise EndOfRun(f"{finding}: {STATIONARY} (then start from random weights)", converged=False)
 
-    def close(self) -> None:
-        """End the line of a progress display."""
-        for listener in self.listeners:
-            if isinstance(listener, ProgressLine):
-                listener.close()
-
-    def fit(self, stop: Stop, interrupted: bool = False) -> Fit:
+    def fit(self, stop: EndOfRun, interrupted: bool = False) -> Fit:
         """The outcome so far."""
         history = np.array(self.history)
         weights = self.last if self.stochastic else self.best
@@ -237,39 +237,4 @@ class Search:
         for listener in self.listeners:
             wish = listener(step)
             if isinstance(wish, bool | np.bool_) and wish:
-                raise Stop(ASKED, converged=False)
-
-
-class ProgressLine:
-    """One line on stderr that redraws itself ten times a second; one line every ten seconds into a file."""
-
-    def __init__(self, out: Any = None) -> None:
-        self.out = sys.stderr if out is None else out
-        self.live = self.out.isatty()
-        self.pause = 0.1 if self.live else 10.0
-        self.due = 0.0
-        self.text = ""
-        self.shown = ""
-
-    def __call__(self, step: Step) -> None:
-        """Draw the step if the last drawing is old enough."""
-        self.text = (
-            f"step {step.number}/{step.max_steps}  loss {step.value:.6g}  best {step.best_value:.6g}  "
-            f"{step.seconds:.1f} s"
-        )
-        if step.seconds >= self.due:
-            self.due = step.seconds + self.pause
-            self._draw()
-
-    def close(self) -> None:
-        """Show the last step and end the line."""
-        if self.text and self.text != self.shown:
-            self._draw()
-        if self.live and self.shown:
-            self.out.write("\n")
-            self.out.flush()
-
-    def _draw(self) -> None:
-        self.out.write(f"\r\x1b[K{self.text}" if self.live else f"{self.text}\n")
-        self.out.flush()
-        self.shown = self.text
+                raise EndOfRun(ASKED, converged=False)

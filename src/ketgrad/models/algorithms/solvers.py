@@ -21,23 +21,15 @@ from ketgrad.functions.function import Function, expectation, samples
 from ketgrad.functions.gradients import rules as gradients
 from ketgrad.models.algorithms.problems import read_problem
 from ketgrad.problems.spins import diagonal_energies, exact_ground_state, num_qubits_of
-from ketgrad.training.optimize import (
-    COBYLA,
-    SPSA,
-    Optimizer,
-    by_adam,
-    minimised,
-    noise_of,
-    optimizer_for,
-    warn_if_flat,
-)
-from ketgrad.training.search import ASKED, Fit, ProgressLine, Step
+from ketgrad.training.minimise import minimised, warn_if_flat
+from ketgrad.training.noise import by_adam, noise_of, optimizer_for
+from ketgrad.training.optimizers import Optimizer
+from ketgrad.training.progress import Progress
+from ketgrad.training.run import ASKED, Fit
 
 DIAGONALISED = 12  # qubits up to which vqe computes the exact energy: well under a second
 ENUMERATED = 20  # qubits up to which qaoa looks at every bit string
 REPEATS = 100  # fresh evaluations behind an energy from finite shots: a tenth of the noise of one
-
-Progress = bool | Callable[[Step], Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -334,18 +326,18 @@ def _minimise_all(
     """The fits from all starts, and whether Ctrl-C ended them early."""
     noise = noise_of(function)
     method = optimizer_for(optimizer, noise)
-    measure = _value if isinstance(method, COBYLA | SPSA) else _loss
     fits: list[Fit] = []
     for k, start in enumerate(starts):
         try:
             fit = minimised(
-                measure(function),
+                _loss(function),
                 start,
                 method,
+                value_alone=_value(function),
                 max_steps=max_steps,
                 tolerance=tolerance,
                 stochastic=noise is not None and noise.in_values,
-                listeners=[progress if callable(progress) else ProgressLine()] if progress else (),
+                progress=progress,
                 seed=_child(seed, 1, k),
             )
         except KeyboardInterrupt:

@@ -17,17 +17,10 @@ from ketgrad.functions.function import Function, expectation
 from ketgrad.functions.gradients import rules as gradients
 from ketgrad.models.estimator import Rows, Summary, count_gates
 from ketgrad.training.losses import Loss, loss_named
-from ketgrad.training.optimize import (
-    COBYLA,
-    SPSA,
-    Fit,
-    Noise,
-    by_adam,
-    minimise,
-    noise_of,
-    optimizer_for,
-    optimizer_named,
-)
+from ketgrad.training.minimise import minimised, warn_if_flat
+from ketgrad.training.noise import Noise, by_adam, noise_of, optimizer_for
+from ketgrad.training.optimizers import optimizer_named, uses_gradients
+from ketgrad.training.run import Fit
 
 # what is drawn under a random_state, each from a stream of its own
 BEGINNING, BATCHES, SEARCH, TRAINING, PREDICTION, DIRECTIONS = range(6)
@@ -143,23 +136,24 @@ class Recipe:
         if batches is not None:
             noise = Noise(f"batch_size={self.batch_size} gives another one each time")
         optimizer = optimizer_for(self.optimizer, noise)
-        measure: Callable[..., Any] = objective.value_and_gradient
-        if isinstance(optimizer, SPSA | COBYLA):
-            measure = objective.value
 
-        def loss(parameters: np.ndarray) -> Any:
-            return measure(parameters, *((angles, rows) if batches is None else next(batches)))
+        def on_a_batch(measure: Callable[..., Any]) -> Callable[[np.ndarray], Any]:
+            return lambda parameters: measure(
+                parameters, *((angles, rows) if batches is None else next(batches))
+            )
 
-        fit = minimise(
-            loss,
+        fit = minimised(
+            on_a_batch(objective.value_and_gradient),
             start,
             optimizer,
+            value_alone=on_a_batch(objective.value),
             max_steps=check_count(self.max_steps, "max_steps"),
             tolerance=self.tolerance,
             stochastic=noise is not None and noise.in_values,
             progress=self.verbose,
             seed=np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, SEARCH)),
         )
+        warn_if_flat([fit], stacklevel=5)  # train, _fit, fit, and who called that
         return fit if self.optimizer is not None or noise is None else by_adam(fit, noise)
 
     def summary(self, model: str, head: Head, rows: Rows, fit: Fit) -> Summary:
@@ -168,9 +162,8 @@ class Recipe:
         size = len(rows.weights) if self.batch_size is None else min(self.batch_size, len(rows.weights))
         runs = fit.evaluations * size
         named = None if self.optimizer is None else optimizer_named(self.optimizer)
-        gradient_free = isinstance(named, SPSA | COBYLA)
         shift = gradients.ParameterShift()
-        if gradient_free:
+        if named is not None and not uses_gradients(named):
             per_step, on_device = 1, 1
         else:
             rule = gradients.choose(f.executor, f.program) if self.gradient is None else self.gradient

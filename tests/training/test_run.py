@@ -14,17 +14,18 @@ import scipy.optimize
 import ketgrad as kg
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 from ketgrad.foundation.seeds import stream
-from ketgrad.training.optimize import noise_of, optimizer_for
-from ketgrad.training.search import ProgressLine, Search, Step, Stop
+from ketgrad.training.noise import noise_of, optimizer_for
+from ketgrad.training.progress import ProgressLine
+from ketgrad.training.run import EndOfRun, Run, Step
 
 
 def fed(values, *, max_steps: int = 100, tolerance: float = 0.25, window: int = 3, stochastic: bool = False):
     """(steps made, reason, converged) of a search that meets these losses, the first one at the start."""
-    search = Search(lambda weights: values[int(weights[0])], (1,), max_steps, tolerance, window, stochastic)
+    search = Run(lambda weights: values[int(weights[0])], (1,), max_steps, tolerance, window, stochastic)
     for place in range(len(values)):
         try:
             search.finish_step(np.array([place]), search.value(np.array([place])))
-        except Stop as stop:
+        except EndOfRun as stop:
             return search.steps, stop.reason, stop.converged
     return search.steps, None, False
 
@@ -77,12 +78,12 @@ def test_the_last_step_ends_the_search():
 def test_a_gradient_of_rounding_at_the_start_is_flat(scale, limit):
     for slope, flat in ((0.99 * limit, True), (1.01 * limit, False), (-1.01 * limit, False), (0.0, True)):
         for stochastic in (False, True):
-            search = Search(lambda weights: scale, (2,), 9, 1e-8, 9, stochastic)
+            search = Run(lambda weights: scale, (2,), 9, 1e-8, 9, stochastic)
             search.finish_step(np.zeros(2), search.value(np.zeros(2)))
             try:
                 search.check_slope(np.array([0.0, slope]))
                 stopped = None
-            except Stop as stop:
+            except EndOfRun as stop:
                 stopped = stop
             assert (stopped is not None) == (flat and not stochastic), slope
             if stopped is not None:
@@ -92,12 +93,12 @@ def test_a_gradient_of_rounding_at_the_start_is_flat(scale, limit):
 def test_the_best_point_is_kept_or_with_noise_the_last_one_and_the_mean_of_the_window():
     values = (5.0, 1.0, 3.0, 1.0)
     for stochastic, place, value in ((False, 1, 1.0), (True, 3, 2.0)):
-        search = Search(lambda weights: values[int(weights[0])], (1,), 100, 1e-8, 2, stochastic)
+        search = Run(lambda weights: values[int(weights[0])], (1,), 100, 1e-8, 2, stochastic)
         seen: list[Step] = []
         search.listeners.append(seen.append)
         for number in range(4):
             search.finish_step(np.array([number]), search.value(np.array([number])))
-        fit = search.fit(Stop("enough", converged=True))
+        fit = search.fit(EndOfRun("enough", converged=True))
         assert (fit.weights.tolist(), fit.value, fit.steps, fit.evaluations) == ([place], value, 3, 4)
         assert fit.history.tolist() == list(values) and (fit.reason, fit.converged) == ("enough", True)
         assert [(step.number, step.value) for step in seen] == list(enumerate(values))
@@ -119,11 +120,11 @@ def test_what_a_listener_returns_stops_only_if_it_is_true():
         (None, False),
         ("no", False),
     ):
-        search = Search(lambda weights: 1.0, (1,), 9, 1e-8, 9, False)
+        search = Run(lambda weights: 1.0, (1,), 9, 1e-8, 9, False)
         search.listeners.append(lambda step, answer=answer: answer)
         try:
             search.finish_step(np.zeros(1), 1.0)
-        except Stop as stop:
+        except EndOfRun as stop:
             assert stops and stop.reason == "the callback asked to stop" and not stop.converged
         else:
             assert not stops, answer

@@ -9,7 +9,8 @@ import pytest
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 from ketgrad.training.losses import squared
 from ketgrad.training.optimize import COBYLA, LBFGSB, OPTIMIZERS, SPSA, Adam, minimise, optimizer_named
-from ketgrad.training.search import NonFiniteLoss, ProgressLine
+from ketgrad.training.progress import ProgressLine
+from ketgrad.training.run import NonFiniteLoss
 
 GRADIENT_BASED = ["Adam", "LBFGSB"]
 
