@@ -10,8 +10,8 @@ from native_programs import EXACT
 import ketgrad as kg
 from ketgrad import _native, w, x
 from ketgrad.circuits.angles import add_up
-from ketgrad.circuits.circuit import Op
 from ketgrad.circuits.gates import Gate, known_gate
+from ketgrad.circuits.op import Op
 from ketgrad.executors.native import ARRAYS
 from ketgrad.foundation.errors import KetgradError, KetgradMemoryError, KetgradValueError
 

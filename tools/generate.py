@@ -47,9 +47,9 @@ Every builder takes the angles first (numbers in radians, or angles in w and x),
 from __future__ import annotations
 
 from ketgrad.circuits.angles import Angle
-from ketgrad.circuits.circuit import Op
 from ketgrad.circuits.custom import {", ".join(DATA_BUILDERS)}
 from ketgrad.circuits.gates import GATES
+from ketgrad.circuits.op import Op
 
 __all__ = [
 {exported}

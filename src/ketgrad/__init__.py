@@ -15,7 +15,8 @@ from typing import Any
 
 from ketgrad.circuits import ops as _ops
 from ketgrad.circuits.angles import Angle, Variables, arccos, w
-from ketgrad.circuits.circuit import Circuit, Op
+from ketgrad.circuits.circuit import Circuit
+from ketgrad.circuits.op import Op
 from ketgrad.circuits.ops import *  # noqa: F403 - the builders, listed in ops.__all__
 from ketgrad.circuits.ops import __all__ as _builders
 from ketgrad.circuits.paulis import Pauli, PauliSum

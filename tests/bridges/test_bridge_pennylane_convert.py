@@ -10,8 +10,8 @@ import pytest
 from pennylane import numpy as pnp
 
 import ketgrad as kg
-from ketgrad.circuits.circuit import Op
 from ketgrad.circuits.gates import GATES, embed
+from ketgrad.circuits.op import Op
 
 # PennyLane warns of what it will change in itself.
 pytestmark = [pytest.mark.filterwarnings("ignore::pennylane.exceptions.PennyLaneDeprecationWarning")]

@@ -14,8 +14,8 @@ from scipy.stats import unitary_group
 
 import ketgrad as kg
 from ketgrad.circuits import decompositions
-from ketgrad.circuits.circuit import Op
 from ketgrad.circuits.gates import GATES, embed, known_gate
+from ketgrad.circuits.op import Op
 from ketgrad.circuits.qasm import writer as qasm
 from ketgrad.circuits.qasm.gates import LIBRARIES
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ketgrad.circuits.angles import ZERO, Angle, as_angle
-from ketgrad.circuits.circuit import Op
 from ketgrad.circuits.gate_checks import TOLERANCE, deviation_from_unitary
 from ketgrad.circuits.gates import Gate
+from ketgrad.circuits.op import Op
 from ketgrad.circuits.paulis import LETTERS, PauliSum
 from ketgrad.foundation.arrays import refuse_gradients
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, shown

@@ -12,6 +12,20 @@ from typing import Any
 
 import numpy as np
 
+__all__ = [
+    "KetgradAttributeError",
+    "KetgradError",
+    "KetgradImportError",
+    "KetgradIndexError",
+    "KetgradMemoryError",
+    "KetgradOSError",
+    "KetgradTypeError",
+    "KetgradValueError",
+    "check_shape",
+    "missing_extra",
+    "near_matches",
+]
+
 
 class KetgradError(Exception):
     """Base of all refusals by ketgrad: the input is at fault, or the machine too small, never the library."""

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from ketgrad.circuits.angles import Angle, Monomial, Variable
-from ketgrad.circuits.circuit import Circuit, Op, as_circuit
+from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.gate_checks import deviation_from_unitary
 from ketgrad.circuits.gates import GATES, Gate
+from ketgrad.circuits.op import Op
 from ketgrad.circuits.paulis import PauliSum, check_hermitian, reverse_bits
 from ketgrad.foundation.errors import KetgradIndexError, KetgradTypeError, KetgradValueError, shown
 from ketgrad.foundation.memory import reserve

@@ -17,9 +17,10 @@ import numpy as np
 
 from ketgrad.circuits import custom
 from ketgrad.circuits.angles import INPUT_FUNCTIONS, Angle, Variable, add_up, as_angle
-from ketgrad.circuits.circuit import Circuit, Op
+from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.custom import deviation_from_unitary
 from ketgrad.circuits.gates import GATES, Gate, gate_named
+from ketgrad.circuits.op import Op
 from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.errors import KetgradError, KetgradTypeError, KetgradValueError
 from ketgrad.saving.arrays import laid_out, strides_to_keep

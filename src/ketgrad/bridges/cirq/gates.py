@@ -12,7 +12,7 @@ import sympy
 
 from ketgrad.circuits import ops as build
 from ketgrad.circuits.angles import Angle, as_angle
-from ketgrad.circuits.circuit import Op
+from ketgrad.circuits.op import Op
 from ketgrad.foundation.errors import KetgradValueError
 
 

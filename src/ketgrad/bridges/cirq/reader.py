@@ -16,7 +16,8 @@ from ketgrad.bridges.cirq.gates import phase_ops, rule_of
 from ketgrad.bridges.importing import Computed
 from ketgrad.circuits import ops as build
 from ketgrad.circuits.angles import Angle, w, x
-from ketgrad.circuits.circuit import Circuit, Op
+from ketgrad.circuits.circuit import Circuit
+from ketgrad.circuits.op import Op
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, near_matches
 
 WIDEST_MATRIX = 6  # qubits; wider gates without a rule are decomposed

@@ -15,7 +15,8 @@ from ketgrad.bridges.cirq.paulis import from_pauli_sum
 from ketgrad.bridges.cirq.reader import CirqReader, Measured
 from ketgrad.bridges.cirq.tasks import Conversion, SweepTask, convert, initial_ops, readings, tasks
 from ketgrad.circuits import ops as build
-from ketgrad.circuits.circuit import Circuit, Op
+from ketgrad.circuits.circuit import Circuit
+from ketgrad.circuits.op import Op
 from ketgrad.circuits.paulis import PauliSum
 from ketgrad.executors.sampled import Sampled
 from ketgrad.foundation.errors import KetgradValueError

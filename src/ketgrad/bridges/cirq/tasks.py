@@ -16,7 +16,8 @@ from ketgrad.bridges.cirq.reader import CirqReader, Measured, symbols_of
 from ketgrad.bridges.importing import Computed
 from ketgrad.circuits import ops as build
 from ketgrad.circuits.angles import w
-from ketgrad.circuits.circuit import Circuit, Op
+from ketgrad.circuits.circuit import Circuit
+from ketgrad.circuits.op import Op
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 
 

@@ -13,8 +13,9 @@ import sympy
 from ketgrad.bridges.cirq.angles import expression_of, half_turns
 from ketgrad.bridges.cirq.gates import FIXED, TURNED
 from ketgrad.circuits.angles import ZERO, Angle, Variable
-from ketgrad.circuits.circuit import Circuit, Op, as_circuit
+from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.gates import GATES
+from ketgrad.circuits.op import Op
 from ketgrad.circuits.paulis import letters
 from ketgrad.foundation.errors import KetgradValueError
 

@@ -17,7 +17,8 @@ from ketgrad.bridges.pennylane.gates import evaluate, lower, operators, preparat
 from ketgrad.bridges.pennylane.observables import from_observable, to_observable
 from ketgrad.bridges.pennylane.tapes import real_amplitudes
 from ketgrad.circuits.angles import Angle, as_angle, w, x
-from ketgrad.circuits.circuit import Circuit, Op, as_circuit
+from ketgrad.circuits.circuit import Circuit, as_circuit
+from ketgrad.circuits.op import Op
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 from ketgrad.functions.function import Function, expectation, probabilities, samples, state
 from ketgrad.programs.program import Expect, Probabilities, State

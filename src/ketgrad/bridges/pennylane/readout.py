@@ -33,7 +33,8 @@ from ketgrad.bridges.pennylane.observables import (
     most_words,
     pauli_sum,
 )
-from ketgrad.circuits.circuit import Circuit, Op
+from ketgrad.circuits.circuit import Circuit
+from ketgrad.circuits.op import Op
 from ketgrad.circuits.paulis import PauliSum
 from ketgrad.functions.function import Function, expectation, probabilities, state
 

@@ -25,7 +25,8 @@ from ketgrad.bridges.pennylane.gates import ROWS, SEQUENCES, SKIPPED, lower, pre
 from ketgrad.bridges.pennylane.observables import number_of
 from ketgrad.bridges.pennylane.readout import Options, Part, StateVector, arrange
 from ketgrad.circuits.angles import Angle, w, x
-from ketgrad.circuits.circuit import Circuit, Op
+from ketgrad.circuits.circuit import Circuit
+from ketgrad.circuits.op import Op
 from ketgrad.functions.function import Function
 
 KEPT_STRUCTURES = 512

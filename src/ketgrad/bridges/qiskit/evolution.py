@@ -8,7 +8,7 @@ import numpy as np
 
 from ketgrad.circuits import ops as build
 from ketgrad.circuits.angles import Angle
-from ketgrad.circuits.circuit import Op
+from ketgrad.circuits.op import Op
 from ketgrad.circuits.paulis import PauliSum, letters
 from ketgrad.foundation.errors import KetgradValueError
 

@@ -9,8 +9,8 @@ import qiskit.circuit.library as lib
 
 from ketgrad.circuits import ops as build
 from ketgrad.circuits.angles import Angle
-from ketgrad.circuits.circuit import Op
 from ketgrad.circuits.gates import GATES
+from ketgrad.circuits.op import Op
 
 Rule = Callable[[Sequence[Angle], Sequence[int]], list[Op]]
 

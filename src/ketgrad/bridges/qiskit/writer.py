@@ -13,8 +13,9 @@ from qiskit.circuit import library as lib
 from ketgrad.bridges.qiskit.angles import expression_of
 from ketgrad.bridges.qiskit.gates import WRITTEN
 from ketgrad.circuits.angles import ZERO, Angle, Variable
-from ketgrad.circuits.circuit import Circuit, Op, as_circuit
+from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.gates import GATES, Gate
+from ketgrad.circuits.op import Op
 from ketgrad.circuits.paulis import letters
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 

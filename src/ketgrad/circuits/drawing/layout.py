@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from ketgrad.circuits.angles import Angle, Monomial
-from ketgrad.circuits.circuit import Circuit, Op, as_circuit
+from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.drawing.figure import matplotlib_figure, svg
 from ketgrad.circuits.gates import Gate
+from ketgrad.circuits.op import Op
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, near_matches, shown
 from ketgrad.foundation.memory import reserve
 

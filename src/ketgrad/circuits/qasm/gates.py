@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ketgrad.circuits.angles import Angle, as_angle
-from ketgrad.circuits.circuit import Op, known_op
 from ketgrad.circuits.custom import unitary
 from ketgrad.circuits.gates import CONTROLLED, GATES, Gate, embed
+from ketgrad.circuits.op import Op, known_op
 from ketgrad.circuits.qasm.expressions import SHORT_ANGLE, Expression, Item, Source, evaluate
 
 # Gates of qelib1.inc that are no row of the gate table; the others are found by their names.

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 
 from ketgrad.circuits.angles import Angle, as_angle
-from ketgrad.circuits.circuit import Op, known_op
+from ketgrad.circuits.op import Op, known_op
 from ketgrad.circuits.qasm.expressions import Source, Tokens, evaluate, parse_expression
 from ketgrad.circuits.qasm.gates import Definition
 from ketgrad.circuits.qasm.names import Names, Register

@@ -15,8 +15,9 @@ from itertools import chain
 from typing import Any
 
 from ketgrad.circuits.angles import Angle
-from ketgrad.circuits.circuit import Circuit, Op
+from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.gates import Gate
+from ketgrad.circuits.op import Op
 from ketgrad.circuits.qasm.blocks import (
     MAX_READ,
     OUTSIDE,

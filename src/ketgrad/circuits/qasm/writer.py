@@ -23,8 +23,9 @@ import numpy as np
 
 from ketgrad.circuits import decompositions
 from ketgrad.circuits.angles import Angle, Variable, w
-from ketgrad.circuits.circuit import Circuit, Op, as_circuit
+from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.gates import CONTROLLED, GATES, Gate
+from ketgrad.circuits.op import Op
 from ketgrad.circuits.paulis import LETTERS, PauliSum, letters
 from ketgrad.circuits.qasm.expressions import Source
 from ketgrad.circuits.qasm.gates import LIBRARIES

@@ -12,9 +12,10 @@ import numpy as np
 from ketgrad.circuits import ops
 from ketgrad.circuits.angles import w, x
 from ketgrad.circuits.ansatz import ansatz_named
-from ketgrad.circuits.circuit import Circuit, Op, as_circuit
+from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.encodings import encoding_named
 from ketgrad.circuits.entanglement import qubit_groups
+from ketgrad.circuits.op import Op
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, near_matches
 from ketgrad.foundation.numbers import check_count
 
