@@ -12,10 +12,12 @@ from programs import random_circuit, random_observable
 import ketgrad as kg
 from ketgrad.executors import get
 from ketgrad.foundation.errors import KetgradError, KetgradValueError
-from ketgrad.functions.gradients import rules as gradients
+from ketgrad.functions.gradients import parameter_shift
 from ketgrad.functions.gradients import sweeps as shifts
-from ketgrad.functions.gradients.rules import Cost, check_usable, choose
-from ketgrad.functions.gradients.sweeps import blocks_at_once, shift_rule, slot_values
+from ketgrad.functions.gradients.choice import check_usable, choose
+from ketgrad.functions.gradients.frequencies import shift_rule
+from ketgrad.functions.gradients.rules import Cost
+from ketgrad.functions.gradients.sweeps import blocks_at_once, slot_values
 
 w, x = kg.w, kg.x
 CIRCUIT = kg.Circuit([kg.rx(w[0], 0), kg.crx(w[1] * x[0], 0, 1), kg.rz(0.3, 2)])  # 1, 2 and 0 frequencies
@@ -110,7 +112,7 @@ def test_a_rule_that_multiplies_noise_a_million_times_is_refused_in_any_unit(uni
     program: Any = SimpleNamespace(question=question, occurrences=[gate])
     for times, allowed in ((0.99e6, True), (1.01e6, False)):
         pairs = ((0.1, times * unit), (-0.1, -times * unit))  # twice the frequency is the largest
-        monkeypatch.setattr(gradients, "shift_rule", lambda frequencies, pairs=pairs: pairs)
+        monkeypatch.setattr(parameter_shift, "shift_rule", lambda frequencies, pairs=pairs: pairs)
         reason = kg.ParameterShift().objection(get("native"), program)
         assert (reason is None) == allowed, times
         assert allowed or "close on qubits 0, 1 (op 3) has frequencies too close to be told apart" in reason

@@ -12,8 +12,9 @@ from programs import random_circuit, random_observable, random_op
 import ketgrad as kg
 from ketgrad.circuits.gates import GATES
 from ketgrad.executors import get
-from ketgrad.functions.gradients.rules import choose
-from ketgrad.functions.gradients.sweeps import angle_terms, shift_rule, with_offsets
+from ketgrad.functions.gradients.choice import choose
+from ketgrad.functions.gradients.frequencies import shift_rule
+from ketgrad.functions.gradients.sweeps import angle_terms, with_offsets
 
 NATIVE: Any = get("native")
 ADJOINT, SHIFT, DIFFERENCE = kg.Adjoint(), kg.ParameterShift(), kg.FiniteDifference(order=4)

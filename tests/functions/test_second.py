@@ -13,7 +13,7 @@ from ketgrad import _native, w, x
 from ketgrad.executors import get
 from ketgrad.executors.reference import Reference
 from ketgrad.functions.gradients import directional as second
-from ketgrad.functions.gradients.sweeps import shift_rule
+from ketgrad.functions.gradients.frequencies import shift_rule
 from ketgrad.programs.program import Expect, Probabilities, State, compile
 
 TOLERANCE = {np.float64: 1e-10, np.float32: 5e-3}

@@ -44,7 +44,11 @@ from ketgrad.functions.batch import (
     unbroadcast,
 )
 from ketgrad.functions.gradients import directional as second
-from ketgrad.functions.gradients import rules as gradients
+from ketgrad.functions.gradients.adjoint import Adjoint
+from ketgrad.functions.gradients.amplitude_shifts import has_variable_amplitudes
+from ketgrad.functions.gradients.choice import check_usable, choose
+from ketgrad.functions.gradients.rules import is_adjoint, vjp_with_slope
+from ketgrad.functions.gradients.sweeps import Point
 from ketgrad.functions.input_functions import Near, chain_inputs, near_edges
 from ketgrad.functions.plan import Plan, make_plan, question_text
 from ketgrad.programs.program import Expect, Probabilities, Program, Question, Samples, State, compile
@@ -122,13 +126,13 @@ class Function:
         object.__setattr__(self, "executor", executors.get(self.executor))
         program = compile(self.circuit, self.question)
         if self.gradient is not None:
-            gradients.check_usable(self.gradient, self.executor, program)
+            check_usable(self.gradient, self.executor, program)
         check_observables(program, REAL_OF[self.dtype])
         check_held(self.executor, program, self.dtype.itemsize)
-        adjoint = gradients.Adjoint()
+        adjoint = Adjoint()
         plain = (
             program.input_map is None
-            and not gradients.has_variable_amplitudes(program)
+            and not has_variable_amplitudes(program)
             and "shots" not in self.executor.abilities
         )
         outputs = self.question.shots if isinstance(self.question, Samples) else program.num_outputs
@@ -203,7 +207,7 @@ class Function:
                 "`cotangent` must be given beside `slope` - their use is cotangent + slope * values - but is missing. "
                 "Pass zeros for the slope alone."
             )
-        if isinstance(rule, gradients.Adjoint):
+        if is_adjoint(rule):
             direct = self.program.cache.get(self._direct)
             if direct is not None:
                 found = direct.call_vjp(weights, inputs, cotangent, slope, self.threads, self._single)
@@ -221,7 +225,7 @@ class Function:
             values, dweights, dinputs = rule.vjp(point, direction)
         else:
             tilt = self._slope(slope, rows)
-            values, dweights, dinputs = gradients.vjp_with_slope(rule, point, direction, tilt)
+            values, dweights, dinputs = vjp_with_slope(rule, point, direction, tilt)
             direction = direction + tilt * values
         if self.program.input_map is not None:
             wide = np.complex128 if isinstance(self.question, State) else np.float64
@@ -239,7 +243,7 @@ class Function:
         self._check(dweights=dweights, dinputs=dinputs)
         return values.reshape(*rows.lead, self.num_outputs), dweights, dinputs
 
-    def _near_edges(self, point: gradients.Point) -> Near | None:
+    def _near_edges(self, point: Point) -> Near | None:
         """The rows whose exact derivatives need care; what shots give has no digits to lose."""
         if "exact" not in self.executor.abilities:
             return None
@@ -434,7 +438,7 @@ class Function:
             rows = rows._replace(inputs=expand(self.program, rows.inputs))
         check_angles(self.program, rows.weights, rows.inputs, len(rows.weights) * len(rows.inputs))
         check_observables(self.program, REAL_OF[dtype])
-        if gradients.has_variable_amplitudes(self.program) and math.prod(rows.lead):
+        if has_variable_amplitudes(self.program) and math.prod(rows.lead):
             check_amplitudes(self.program, rows)
         return rows
 
@@ -453,7 +457,7 @@ class Function:
         )
 
     def _rule(self) -> Any:
-        return self._chosen or gradients.choose(self.executor, self.program)
+        return self._chosen or choose(self.executor, self.program)
 
     def _draws(self) -> np.random.Generator | None:
         """The random numbers of one call, its derivatives included; None for an executor that draws none."""
@@ -462,11 +466,9 @@ class Function:
         repeats = self.seed is None or self.common_random_numbers
         return numbered_stream(self.seed, 0 if repeats else next(self._calls))
 
-    def _point(self, rows: Rows) -> gradients.Point:
+    def _point(self, rows: Rows) -> Point:
         rng = self._draws()
-        return gradients.Point(
-            self.executor, self.program, rows.weights, rows.inputs, rows.dtype, self.threads, rng
-        )
+        return Point(self.executor, self.program, rows.weights, rows.inputs, rows.dtype, self.threads, rng)
 
     def _nothing(self, rows: Rows) -> np.ndarray:
         """The values of no samples."""

@@ -11,7 +11,9 @@ import numpy as np
 from ketgrad.executors.sampled import Sampled
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.memory import LARGEST_SIZE, readable, state_bytes
-from ketgrad.functions.gradients import rules as gradients
+from ketgrad.functions.gradients.adjoint import Adjoint
+from ketgrad.functions.gradients.choice import choose
+from ketgrad.functions.gradients.rules import is_adjoint
 from ketgrad.programs.program import Expect, Probabilities, Samples
 
 WIDTH = 110  # of a printed plan
@@ -80,13 +82,13 @@ def make_plan(function: Any) -> Plan:
     program, executor = function.program, function.executor
     sampled = isinstance(executor, Sampled)
     memory = state_bytes(program.num_qubits, 1, function.dtype.itemsize)
-    rule, cost = "none", None
+    chosen, cost = None, None
     try:
-        chosen = function.gradient or gradients.choose(executor, program)
+        chosen = function.gradient or choose(executor, program)
     except KetgradValueError as refusal:
         reason = str(refusal)
     else:
-        rule, cost, reason = repr(chosen), chosen.cost(program), _why(chosen, function)
+        cost, reason = chosen.cost(program), _why(chosen, function)
         memory = cost.memory * function.dtype.itemsize // 16
     if hasattr(executor, "simulated_qubits"):  # those of the light cone; each qubit left out halves a state
         memory >>= min(program.num_qubits, LARGEST_SIZE) - executor.simulated_qubits(program)
@@ -104,12 +106,12 @@ def make_plan(function: Any) -> Plan:
         threads=function.threads,
         precision=function.dtype.name,
         shots=executor.shots if sampled else None,
-        rule=rule,
+        rule="none" if chosen is None else repr(chosen),
         reason=reason,
         executions=None if cost is None else cost.executions * circuits,
         backward=0 if cost is None else cost.backward,
         memory=memory,
-        not_faster=_not_faster(function, rule),
+        not_faster=_not_faster(function, chosen),
     )
 
 
@@ -126,18 +128,18 @@ def question_text(question: Any) -> str:
 def _why(rule: Any, function: Any) -> str:
     if function.gradient is not None:
         return "asked for by gradient="
-    if isinstance(rule, gradients.Adjoint):
+    if is_adjoint(rule):
         return f"exact, at a cost that does not grow with the parameters; {function.executor.name} has an adjoint pass"
-    objection = gradients.Adjoint().objection(function.executor, function.program)
+    objection = Adjoint().objection(function.executor, function.program)
     return f"exact in the mean; the adjoint method cannot be used: {objection}"
 
 
-def _not_faster(function: Any, rule: str) -> str:
+def _not_faster(function: Any, rule: Any) -> str:
     reasons = []
     if function.executor.name == "reference":
         reasons.append("the reference executor is written to be read, executor='native' is fast")
-    if rule.startswith(("FiniteDifference", "SPSA", "ParameterShift")):
-        objection = gradients.Adjoint().objection(function.executor, function.program)
+    if rule is not None and not is_adjoint(rule):
+        objection = Adjoint().objection(function.executor, function.program)
         reasons.append(
             "finite shots rule out the adjoint method"
             if objection

@@ -50,10 +50,10 @@ EXACT = instance("ketgrad.executors.native.Native", "ketgrad.executors.reference
 EXECUTOR = EXACT | instance("ketgrad.executors.sampled.Sampled")
 SCALING = instance("ketgrad.models.fitting.circuits.Scaling")
 RULE = NONE | instance(
-    "ketgrad.functions.gradients.rules.Adjoint",
-    "ketgrad.functions.gradients.rules.ParameterShift",
-    "ketgrad.functions.gradients.rules.FiniteDifference",
-    "ketgrad.functions.gradients.rules.SPSA",
+    "ketgrad.functions.gradients.adjoint.Adjoint",
+    "ketgrad.functions.gradients.parameter_shift.ParameterShift",
+    "ketgrad.functions.gradients.finite_difference.FiniteDifference",
+    "ketgrad.functions.gradients.spsa.SPSA",
 )
 OPTIMIZER = NONE | instance(
     "ketgrad.training.optimizers.adam.Adam",

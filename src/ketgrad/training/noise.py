@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.functions.function import Function
-from ketgrad.functions.gradients import rules as gradients
+from ketgrad.functions.gradients.rules import is_random
 from ketgrad.training.optimizers import OPTIMIZERS, Optimizer, optimizer_named
 from ketgrad.training.run import Fit
 
@@ -28,7 +28,7 @@ def noise_of(function: Function) -> Noise | None:
     """
     if "shots" in function.executor.abilities:
         return Noise("its values are measured with finite shots, anew at every call")
-    if isinstance(function.gradient, gradients.SPSA):
+    if is_random(function.gradient):
         return Noise("its gradient is estimated along random directions, anew at every call", in_values=False)
     return None
 

@@ -23,7 +23,7 @@ from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.seeds import numbered_stream
 from ketgrad.functions.function import Function
 from ketgrad.functions.gradients.directional import check_usable
-from ketgrad.functions.gradients.rules import Adjoint
+from ketgrad.functions.gradients.rules import is_adjoint
 from ketgrad.functions.gradients.sweeps import Point
 from ketgrad.programs.program import State
 
@@ -64,7 +64,7 @@ class BoundCall:
     @property
     def adjoint(self) -> bool:
         """Whether the derivative is the adjoint method's, and not asked to be another rule's."""
-        return isinstance(self.rule, Adjoint)
+        return is_adjoint(self.rule)
 
     @property
     def rule(self) -> Any:

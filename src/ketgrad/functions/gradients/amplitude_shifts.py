@@ -18,7 +18,7 @@ from ketgrad.functions.gradients.sweeps import Point, Stencil, contract, kept, s
 from ketgrad.programs.program import STATE_PREPARATION, Program
 
 
-class Amplitudes(NamedTuple):
+class FreeAmplitudes(NamedTuple):
     """A program in which each amplitude of a state made from variables is an input of its own, and is normalised.
 
     program: its inputs are those of the original, one offset per occurrence of an angle, and the amplitudes.
@@ -33,12 +33,17 @@ class Amplitudes(NamedTuple):
     divided: np.ndarray
 
 
-def freed(program: Program) -> Amplitudes:
+def has_variable_amplitudes(program: Program) -> bool:
+    """Whether a prepared state has weights or inputs as amplitudes."""
+    return bool((program.kind == STATE_PREPARATION).any() and (program.amplitude_slot > 0).any())
+
+
+def freed(program: Program) -> FreeAmplitudes:
     """The program with free amplitudes, kept with the original."""
     return kept(program, "free amplitudes", lambda: _freed(program))
 
 
-def _freed(program: Program) -> Amplitudes:
+def _freed(program: Program) -> FreeAmplitudes:
     base = with_offsets(program)
     owners, parts = [], []
     for k in np.flatnonzero(program.kind == STATE_PREPARATION):
@@ -51,7 +56,7 @@ def _freed(program: Program) -> Amplitudes:
     slots[entries] = 1 + base.num_weights + base.num_inputs + np.arange(len(entries))
     normalize[owners] = 1
     counts = [len(part) for part in parts]
-    return Amplitudes(
+    return FreeAmplitudes(
         replace(
             base,
             num_inputs=base.num_inputs + len(entries),

@@ -12,7 +12,11 @@ from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 from ketgrad.foundation.numbers import check_positive
 from ketgrad.foundation.seeds import stream
 from ketgrad.functions.function import Function
-from ketgrad.functions.gradients import rules as gradients
+from ketgrad.functions.gradients.adjoint import Adjoint
+from ketgrad.functions.gradients.choice import choose
+from ketgrad.functions.gradients.finite_difference import FiniteDifference
+from ketgrad.functions.gradients.parameter_shift import ParameterShift
+from ketgrad.functions.gradients.rules import is_random
 from ketgrad.functions.gradients.sweeps import Point, with_offsets
 from ketgrad.programs.program import STATE_PREPARATION, Program, State
 
@@ -131,12 +135,12 @@ def check_gradients(
 
 def _two_rules(function: Function) -> tuple[Any, Any]:
     executor, program = function.executor, function.program
-    own = function.gradient or gradients.choose(executor, program)
-    if "shots" in executor.abilities or isinstance(own, gradients.SPSA):
+    own = function.gradient or choose(executor, program)
+    if "shots" in executor.abilities or is_random(own):
         raise KetgradValueError(
             "check_gradients compares exact derivatives, but this function is random - check it without shots and SPSA."
         )
-    for other in (gradients.Adjoint(), gradients.ParameterShift(), gradients.FiniteDifference(order=4)):
+    for other in (Adjoint(), ParameterShift(), FiniteDifference(order=4)):
         if type(other) is not type(own) and other.objection(executor, program) is None:
             return own, other
     raise KetgradValueError(f"no second rule can be used beside {own!r} on the executor {executor.name!r}.")

@@ -14,7 +14,7 @@ from ketgrad.foundation.arrays import check_finite, real_array
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.memory import reserve
 from ketgrad.functions.batch import Rows, in_rows, unbroadcast, warn_of_infinity
-from ketgrad.functions.gradients.rules import Adjoint
+from ketgrad.functions.gradients.rules import is_adjoint
 from ketgrad.functions.gradients.sweeps import Point, blocks_at_once, repeat
 from ketgrad.functions.input_functions import Near, Place, by_input, continued, interior, near_edges, place
 from ketgrad.programs.program import Expect, Program, Samples, State
@@ -56,7 +56,7 @@ def check_usable(rule: Any, executor: Any, program: Program) -> None:
     if isinstance(program.question, Samples):
         reason = "samples are integers, which have no derivative"
         way_out = "Differentiate kg.expectation or kg.probabilities."
-    elif rule is not None and not isinstance(rule, Adjoint):
+    elif rule is not None and not is_adjoint(rule):
         reason = f"they come from the adjoint method, but this function was made with gradient={rule!r}"
         way_out = "Make it without `gradient`, or with gradient=kg.Adjoint()."
     elif "second" not in executor.abilities:
@@ -77,7 +77,7 @@ def tangents(
     inputs_move = _direction(inputs_direction, "inputs", rows.inputs_shape, rows)
     if math.prod(rows.lead) == 0:
         return _nothing(point, shape), _nothing(point, shape)
-    values, rates = _derivatives(_Task(point, weights_move, inputs_move))
+    values, rates = _derivatives(_AlongDirection(point, weights_move, inputs_move))
     return values.reshape(shape), rates.reshape(shape)
 
 
@@ -97,7 +97,7 @@ def hessian_product(
     if math.prod(rows.lead) == 0:
         zeros = [np.zeros(s, point.weights.dtype) for s in (*shapes, *shapes)]
         return HessianProduct(_nothing(point, shape), _nothing(point, shape), *zeros)
-    found = _derivatives(_Task(point, weights_move, inputs_move, cotangent, cotangent_direction))
+    found = _derivatives(_AlongDirection(point, weights_move, inputs_move, cotangent, cotangent_direction))
     values, rates = (array.reshape(shape) for array in found[:2])
     rest = (unbroadcast(g, rows.lead, s) for g, s in zip(found[2:], shapes * 2, strict=True))
     return HessianProduct(values, rates, *(g.astype(point.weights.dtype, copy=False) for g in rest))
@@ -121,7 +121,7 @@ def hessian(point: Point, rows: Rows, cotangent: np.ndarray) -> Hessian:
         move = np.repeat(np.eye(count, dtype=real)[part.start : part.stop], batch, axis=0)
         blocks = point._replace(weights=repeat(point.weights, *size), inputs=repeat(point.inputs, *size))
         by_weights, by_inputs = (np.ascontiguousarray(m) for m in np.split(move, [num_weights], axis=1))
-        found = _derivatives(_Task(blocks, by_weights, by_inputs, repeat(cotangent, *size)))
+        found = _derivatives(_AlongDirection(blocks, by_weights, by_inputs, repeat(cotangent, *size)))
         rates = np.concatenate(found[4:], axis=1).reshape(*size, count)
         full[:, part.start : part.stop] = rates.swapaxes(0, 1)
     full = full.reshape(*rows.lead, count, count)
@@ -129,7 +129,7 @@ def hessian(point: Point, rows: Rows, cotangent: np.ndarray) -> Hessian:
     return Hessian(full[..., mine, mine], full[..., mine, other], full[..., other, other])
 
 
-class _Task(NamedTuple):
+class _AlongDirection(NamedTuple):
     """What is asked at which rows: with a cotangent that of `hvp`, else that of `jvp`."""
 
     point: Point
@@ -138,7 +138,7 @@ class _Task(NamedTuple):
     cotangent: np.ndarray | None = None
     cotangent_move: np.ndarray | None = None
 
-    def at(self, rows: np.ndarray, shared: bool) -> _Task:
+    def at(self, rows: np.ndarray, shared: bool) -> _AlongDirection:
         """The task at some rows of the batch. shared: what all rows share stays so; else it is copied, in float64."""
         batch = self.point.batch
 
@@ -151,7 +151,7 @@ class _Task(NamedTuple):
         weights, inputs = pick(self.point.weights), pick(self.point.inputs)
         assert weights is not None and inputs is not None
         point = self.point._replace(weights=weights, inputs=inputs)
-        return _Task(
+        return _AlongDirection(
             point if shared else point._replace(dtype=COMPLEX128), *(pick(array) for array in self[1:])
         )
 
@@ -194,7 +194,7 @@ class _Task(NamedTuple):
         return [observables * move, first, *[first * move + observables * largest(self.cotangent_move)] * 2]
 
 
-def _derivatives(task: _Task) -> list[np.ndarray]:
+def _derivatives(task: _AlongDirection) -> list[np.ndarray]:
     """The arrays of `jvp` or `hvp` in rows, by the user's inputs."""
     point, program = task.point, task.point.program
     if program.input_map is None:
@@ -208,7 +208,7 @@ def _derivatives(task: _Task) -> list[np.ndarray]:
     return _joined(task, [*parts, (near.rows, _near_an_edge(task, near))])
 
 
-def _without_functions(task: _Task) -> list[np.ndarray]:
+def _without_functions(task: _AlongDirection) -> list[np.ndarray]:
     point, options = task.point, {"dtype": task.point.dtype, "threads": task.point.threads}
     start, moves = (point.program, point.weights, point.inputs), (task.weights_move, task.inputs_move)
     if task.cotangent is None:
@@ -216,7 +216,7 @@ def _without_functions(task: _Task) -> list[np.ndarray]:
     return list(point.executor.hvp(*start, task.cotangent, *moves, task.cotangent_move, **options))
 
 
-def _near_an_edge(task: _Task, near: Near) -> list[np.ndarray]:
+def _near_an_edge(task: _AlongDirection, near: Near) -> list[np.ndarray]:
     """The arrays at the rows near an edge, row by row: what is regular there from the rows themselves."""
     program, regular = task.point.program, (0, 2)
     derived = [1] if task.cotangent is None else [1, 3, 4, 5]
@@ -241,7 +241,7 @@ def _near_an_edge(task: _Task, near: Near) -> list[np.ndarray]:
     return [array for k, array in enumerate(found) if k in regular or k in derived]
 
 
-def _refuse_infinite(task: _Task, near: Near, results: list[np.ndarray], lost: np.ndarray) -> None:
+def _refuse_infinite(task: _AlongDirection, near: Near, results: list[np.ndarray], lost: np.ndarray) -> None:
     """Refuse a direction along an input at an edge where there is no derivative; warn of an infinite gradient."""
     finite = np.array([np.isfinite(result).all(axis=1) for result in results])
     if finite.all() and not lost.any():
@@ -265,7 +265,7 @@ def _refuse_infinite(task: _Task, near: Near, results: list[np.ndarray], lost: n
     )
 
 
-def _joined(task: _Task, parts: list[tuple[np.ndarray, list[np.ndarray]]]) -> list[np.ndarray]:
+def _joined(task: _AlongDirection, parts: list[tuple[np.ndarray, list[np.ndarray]]]) -> list[np.ndarray]:
     """The arrays of parts of the batch as those of the batch: sums over the rows for what all rows share."""
     point, real = task.point, task.point.weights.dtype
     owners = [None, None, point.weights, point.inputs, point.weights, point.inputs]

@@ -18,7 +18,7 @@ from ketgrad.foundation.memory import reserve, state_bytes
 from ketgrad.foundation.numbers import check_count
 from ketgrad.foundation.seeds import check_seed, stream
 from ketgrad.functions.function import Function, expectation, samples
-from ketgrad.functions.gradients import rules as gradients
+from ketgrad.functions.gradients.rules import begun_anew
 from ketgrad.models.algorithms.problems import read_problem
 from ketgrad.problems.spins import diagonal_energies, exact_ground_state, num_qubits_of
 from ketgrad.training.minimise import minimised, warn_if_flat
@@ -154,7 +154,7 @@ def vqe(
     (-1.137306, True)
     """
     circuit, root = _trial_circuit(hamiltonian, ansatz), check_seed(seed)
-    rule = gradients.begun_anew(gradient, _child(root, 4))
+    rule = begun_anew(gradient, _child(root, 4))
     options: dict[str, Any] = {"executor": executor, "gradient": rule, "threads": threads}
     function = expectation(circuit, hamiltonian, seed=_child(root, 3), **options)
     fits, interrupted = _minimise_all(
@@ -225,7 +225,7 @@ def qaoa(
     cost, size, sense, nodes = read_problem(problem)
     _check_memory(size)
     circuit, root = qaoa_ansatz(cost, depth, size), check_seed(seed)
-    rule = gradients.begun_anew(gradient, _child(root, 4))
+    rule = begun_anew(gradient, _child(root, 4))
     options: dict[str, Any] = {"executor": executor, "gradient": rule, "threads": threads}
     function = expectation(circuit, cost, seed=_child(root, 3), **options)
     fits, interrupted = _minimise_all(

@@ -14,7 +14,9 @@ from ketgrad.foundation.errors import KetgradValueError, shown
 from ketgrad.foundation.numbers import check_count, check_number
 from ketgrad.foundation.seeds import stream
 from ketgrad.functions.function import Function, expectation
-from ketgrad.functions.gradients import rules as gradients
+from ketgrad.functions.gradients.choice import choose
+from ketgrad.functions.gradients.parameter_shift import ParameterShift
+from ketgrad.functions.gradients.rules import begun_anew
 from ketgrad.models.estimator import Rows, Summary, count_gates
 from ketgrad.training.losses import Loss, loss_named
 from ketgrad.training.minimise import minimised, warn_if_flat
@@ -121,7 +123,7 @@ class Recipe:
             circuit,
             observables,
             executor=self.executor,
-            gradient=gradients.begun_anew(self.gradient, child(seed, DIRECTIONS)),
+            gradient=begun_anew(self.gradient, child(seed, DIRECTIONS)),
             threads=self.threads,
         )
         return Head(with_seed(f, seed, TRAINING), num_outputs)
@@ -162,11 +164,11 @@ class Recipe:
         size = len(rows.weights) if self.batch_size is None else min(self.batch_size, len(rows.weights))
         runs = fit.evaluations * size
         named = None if self.optimizer is None else optimizer_named(self.optimizer)
-        shift = gradients.ParameterShift()
+        shift = ParameterShift()
         if named is not None and not uses_gradients(named):
             per_step, on_device = 1, 1
         else:
-            rule = gradients.choose(f.executor, f.program) if self.gradient is None else self.gradient
+            rule = choose(f.executor, f.program) if self.gradient is None else self.gradient
             cost = rule.cost(f.program)
             per_step = 1 + cost.executions + 2 * cost.backward  # the loss first; a backward pass is two more
             by_device = shift.objection(f.executor, f.program) is None
