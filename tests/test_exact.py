@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import ketgrad as kg
-from ketgrad.problems import spins as hamiltonians
+from ketgrad import problems as hamiltonians
 
 ENERGY = {  # CATALOGUE D7: tables of the closed forms below, J = h = 1
     "ring": {4: -5.2262519, 6: -7.7274066, 8: -10.2516618, 10: -12.7849064},

@@ -278,9 +278,19 @@ def api_page() -> str:
     lines += ["", "## On `kg` itself", ""]
     for name in sorted(top, key=str.lower):
         lines += _entry_lines(f"kg.{name}", getattr(kg, name))
+    described: dict[str, str] = {}  # a module may have a second name
     for name in sorted([*modules, *kg._BRIDGES]):
         module = getattr(kg, name)
-        lines += ["", f"## `kg.{name}`", "", _first_line(module), ""]
+        first = described.setdefault(module.__name__, name)
+        lines += [
+            "",
+            f"## `kg.{name}`",
+            "",
+            _first_line(module) if first == name else f"The same as `kg.{first}`.",
+            "",
+        ]
+        if first != name:
+            continue
         for public in _public_names(module):
             lines += _entry_lines(f"kg.{name}.{public}", getattr(module, public))
     return "\n".join(lines) + "\n"

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 import ketgrad as kg
+from ketgrad import problems as hamiltonians
 from ketgrad.circuits.ansatz import qaoa_ansatz
 from ketgrad.foundation.errors import KetgradError, KetgradMemoryError
 from ketgrad.models.algorithms import solvers
-from ketgrad.problems import spins as hamiltonians
 from ketgrad.training.optimize import COBYLA, SPSA, Adam
 
 

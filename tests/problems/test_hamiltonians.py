@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import ketgrad as kg
+from ketgrad import problems as hamiltonians
 from ketgrad.foundation.errors import KetgradError, KetgradMemoryError
-from ketgrad.problems import spins as hamiltonians
 
 RNG = np.random.default_rng(0)
 PAULI = {

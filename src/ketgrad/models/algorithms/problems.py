@@ -10,7 +10,9 @@ import numpy as np
 
 from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.errors import KetgradValueError
-from ketgrad.problems.spins import graph_edges, maxcut, num_qubits_of, qubo
+from ketgrad.problems.binary import qubo
+from ketgrad.problems.exact import num_qubits_of
+from ketgrad.problems.graphs import graph_edges, maxcut
 
 
 class Problem(NamedTuple):

@@ -20,7 +20,7 @@ from ketgrad.foundation.seeds import check_seed, stream
 from ketgrad.functions.function import Function, expectation, samples
 from ketgrad.functions.gradients.rules import begun_anew
 from ketgrad.models.algorithms.problems import read_problem
-from ketgrad.problems.spins import diagonal_energies, exact_ground_state, num_qubits_of
+from ketgrad.problems.exact import diagonal_energies, exact_ground_state, num_qubits_of
 from ketgrad.training.minimise import minimised, warn_if_flat
 from ketgrad.training.noise import by_adam, noise_of, optimizer_for
 from ketgrad.training.optimizers import Optimizer
