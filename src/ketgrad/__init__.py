@@ -21,8 +21,7 @@ from ketgrad.circuits.ops import *  # noqa: F403 - the builders, listed in ops._
 from ketgrad.circuits.ops import __all__ as _builders
 from ketgrad.circuits.paulis import Pauli, PauliSum
 from ketgrad.foundation.errors import KetgradAttributeError, KetgradError
-
-__version__ = "0.1.0"
+from ketgrad.foundation.version import __version__ as __version__
 
 x = Variables("x", builder=_ops.x)  # x[0] is an input, x(0) the gate
 

@@ -169,7 +169,7 @@ def _print_trace(error: BaseException) -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    from ketgrad import __version__
+    from ketgrad.foundation.version import __version__
 
     parser = argparse.ArgumentParser(
         prog="ketgrad",

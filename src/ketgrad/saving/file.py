@@ -33,6 +33,7 @@ from ketgrad.foundation.errors import (
 )
 from ketgrad.foundation.files import file_name, write_atomically
 from ketgrad.foundation.memory import reserve
+from ketgrad.foundation.version import __version__
 from ketgrad.saving.values import BAD_FORM, Reader, Writer
 
 FORMAT = 1  # raised when an older ketgrad could not read the file
@@ -154,8 +155,6 @@ def _refusing_what_cannot_be_read(value: Any) -> Iterator[None]:
 
 
 def _versions() -> dict[str, str]:
-    from ketgrad import __version__  # the package imports this module on first use
-
     others = {name: version(name) for name in ("numpy", "scikit-learn")}
     return {"ketgrad": __version__, "python": platform.python_version(), **others}
 

@@ -150,7 +150,7 @@ def _data(question: Question, qubits: int) -> Data:
 
 def environment(threads: int, seed: int) -> Environment:
     """Versions and machine."""
-    from ketgrad import __version__
+    from ketgrad.foundation.version import __version__
 
     versions = {}
     for package in ("numpy", "scipy", "scikit-learn", "pandas", "skrub", "pyarrow"):

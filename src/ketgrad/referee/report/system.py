@@ -14,8 +14,8 @@ EXTRAS = {
 
 def info_text() -> str:
     """Versions, instruction set, threads and extras as lines of text; a missing extra with its install line."""
-    from ketgrad import __version__
     from ketgrad.executors.native import default_threads
+    from ketgrad.foundation.version import __version__
 
     lines = [f"ketgrad {__version__}", f"Python {platform.python_version()} on {platform.platform()}"]
     lines += [f"instruction set: {_instruction_set()}", f"threads: {default_threads()}"]
