@@ -20,7 +20,7 @@ from ketgrad.referee.table import parquet
 from ketgrad.referee.table import reading as tables
 from ketgrad.referee.table.reading import BadTable
 
-SOURCE = str(Path(tables.__file__).parents[2])
+SOURCE = str(Path(tables.__file__).parents[3])
 SHAPES = {
     "one digit a line": lambda: b"y\n" + b"1\n2\n" * 150_000,
     "three short cells": lambda: b"a,b,c\n" + b"1,2,3\n" * 150_000,

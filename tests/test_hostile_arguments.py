@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import ketgrad as kg
+from ketgrad.circuits import ops
 from ketgrad.circuits.gates import CONTROLLED
 from ketgrad.programs.program import State
 
@@ -478,7 +479,7 @@ def offered():
         value = getattr(kg, name)
         if type(value) is type(kg):
             yield from (f"{name}.{inner}" for inner in value.__all__ if callable(getattr(value, inner)))
-        elif callable(value) and name not in kg.ops.__all__:
+        elif callable(value) and name not in ops.__all__:
             yield name
 
 

@@ -17,7 +17,7 @@ import pytest
 from ketgrad.cli import main as cli
 from ketgrad.referee.results import Comparison
 
-SOURCE = Path(cli.__file__).parents[1]
+SOURCE = Path(cli.__file__).parents[2]
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RESULTS = {"report.html", "results.json", "scores.csv"}
 PLAN = "compare t.csv --target y --out out --folds 3 --repeats 1 --threads 2".split()
