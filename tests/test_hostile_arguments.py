@@ -475,10 +475,15 @@ ELSEWHERE = {
 
 def offered():
     """Every public callable that takes arguments, by the name under which `CALLS` has it."""
+    errors = set(kg.errors.__all__)  # raised, not called
     for name in kg.__all__:
         value = getattr(kg, name)
         if type(value) is type(kg):
-            yield from (f"{name}.{inner}" for inner in value.__all__ if callable(getattr(value, inner)))
+            yield from (
+                f"{name}.{inner}"
+                for inner in value.__all__
+                if callable(getattr(value, inner)) and inner not in errors
+            )
         elif callable(value) and name not in ops.__all__:
             yield name
 

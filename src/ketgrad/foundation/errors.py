@@ -21,10 +21,11 @@ __all__ = [
     "KetgradOSError",
     "KetgradTypeError",
     "KetgradValueError",
-    "check_shape",
-    "missing_extra",
-    "near_matches",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class KetgradError(Exception):
