@@ -67,7 +67,7 @@ _MODULES = {
     "problems": "problems",
     "losses": "training.losses",
     "datasets": "datasets",
-    "draw": "circuits.drawing.layout",
+    "draw": "circuits.draw",
     "qasm": "circuits.qasm.writer",
     "executors": "executors",
     "gradients": "functions.gradients",

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 import ketgrad as kg
+from ketgrad.circuits.draw import draw, layout
 from ketgrad.circuits.drawing.figure import Box, Circle, Words, shapes, text_width
-from ketgrad.circuits.drawing.layout import angle_text, draw, layout
+from ketgrad.circuits.drawing.layout import angle_text
 from ketgrad.circuits.gates import CONTROLLED, GATES
 
 w, x = kg.w, kg.x

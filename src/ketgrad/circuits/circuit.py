@@ -166,7 +166,7 @@ class Circuit:
     def draw(self, style: str = "text", *, width: int | None = None) -> Any:
         """A picture: style "text" (a string), "svg" (a string) or "matplotlib" (a figure).
 
-        width: where it is folded, in characters (text) or points; see `ketgrad.circuits.drawing.layout.draw`.
+        width: where it is folded, in characters (text) or points; see `kg.draw.draw`.
 
         >>> import ketgrad as kg
         >>> print(kg.Circuit([kg.ry(kg.w[0], 0), kg.cx(0, 1)]).draw())
@@ -174,11 +174,9 @@ class Circuit:
                        │
         q1 ────────────⊕─
         """
-        from ketgrad.circuits.drawing import (
-            layout as draw,  # drawing stands above circuits; the method is only a door
-        )
+        from ketgrad.circuits.drawing.picture import picture  # who draws nothing loads nothing
 
-        return draw.draw(self, style, width=width)
+        return picture(self.ops, self.num_qubits, style, width)
 
     def _repr_svg_(self) -> str | None:
         """What a notebook shows: the picture, or the text form of a circuit of more than 1000 ops."""

@@ -10,12 +10,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ketgrad.circuits.drawing.layout import Cell, Layout
 from ketgrad.foundation.errors import missing_extra
-
-if TYPE_CHECKING:  # the layout is made in draw.py, which calls this module
-    from ketgrad.circuits.drawing.layout import Cell, Layout
 
 WIRE_GAP, BOX, COLUMN_GAP, PADDING, BLOCK_GAP, BORDER = 44.0, 30.0, 16.0, 10.0, 34.0, 14.0
 FONT_SIZE, SMALL_SIZE = 13.0, 10.5
@@ -48,7 +46,7 @@ _WIDTHS = {
 
 
 @dataclass(frozen=True)
-class Line:
+class Stroke:
     """A straight line; wires are thin and grey, everything else has the colour of its op."""
 
     start: tuple[float, float]
@@ -88,7 +86,7 @@ class Words:
     anchor: str = "middle"
 
 
-Shape = Line | Box | Circle | Words
+Shape = Stroke | Box | Circle | Words
 
 
 # -- texts
@@ -171,7 +169,7 @@ def _wires(
 ) -> Iterator[Shape]:
     for q in range(plan.num_qubits):
         y = top + q * WIRE_GAP
-        yield Line((left, y), (right, y), WIRE, 1.1)
+        yield Stroke((left, y), (right, y), WIRE, 1.1)
         yield Words((left - 8, y), f"q[{q}]", colour=PALE if not is_first else INK, anchor="end")
         if not is_last:
             yield Words((right + 3, y), "…", SMALL_SIZE, PALE, "start")
@@ -181,7 +179,7 @@ def _cell_shapes(cell: Cell, x: float, top: float) -> Iterator[Shape]:
     fill, colour = COLOURS[cell.role]
     first, last = (top + row * WIRE_GAP for row in cell.span)
     if first != last:
-        yield Line((x, first), (x, last), colour, 1.5)
+        yield Stroke((x, first), (x, last), colour, 1.5)
     for row in cell.controls:
         yield Circle((x, top + row * WIRE_GAP), 4.2, colour, colour)
     heights = [top + row * WIRE_GAP for row in cell.rows]
@@ -192,11 +190,11 @@ def _cell_shapes(cell: Cell, x: float, top: float) -> Iterator[Shape]:
             yield Circle((x, y), 4.2, colour, colour)
         elif cell.kind == "not":
             yield Circle((x, y), 10.0, "#ffffff", colour)
-            yield Line((x - 10, y), (x + 10, y), colour, 1.5)
-            yield Line((x, y - 10), (x, y + 10), colour, 1.5)
+            yield Stroke((x - 10, y), (x + 10, y), colour, 1.5)
+            yield Stroke((x, y - 10), (x, y + 10), colour, 1.5)
         elif cell.kind == "swap":
-            yield Line((x - 6, y - 6), (x + 6, y + 6), colour, 1.8)
-            yield Line((x - 6, y + 6), (x + 6, y - 6), colour, 1.8)
+            yield Stroke((x - 6, y - 6), (x + 6, y + 6), colour, 1.8)
+            yield Stroke((x - 6, y + 6), (x + 6, y - 6), colour, 1.8)
 
 
 def _boxes(cell: Cell, x: float, heights: list[float], fill: str, colour: str) -> Iterator[Shape]:
@@ -247,7 +245,7 @@ def svg(plan: Layout, width: float) -> str:
 
 
 def _svg_shape(shape: Shape) -> str:
-    if isinstance(shape, Line):
+    if isinstance(shape, Stroke):
         (x1, y1), (x2, y2) = shape.start, shape.end
         return (
             f'<line x1="{_short(x1)}" y1="{_short(y1)}" x2="{_short(x2)}" y2="{_short(y2)}" '
@@ -312,7 +310,7 @@ def matplotlib_figure(plan: Layout, width: float) -> Any:
 def _draw_shape(axes: Any, shape: Shape, layer: int) -> None:
     from matplotlib import patches
 
-    if isinstance(shape, Line):
+    if isinstance(shape, Stroke):
         xs, ys = zip(shape.start, shape.end, strict=True)
         axes.plot(xs, ys, color=shape.colour, linewidth=shape.width, zorder=layer, solid_capstyle="butt")
     elif isinstance(shape, Box):

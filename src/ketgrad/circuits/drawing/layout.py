@@ -1,32 +1,18 @@
-"""Pictures of circuits: one layout, drawn as text, as SVG and by matplotlib."""
+"""Where everything in a picture of ops stands: columns of cells with their labels, for every style alike."""
 
 from __future__ import annotations
 
 import math
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from ketgrad.circuits.angles import Angle, Monomial
-from ketgrad.circuits.circuit import Circuit, as_circuit
-from ketgrad.circuits.drawing.figure import matplotlib_figure, svg
 from ketgrad.circuits.gates import Gate
 from ketgrad.circuits.op import Op
-from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, near_matches, shown
-from ketgrad.foundation.memory import reserve
 
-__all__ = ["Cell", "Layout", "draw", "layout"]
-
-
-def __dir__() -> list[str]:
-    return __all__
-
-
-WIDEST = 10**9  # of a picture, in characters or points
 LONGEST_LABEL = 48  # characters; a longer label ends in "…"
 
 
@@ -71,49 +57,12 @@ class Layout:
     phases: tuple[str, ...]
 
 
-def draw(circuit: Circuit, style: str = "text", *, width: int | None = None) -> Any:
-    """A picture of `circuit`, ops as far to the left as their wires allow.
-
-    style: "text" returns a string for a terminal, "svg" a string that is a self-contained SVG file, "matplotlib"
-    a `matplotlib.figure.Figure` (with `savefig`). Trained angles, data and fixed gates have their own colours.
-    width: where the picture is folded, in characters (text; by default the width of the terminal) or in
-    points (svg, matplotlib; 1000 by default).
-    Cost: linear in the number of ops (times the wires that they span).
-    Raises `KetgradImportError` if matplotlib is asked for and not installed.
-
-    >>> import ketgrad as kg
-    >>> print(draw(kg.Circuit([kg.h(0), kg.cx(0, 1), kg.ry(2 * kg.w[0], 1)]), width=60))
-    q0 ─┤H├─●──────────────
-            │
-    q1 ─────⊕─┤RY(2 w[0])├─
-    """
-    circuit = as_circuit(circuit)
-    if width is not None and not (isinstance(width, int) and 0 < width <= WIDEST):
-        raise KetgradValueError(f"`width` must be a positive integer up to {WIDEST}, but is {shown(width)}.")
-    if not isinstance(style, str):
-        raise KetgradTypeError(f"`style` must be 'text', 'svg' or 'matplotlib', but is {shown(style)}.")
-    if style == "text":
-        return _text(layout(circuit), width or shutil.get_terminal_size((100, 24)).columns)
-    if style == "svg":
-        return svg(layout(circuit), width or 1000)
-    if style == "matplotlib":
-        return matplotlib_figure(layout(circuit), width or 1000)
-    raise KetgradValueError(
-        f"`style` must be 'text', 'svg' or 'matplotlib', but is {style!r}. "
-        f"{near_matches(str(style), ['text', 'svg', 'matplotlib'])}"
-    )
-
-
-# -- layout
-
-
-def layout(circuit: Circuit) -> Layout:
+def layout(ops: Iterable[Op], num_qubits: int) -> Layout:
     """Each op in the first column in which all wires between its outermost ones are free."""
-    circuit = as_circuit(circuit)
-    free = [0] * circuit.num_qubits
+    free = [0] * num_qubits
     columns: list[list[Cell]] = []
     phases = []
-    for op in circuit.ops:
+    for op in ops:
         if not op.qubits and not op.controls:
             phases.append(angle_text(op.angles[0]))
             continue
@@ -124,7 +73,7 @@ def layout(circuit: Circuit) -> Layout:
         if column == len(columns):
             columns.append([])
         columns[column].append(cell)
-    return Layout(circuit.num_qubits, tuple(map(tuple, columns)), tuple(phases))
+    return Layout(num_qubits, tuple(map(tuple, columns)), tuple(phases))
 
 
 def _cell(op: Op) -> Cell:
@@ -212,106 +161,3 @@ def _amount(value: float) -> str:
                 top = symbol if factor == 1 else f"{factor}{symbol}"
                 return top if divisor == 1 else f"{top}/{divisor}"
     return f"{value:.4g}"
-
-
-# -- text
-
-
-def _text(plan: Layout, width: int) -> str:
-    names = [f"q{q}" for q in range(plan.num_qubits)]
-    margin = max(map(len, names), default=0) + 1
-    widths = [1 + max(_width(cell) for cell in column) for column in plan.columns]  # 1 keeps neighbours apart
-    joined = any(cell.span[0] != cell.span[1] for column in plan.columns for cell in column)
-    num_lines = plan.num_qubits * (1 + joined)
-    reserve(
-        8 * sum(widths) * num_lines,
-        "the picture of this circuit as text",
-        "Draw a part: Circuit(circuit.ops[:100]).",
-    )
-    blocks = []
-    for start, stop in _folds(widths, width - margin - 2):
-        rows = _block(plan, start, stop, widths, joined)
-        first, last = "─" if start == 0 else "┄", "" if stop == len(widths) else "┄"
-        lines = []
-        for k, row in enumerate(rows):
-            is_wire = not joined or k % 2 == 0
-            name = names[k // (1 + joined)] if is_wire else ""
-            lines.append(
-                f"{name:<{margin}}{first if is_wire else ' '}{row}{last if is_wire else ''}".rstrip()
-            )
-        blocks.append("\n".join(lines))
-    if plan.phases:
-        blocks.append("global phase: " + ", ".join(plan.phases))
-    return "\n\n".join(block for block in blocks if block)
-
-
-def _width(cell: Cell) -> int:
-    if cell.kind != "box":
-        return 1
-    ports = 0 if not cell.ports else 2 if cell.is_tall else 1
-    return len(cell.label) + ports + 2
-
-
-def _folds(widths: list[int], room: int) -> Iterator[tuple[int, int]]:
-    """Ranges of columns that fit into `room` characters; a column that does not fit stands alone."""
-    start, used = 0, 0
-    for column, width in enumerate(widths):
-        if used + width > room and column > start:
-            yield start, column
-            start, used = column, 0
-        used += width
-    yield start, len(widths)
-
-
-def _block(plan: Layout, start: int, stop: int, widths: list[int], joined: bool) -> list[str]:
-    """The lines of some columns: wires, and between two wires the line that joins them if any cell needs it."""
-    count = (2 * plan.num_qubits - 1 if joined else plan.num_qubits) if plan.num_qubits else 0
-    lines: list[list[str]] = [[] for _ in range(count)]
-    for column in range(start, stop):
-        pieces: dict[int, str] = {}
-        for cell in plan.columns[column]:
-            pieces |= _pieces(cell, widths[column] - 1, 1 + joined)
-        for k, line in enumerate(lines):
-            blank = "─" if not joined or k % 2 == 0 else " "
-            line.append((pieces.get(k) or blank * (widths[column] - 1)) + blank)
-    return ["".join(line) for line in lines]
-
-
-def _pieces(cell: Cell, width: int, step: int) -> dict[int, str]:
-    """What a cell puts on each line of its column; wire q is line q * step."""
-    top, bottom = cell.span
-    pieces = {}
-    for line in range(top * step, bottom * step + 1):
-        is_wire = line % step == 0
-        pieces[line] = _centred("┼" if is_wire else "│", width, is_wire)
-    for row in cell.controls:
-        pieces[row * step] = _centred("●", width, True)
-    if cell.is_tall:
-        pieces |= _tall_box(cell, width, step)
-        return pieces
-    for port, row in enumerate(cell.rows):
-        sign = {"not": "⊕", "swap": "×", "dot": "●"}.get(cell.kind)
-        number = str(port).translate(SUBSCRIPTS) if cell.ports else ""
-        pieces[row * step] = _centred(sign or f"┤{cell.label}{number}├", width, True)
-    return pieces
-
-
-SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-
-
-def _tall_box(cell: Cell, width: int, step: int) -> dict[int, str]:
-    first, last = min(cell.rows) * step, max(cell.rows) * step
-    middle, inside = (first + last) // 2, len(cell.label) + 2 * cell.ports
-    pieces = {}
-    for line in range(first, last + 1):
-        is_wire = line % step == 0
-        left = f"{cell.rows.index(line // step)} " if cell.ports and is_wire else "  " * cell.ports
-        content = (left + (cell.label if line == middle else "")).ljust(inside)
-        pieces[line] = _centred(f"┤{content}├" if is_wire else f"│{content}│", width, is_wire)
-    return pieces
-
-
-def _centred(text: str, width: int, is_wire: bool) -> str:
-    before = (width - 1) // 2 - (len(text) - 1) // 2
-    fill = "─" if is_wire else " "
-    return fill * before + text + fill * (width - before - len(text))
