@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import ketgrad as kg
-from ketgrad.circuits.qasm import writer as qasm
+from ketgrad.circuits import openqasm as qasm
 from ketgrad.foundation.errors import KetgradError
 
 w, x = kg.w, kg.x

@@ -29,7 +29,7 @@ x = Variables("x", builder=_ops.x)  # x[0] is an input, x(0) the gate
 _LAZY = {
     "Gate": "circuits.gates",
     "GATES": "circuits.gates",
-    "from_qasm": "circuits.qasm.writer",
+    "from_qasm": "circuits.openqasm",
     "Function": "functions.function",
     "expectation": "functions.function",
     "probabilities": "functions.function",
@@ -68,7 +68,7 @@ _MODULES = {
     "losses": "training.losses",
     "datasets": "datasets",
     "draw": "circuits.draw",
-    "qasm": "circuits.qasm.writer",
+    "qasm": "circuits.openqasm",
     "executors": "executors",
     "gradients": "functions.gradients",
     "kernels": "kernels",

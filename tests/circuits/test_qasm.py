@@ -14,9 +14,9 @@ from scipy.stats import unitary_group
 
 import ketgrad as kg
 from ketgrad.circuits import decompositions
+from ketgrad.circuits import openqasm as qasm
 from ketgrad.circuits.gates import GATES, embed, known_gate
 from ketgrad.circuits.op import Op
-from ketgrad.circuits.qasm import writer as qasm
 from ketgrad.circuits.qasm.gates import LIBRARIES
 
 V2 = 'OPENQASM 2.0;\ninclude "qelib1.inc";\n'

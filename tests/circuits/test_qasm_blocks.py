@@ -13,8 +13,8 @@ from qiskit.quantum_info import Operator, Statevector
 from scipy.linalg import fractional_matrix_power
 
 import ketgrad as kg
-from ketgrad.circuits.qasm import writer as qasm
-from ketgrad.circuits.qasm.expressions import TOKEN
+from ketgrad.circuits import openqasm as qasm
+from ketgrad.circuits.qasm.tokens import TOKEN
 
 V2 = 'OPENQASM 2.0;\ninclude "qelib1.inc";\n'
 V3 = 'OPENQASM 3.0;\ninclude "stdgates.inc";\n'

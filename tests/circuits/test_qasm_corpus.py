@@ -7,7 +7,7 @@ from qiskit.circuit import library as lib
 from qiskit.quantum_info import Operator, SparsePauliOp, random_clifford, random_unitary
 
 import ketgrad as kg
-from ketgrad.circuits.qasm import writer as qasm
+from ketgrad.circuits import openqasm as qasm
 
 RNG = np.random.default_rng
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:qiskit")

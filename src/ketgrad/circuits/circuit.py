@@ -190,15 +190,16 @@ class Circuit:
         >>> kg.Circuit.from_qasm('OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; h q[0]; cx q[0], q[1];')
         Circuit([h(0), x(1).control(0)], num_qubits=2)
         """
-        from ketgrad.circuits.qasm import writer as qasm
+        from ketgrad.circuits.qasm.reader import read_text  # who reads no text loads no reader
 
-        return qasm.from_qasm(text, max_operations=max_operations)
+        found = read_text(text, check_count(max_operations, "max_operations", 0, None))
+        return Circuit(found.ops, found.num_qubits)
 
     def to_qasm(self) -> str:
         """The circuit as OpenQASM 3."""
-        from ketgrad.circuits.qasm import writer as qasm
+        from ketgrad.circuits.qasm.writer import write
 
-        return qasm.write(self)
+        return write(self.ops, self.num_qubits)
 
     def __add__(self, other: Circuit | Op) -> Circuit:
         if isinstance(other, Op):

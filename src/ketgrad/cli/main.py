@@ -576,7 +576,7 @@ def run_info(options: argparse.Namespace) -> int:
 
 def run_draw(options: argparse.Namespace) -> int:
     """`ketgrad draw`: the circuit of an OpenQASM file as text, or as an SVG picture in a file."""
-    from ketgrad.circuits.qasm import writer as qasm
+    from ketgrad.circuits import openqasm as qasm
     from ketgrad.foundation.files import write_atomically
 
     try:

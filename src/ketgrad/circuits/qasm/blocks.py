@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ketgrad.circuits.qasm.expressions import TOKEN, Tokens
 from ketgrad.circuits.qasm.names import Names, Register
+from ketgrad.circuits.qasm.tokens import TOKEN, Tokens
 
 DEEPEST = 100  # blocks inside blocks
 MAX_READ = 10**6  # characters of bodies that are read again, in all; some seconds of work

@@ -14,7 +14,8 @@ from ketgrad.circuits.angles import Angle, as_angle
 from ketgrad.circuits.custom import unitary
 from ketgrad.circuits.gates import CONTROLLED, GATES, Gate, embed
 from ketgrad.circuits.op import Op, known_op
-from ketgrad.circuits.qasm.expressions import SHORT_ANGLE, Expression, Item, Source, evaluate
+from ketgrad.circuits.qasm.expressions import SHORT_ANGLE, Expression, Item, evaluate
+from ketgrad.circuits.qasm.tokens import Source
 
 # Gates of qelib1.inc that are no row of the gate table; the others are found by their names.
 QELIB1_DEFINITIONS = """
@@ -54,7 +55,7 @@ DEEPEST_ROOT = 20  # such powers inside such powers
 
 
 @dataclass(frozen=True)
-class Definition:
+class CallableGate:
     """A gate that may be called: a row of the table under `num_controls` controls, or a body of calls.
 
     exponent: the power of the body, whose only call it is, where that is no integer. roots: such powers inside.
@@ -66,16 +67,16 @@ class Definition:
     cost: int  # gate calls after expansion, this one included
     row: Gate | None = None
     num_controls: int = 0
-    body: tuple[Call, ...] = ()
+    body: tuple[GateCall, ...] = ()
     exponent: float | None = None
     roots: int = 0
 
 
 @dataclass(frozen=True)
-class Call:
+class GateCall:
     """One gate call: `power` repetitions (negative: of the inverse), `polarity` of the controls in front."""
 
-    gate: Definition
+    gate: CallableGate
     angles: tuple[Expression, ...]
     polarity: tuple[bool, ...]
     power: int
@@ -95,16 +96,16 @@ class Call:
 
 
 @lru_cache(maxsize=256)
-def standard(name: str, row_name: str, num_controls: int) -> Definition:
+def standard(name: str, row_name: str, num_controls: int) -> CallableGate:
     """The definition of a library gate: a row of the table with `num_controls` controls in front."""
     row = GATES[row_name]
-    return Definition(name, row.angle_names, row.num_qubits + num_controls, 1, row, num_controls)
+    return CallableGate(name, row.angle_names, row.num_qubits + num_controls, 1, row, num_controls)
 
 
-Task = tuple[Definition, tuple[Any, ...], tuple[int, ...], tuple[int, ...], int]
+Task = tuple[CallableGate, tuple[Any, ...], tuple[int, ...], tuple[int, ...], int]
 
 
-def settled(call: Call, qubits: tuple[int, ...], known: ChainMap[str, Any], source: Source) -> Call:
+def settled(call: GateCall, qubits: tuple[int, ...], known: ChainMap[str, Any], source: Source) -> GateCall:
     """The call with its qubit slots; constants are put in, and angles without parameters are computed now, once.
 
     known: the parameters of the gate in front of the constants of the text.
@@ -116,7 +117,7 @@ def settled(call: Call, qubits: tuple[int, ...], known: ChainMap[str, Any], sour
         if len(items) > 1 and all(item.kind != "name" for item in items):
             items = (Item("number", evaluate(items, {}, source), items[0].position),)
         angles.append(items)
-    return Call(call.gate, tuple(angles), call.polarity, call.power, call.position, qubits)
+    return GateCall(call.gate, tuple(angles), call.polarity, call.power, call.position, qubits)
 
 
 def _with_constant(item: Item, parameters: Mapping[str, Any], constants: Mapping[str, Any]) -> Item:
@@ -125,7 +126,7 @@ def _with_constant(item: Item, parameters: Mapping[str, Any], constants: Mapping
     return Item("number", constants[item.value], item.position)
 
 
-def push(stack: list[Task], call: Call, angles: tuple[Any, ...], places: tuple[int, ...],
+def push(stack: list[Task], call: GateCall, angles: tuple[Any, ...], places: tuple[int, ...],
           controls: tuple[int, ...], sign: int) -> None:  # fmt: skip
     """Put one call on the stack. A control on 0 is one on 1 between two X, which need no controls themselves."""
     added = places[: len(call.polarity)]
@@ -137,7 +138,9 @@ def push(stack: list[Task], call: Call, angles: tuple[Any, ...], places: tuple[i
     stack += flips
 
 
-def expanded(call: Call, angles: tuple[Any, ...], places: tuple[int, ...], source: Source) -> Iterator[Op]:
+def expanded(
+    call: GateCall, angles: tuple[Any, ...], places: tuple[int, ...], source: Source
+) -> Iterator[Op]:
     """The ops of one call. The stack holds what is still to come, next on top."""
     stack: list[Task] = []
     push(stack, call, angles, places, (), 1)
@@ -165,7 +168,7 @@ def expanded(call: Call, angles: tuple[Any, ...], places: tuple[int, ...], sourc
                 push(stack, inner, numbers, tuple(qubits[k] for k in inner.qubits), controls, power)
 
 
-def root(call: Call, exponent: float, source: Source) -> Definition:
+def root(call: GateCall, exponent: float, source: Source) -> CallableGate:
     """The gate that is the principal power of a call; its parameters are those of the gate that is called."""
     size, depth = call.num_qubits, call.gate.roots + 1
     if not 0 < size <= WIDEST_ROOT or depth > DEEPEST_ROOT:
@@ -175,13 +178,13 @@ def root(call: Call, exponent: float, source: Source) -> Definition:
             f"qubits and hold fewer than {DEEPEST_ROOT} such powers inside; {call.gate.name} acts on {size} here.",
         )
     angles = tuple((Item("name", name, call.position),) for name in call.gate.parameters)
-    inner = Call(call.gate, angles, call.polarity, call.power, call.position, tuple(range(size)))
+    inner = GateCall(call.gate, angles, call.polarity, call.power, call.position, tuple(range(size)))
     cost = (call.cost + 1) * max(16, 4**size)  # of the product of matrices, in gate calls
     name = f"pow({exponent:g}) of {call.gate.name}"
-    return Definition(name, call.gate.parameters, size, cost, None, 0, (inner,), exponent, depth)
+    return CallableGate(name, call.gate.parameters, size, cost, None, 0, (inner,), exponent, depth)
 
 
-def _root(gate: Definition, values: tuple[Any, ...], source: Source) -> np.ndarray:
+def _root(gate: CallableGate, values: tuple[Any, ...], source: Source) -> np.ndarray:
     """The principal power of the matrix of a body: each eigenvalue exp(i t) with -pi < t <= pi becomes exp(i r t)."""
     (call,) = gate.body
     if any(isinstance(value, Angle) and not value.is_constant for value in values):

@@ -8,8 +8,8 @@ from itertools import islice
 from typing import Any
 
 from ketgrad.circuits.angles import Angle, w, x
-from ketgrad.circuits.qasm.expressions import Source, shortened
-from ketgrad.circuits.qasm.gates import LIBRARIES, Definition, standard
+from ketgrad.circuits.qasm.gates import LIBRARIES, CallableGate, standard
+from ketgrad.circuits.qasm.tokens import Source, shortened
 from ketgrad.foundation.errors import near_matches
 from ketgrad.foundation.memory import reserve
 
@@ -103,7 +103,7 @@ class Names:
         if self.owned and name not in self.owned[-1]:
             self.owned[-1].add(name)
             self._hide(name)
-        if name in self.replaceable and isinstance(what, Definition):
+        if name in self.replaceable and isinstance(what, CallableGate):
             self.replaceable.discard(name)
         elif name in self.declared:
             raise self.source.fault(position, f"the name {shortened(name)} is declared already.")
@@ -195,7 +195,7 @@ class Names:
             message = f"the gate {shortened(name)} is opaque: the text does not say what it does, so it cannot be used."
             return self.source.fault(position, message)
         some = islice(self.declared.items(), 500)
-        gates = [known for known, what in some if isinstance(what, Definition)]
+        gates = [known for known, what in some if isinstance(what, CallableGate)]
         library = "stdgates.inc" if version == 3 else "qelib1.inc"
         hint = near_matches(name, gates) if len(gates) > 2 else ""
         if name in LIBRARIES[library] and name not in gates:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 from ketgrad.circuits.angles import Angle, as_angle
 from ketgrad.circuits.op import Op, known_op
-from ketgrad.circuits.qasm.expressions import Source, Tokens, evaluate, parse_expression
-from ketgrad.circuits.qasm.gates import Definition
+from ketgrad.circuits.qasm.expressions import evaluate, parse_expression
+from ketgrad.circuits.qasm.gates import CallableGate
 from ketgrad.circuits.qasm.names import Names, Register
+from ketgrad.circuits.qasm.tokens import Source, Tokens
 from ketgrad.foundation.errors import KetgradError
 
 PLAIN_CALL = re.compile(
@@ -40,7 +41,7 @@ class PlainCalls:
         name, numbers, operands = match.groups()
         gate = self.names.declared.get(name)
         angles = self._angles(numbers, source) if numbers else ()
-        if not isinstance(gate, Definition) or gate.row is None or len(gate.parameters) != len(angles):
+        if not isinstance(gate, CallableGate) or gate.row is None or len(gate.parameters) != len(angles):
             return None
         places = tuple([self._place(operand) for operand in operands.split(",")])
         if len(places) != gate.num_qubits or -1 in places or len(set(places)) != len(places):
