@@ -46,7 +46,7 @@ _LAZY = {
     "COBYLA": "training.optimize",
     "Fit": "training.optimize",
     "FidelityKernel": "kernels.fidelity",
-    "ProjectedKernel": "kernels.fidelity",
+    "ProjectedKernel": "kernels.projected",
     "VariationalClassifier": "models",
     "VariationalRegressor": "models",
     "KernelClassifier": "models",

@@ -11,8 +11,9 @@ import pytest
 from programs import random_circuit, random_observable
 
 import ketgrad as kg
+from ketgrad.executors.measured import groups
 from ketgrad.executors.native import Native
-from ketgrad.executors.sampled import Sampled, _locate, groups
+from ketgrad.executors.sampled import Sampled, locate
 
 CIRCUIT = random_circuit(4, 15, seed=2)
 OBSERVABLES = [kg.Pauli("Z0 Z1 + 0.5 X2 - 1.5"), kg.Pauli("Y0 X1"), kg.Pauli("Y3 Z2 Z0"), kg.Pauli("0.25")]
@@ -287,5 +288,5 @@ def test_the_core_locates_outcomes_as_numpy_does():
         chances[rng.integers(count)] = 1.0
         uniforms = np.concatenate([rng.random(shots), [0.0, np.nextafter(1, 0)], np.arange(8) / 8])
         found = Native().locate(chances, uniforms)
-        np.testing.assert_array_equal(found, _locate(chances, uniforms))
+        np.testing.assert_array_equal(found, locate(chances, uniforms))
         assert (chances[found.astype(int)] > 0).all()

@@ -10,8 +10,8 @@ import ketgrad as kg
 from ketgrad import _native
 from ketgrad.executors.native import Native
 from ketgrad.foundation import errors, memory
-from ketgrad.kernels import fidelity as kernels
-from ketgrad.kernels import states as kernels_overlaps
+from ketgrad.kernels import states as kernel_states
+from ketgrad.kernels.overlaps import packed_overlaps
 
 RNG = np.random.default_rng(11)
 X, Y = RNG.uniform(-1, 1, (7, 2)), RNG.uniform(-1, 1, (4, 2))
@@ -118,7 +118,7 @@ def test_blocks_and_threads_do_not_change_a_gradient(monkeypatch):
     whole = kernel(threads=1).vjp(rows, None, g)
     again = kernel(threads=3).vjp(rows, None, g)
     assert all(np.array_equal(a, b) for a, b in zip(whole[:3], again[:3], strict=True))
-    monkeypatch.setattr(kernels_overlaps, "WORK_BYTES", 48 * 150 * 40)
+    monkeypatch.setattr(kernel_states, "WORK_BYTES", 48 * 150 * 40)
     in_blocks = kernel().vjp(rows, None, g)
     for a, b in zip(whole[:3], in_blocks[:3], strict=True):
         np.testing.assert_allclose(a, b, atol=1e-12)
@@ -147,15 +147,15 @@ def test_a_machine_with_little_memory_makes_blocks_by_itself(monkeypatch):
     whole = k(rows)
     needed = 200 * 3 * 8 * 2**12
     prepared = []
-    lane_states = Native.lane_states
+    prepare = Native.prepare
 
     def counted(self, program, weights, inputs, **options):
         prepared.append(len(inputs))
-        return lane_states(self, program, weights, inputs, **options)
+        return prepare(self, program, weights, inputs, **options)
 
-    monkeypatch.setattr(Native, "lane_states", counted)
-    monkeypatch.setattr(kernels_overlaps, "FREE_BELOW", 2**20)
-    monkeypatch.setattr(memory, "available_bytes", lambda: needed + kernels_overlaps.WORK_BYTES)
+    monkeypatch.setattr(Native, "prepare", counted)
+    monkeypatch.setattr(kernel_states, "FREE_BELOW", 2**20)
+    monkeypatch.setattr(memory, "available_bytes", lambda: needed + kernel_states.WORK_BYTES)
     assert np.array_equal(k(rows), whole)
     assert len(prepared) > 1 and max(prepared) <= 100
     monkeypatch.setattr(memory, "available_bytes", lambda: needed // 10)
@@ -232,13 +232,13 @@ def test_alignment_is_its_formula_and_its_gradient_the_finite_difference(labels)
     matrix = kernel()(X)
     count = len(set(labels))
     target = np.array([[1.0 if a == b else -1 / (count - 1) for a in labels] for b in labels])
-    value, gradient = kernels.target_alignment(matrix, labels)
+    value, gradient = kg.kernels.target_alignment(matrix, labels)
     assert value == pytest.approx((matrix * target).sum() / np.sqrt((matrix**2).sum() * (target**2).sum()))
     np.testing.assert_allclose(
-        gradient, slope(lambda k: kernels.target_alignment(k, labels)[0], matrix), atol=1e-8
+        gradient, slope(lambda k: kg.kernels.target_alignment(k, labels)[0], matrix), atol=1e-8
     )
-    assert kernels.target_alignment(target, labels)[0] == pytest.approx(1)
-    assert kernels.target_alignment(-target, labels)[0] == pytest.approx(-1)
+    assert kg.kernels.target_alignment(target, labels)[0] == pytest.approx(1)
+    assert kg.kernels.target_alignment(-target, labels)[0] == pytest.approx(-1)
 
 
 def test_alignment_refuses_what_has_none():
@@ -248,13 +248,13 @@ def test_alignment_refuses_what_has_none():
         (np.zeros((2, 2)), [0, 1], "zero everywhere"),
     ]:
         with pytest.raises(errors.KetgradValueError, match=message):
-            kernels.target_alignment(gram, labels)
+            kg.kernels.target_alignment(gram, labels)
 
 
 def test_training_by_alignment_raises_it():
     rows = RNG.uniform(-1, 1, (40, 2))
     labels = np.sign(rows[:, 0] * rows[:, 1])
-    loss = kernels.alignment_loss(kernel(), rows, labels)
+    loss = kg.kernels.alignment_loss(kernel(), rows, labels)
     np.testing.assert_allclose(loss(WEIGHTS)[1], slope(lambda w: loss(w)[0], WEIGHTS), atol=1e-8)
     fit = kg.minimise(loss, WEIGHTS, kg.LBFGSB(), max_steps=30)
     assert -fit.value > 2 * -loss(WEIGHTS)[0] > 0
@@ -268,8 +268,8 @@ def test_overlaps_of_arrays_are_the_product_of_matrices():
         b = (RNG.normal(size=(m, 130)) + 1j * RNG.normal(size=(m, 130))).astype(kind)
         native = Native(instruction_set=name)
         tolerance = 1e-12 if kind == np.complex128 else 1e-3
-        np.testing.assert_allclose(native.overlaps(a, b), a.conj() @ b.T, atol=tolerance)
-        itself = native.overlaps(a)
+        np.testing.assert_allclose(packed_overlaps(native, a, b), a.conj() @ b.T, atol=tolerance)
+        itself = packed_overlaps(native, a)
         np.testing.assert_allclose(itself, a.conj() @ a.T, atol=tolerance)
         assert np.array_equal(np.triu(itself, 1), np.triu(itself.conj().T, 1))
 
@@ -277,7 +277,7 @@ def test_overlaps_of_arrays_are_the_product_of_matrices():
 def test_states_of_two_programs_are_not_compared():
     first, second = (kg.FidelityKernel(kg.encodings.iqp(2))._states for _ in range(2))
     native, none = Native(), np.zeros((1, 0))
-    a, b = (native.lane_states(f.program, none, X, dtype=np.complex128, threads=1) for f in (first, second))
+    a, b = (native.prepare(f.program, none, X, dtype=np.complex128, threads=1) for f in (first, second))
     with pytest.raises(ValueError, match="two programs"):
         native.multiply(a, b, np.empty((7, 7)))
     with pytest.raises(ValueError, match="too small"):

@@ -1,167 +1,152 @@
-"""Finite shots around any exact executor: what a perfect quantum computer would report.
+"""What every executor shares that measures, simulated or real: which circuits are run, and what their counts say.
 
-Pauli words that agree on every qubit they share are read from the same shots: a rotation of each qubit's basis
-is appended to the program, the outcomes' exact probabilities are asked for, and outcomes are drawn from them.
+Pauli words that agree on every qubit they share are read from the same shots: a rotation of each qubit's basis is
+appended to the program, and the outcomes of the qubits that the words touch are counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
-from ketgrad.foundation.memory import reserve, state_bytes
-from ketgrad.foundation.numbers import MAX_SHOTS
+from ketgrad.executors.protocol import WORD, Counts, Execution
+from ketgrad.foundation.errors import KetgradValueError
+from ketgrad.foundation.memory import reserve
+from ketgrad.foundation.numbers import shot_count
 from ketgrad.foundation.seeds import stream
-from ketgrad.programs.program import PAULI_ROTATION, Expect, Probabilities, Program, Samples, State
-
-DRAWS_AT_ONCE = 2**22  # between two looks at pending signals; the bits are those of one draw
-CHUNK_BYTES = 32 * 2**20  # exact probabilities are held for about this much of the batch at a time
+from ketgrad.programs.program import PAULI_ROTATION, Expect, Probabilities, Program, Samples
 
 
 @dataclass(frozen=True)
-class Sampled:
-    """Every value is estimated from `shots` simulated measurements; the exact part is done by `executor`.
+class MeasuredDevice:
+    """The executor of a `Device`: expectation values, probabilities and samples from its counts.
 
-    executor: a name or an instance. shots: for each group of Pauli words that can be measured together.
-    Draws come from the generator passed to `run`, row after row: the same generator gives the same bits
-    whatever the thread count. No adjoint pass: gradients are shift rules on estimated values.
+    shots: of each circuit. All circuits of a call, for all rows, are one job; a gradient is two, one for the values
+    and one for the shifted rows. Where the order of measured bits matters, counts are put into a random one.
 
-    >>> from ketgrad.executors.sampled import Sampled
-    >>> f = kg.expectation(
-    ...     kg.Circuit([kg.ry(kg.w[0], 0)]), kg.Pauli("Z0"), executor=Sampled(shots=100), seed=1
-    ... )
-    >>> bool(abs(f([0.3])[0] - np.cos(0.3)) < 0.2)
-    True
+    >>> from ketgrad.executors import get
+    >>> class Coin:
+    ...     name, abilities, shots = "coin", frozenset({"shots"}), 10
+    ...
+    ...     def counts(self, programs, weights, inputs, *, shots, rng):
+    ...         return [kg.executors.counted([{1: shots}] * max(len(weights), len(inputs))) for _ in programs]
+    >>> kg.expectation(kg.Circuit([kg.h(0)]), kg.Pauli("Z0"), executor=Coin(), shots=100)()
+    array([-1.])
     """
 
-    executor: Any = "native"
-    shots: int = 1000
-
-    name = "sampled"
-    abilities = frozenset({"shots"})
+    device: Any
+    shots: int
 
     def __post_init__(self) -> None:
-        from ketgrad.executors import get
-
-        if isinstance(self.shots, bool) or not isinstance(self.shots, int | np.integer):
-            raise KetgradTypeError(f"`shots` must be a positive integer, but is {self.shots!r}.")
-        if not 0 < self.shots <= MAX_SHOTS:
-            raise KetgradValueError(f"`shots` must be an integer from 1 to 2^53, but is {self.shots}.")
-        exact = get(self.executor)
-        if "exact" not in exact.abilities:
+        object.__setattr__(self, "shots", shot_count(self.shots))
+        if "shots" not in self.device.abilities or "exact" in self.device.abilities:
+            able = ", ".join(sorted(self.device.abilities)) or "none"
             raise KetgradValueError(
-                f"`executor` must give exact probabilities to draw from, but {exact.name!r} does not."
+                f"the device {self.name!r} must have the ability 'shots', and not 'exact' - it answers with counts - "
+                f"but its abilities are: {able}."
             )
-        object.__setattr__(self, "executor", exact)
 
-    def run(
-        self,
-        program: Program,
-        weights: np.ndarray,
-        inputs: np.ndarray,
-        *,
-        dtype: Any = np.complex128,
-        threads: int | None = None,
-        rng: np.random.Generator | None = None,
-    ) -> np.ndarray:
-        """Estimates (B, K), frequencies (B, 2**m), or outcome indices (B, shots) as uint64."""
+    @property
+    def name(self) -> str:
+        """That of the device."""
+        return self.device.name
+
+    @property
+    def abilities(self) -> frozenset[Any]:
+        """Those of the device."""
+        return self.device.abilities
+
+    def with_shots(self, shots: int) -> MeasuredDevice:
+        """The same device with so many measurements of each circuit."""
+        return replace(self, shots=shots)
+
+    def run(self, program: Program, weights: np.ndarray, inputs: np.ndarray, *, dtype: Any = np.complex128,
+            threads: int | None = None, rng: np.random.Generator | None = None) -> np.ndarray:  # fmt: skip
+        """Estimates (B, K), frequencies (B, 2**m), or outcome indices (B, shots) as uint64, from one job."""
         generator = stream(None) if rng is None else rng
-        question, rows = program.question, (weights, inputs)
-        if isinstance(question, State):
-            raise KetgradValueError(
-                "a state cannot be measured - ask for kg.probabilities or kg.samples, or for no shots."
-            )
+        batch, question = max(len(weights), len(inputs)), program.question
+        shots = question.shots if isinstance(question, Samples) else self.shots
+        asked = circuits(program)
+        found = self.device.counts(asked, weights, inputs, shots=shots, rng=generator) if asked else []
+        self._check(found, asked, batch)
         if isinstance(question, Samples):
-            exact = self._exact(self._everything(program), *rows, dtype, threads, 8 * question.shots)
-            locate = getattr(self.executor, "locate", _locate)
-            drawn = [_outcomes(generator, question.shots, chances, locate) for chances in exact]
-            return drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
+            return _in_random_order(self.name, generator, found[0], shots)
         real = np.float32 if np.dtype(dtype) == np.complex64 else np.float64
         if isinstance(question, Probabilities):
-            exact = self._exact(program, *rows, dtype, threads)
-            counts = np.concatenate([generator.multinomial(self.shots, chances) for chances in exact])
-            return (counts / self.shots).astype(real)
-        values = np.zeros((max(len(weights), len(inputs)), len(question.observables)))
+            return _table(found[0], program.num_outputs).astype(real, copy=False)
+        values = np.zeros((batch, program.num_outputs))
+        counts = iter(found)
         for group in groups(program):
-            if group.program is None:  # multiples of the identity need no shots
-                values += group.coefficients[0]
-            else:
-                exact = self._exact(group.program, *rows, dtype, threads)
-                values += np.concatenate(
-                    [_estimates(generator, self.shots, chances, group) for chances in exact]
+            values += group.coefficients[0] if group.program is None else estimates(group, next(counts))
+        return values.astype(real, copy=False)
+
+    def describe(self, program: Program) -> Execution:
+        """The device; its states are not held here."""
+        place = "remote, " if "remote" in self.abilities else ""
+        engine = f"{self.name}, {place}counts only, all circuits of a call in one job"
+        question = program.question
+        shots = question.shots if isinstance(question, Samples) else self.shots
+        return Execution(engine, None, len(circuits(program)), shots)
+
+    def _check(self, found: Sequence[Counts], asked: Sequence[Program], batch: int) -> None:
+        """Refuse an answer that is not one table of counts for each circuit, with a row for each of the batch."""
+        if len(found) != len(asked):
+            self._refuse(f"must answer with {len(asked)} tables, one for each circuit", f"gave {len(found)}")
+        for counts, program in zip(found, asked, strict=True):
+            outcomes, numbers = counts
+            if numbers.shape != (batch, len(outcomes)):
+                shape = (
+                    f"({batch}, {len(outcomes)}), a row for each of the batch and a number for each outcome"
                 )
-        return values.astype(real)
+                self._refuse(f"must give counts of shape {shape}", f"gave {numbers.shape}")
+            last = 2 ** len(program.measured) - 1
+            if len(outcomes) and not 0 <= min(outcomes.tolist()) <= max(outcomes.tolist()) <= last:
+                self._refuse(
+                    f"must give outcomes from 0 to {last}, of the {len(program.measured)} measured qubits",
+                    f"gave {max(outcomes.tolist(), key=abs)}",
+                )
+            if not (np.all(numbers >= 0) and np.all(numbers.sum(axis=1) > 0)):
+                self._refuse("must count each outcome from 0 on, and one at least in each row", "did not")
 
-    def _exact(
-        self,
-        program: Program,
-        weights: np.ndarray,
-        inputs: np.ndarray,
-        dtype: Any,
-        threads: int | None,
-        row_bytes: int = 0,
-    ) -> Iterator[np.ndarray]:
-        """The exact probabilities (rows, outcomes) of a few rows at a time; row_bytes: of what is drawn from a row."""
-        batch, width = max(len(weights), len(inputs)), 8 * 2 ** len(program.measured)
-        # probabilities, their normalised copy, the cumulated ones, and the counts
-        chunk = 4 * min(batch * width, max(CHUNK_BYTES, width))
-        reserve(
-            chunk + batch * row_bytes,
-            f"the measurements of {batch} rows",
-            "Measure fewer rows or qubits at a time.",
-        )
-        step = max(1, CHUNK_BYTES // width)
-        for start in range(0, batch, step):
-            rows = [a if len(a) == 1 else a[start : start + step] for a in (weights, inputs)]
-            found = self.executor.run(program, *rows, dtype=dtype, threads=threads)
-            chances = np.maximum(found.astype(np.float64), 0.0)
-            yield chances / chances.sum(axis=1, keepdims=True)
-
-    def executions(self, program: Program) -> int:
-        """Circuits that are run for one value: one for each group of words."""
-        if not isinstance(program.question, Expect):
-            return 1
-        return sum(group.program is not None for group in groups(program))
-
-    def simulated_qubits(self, program: Program) -> int:
-        """How many qubits the largest state has that is held at a time."""
-        of = getattr(self.executor, "simulated_qubits", lambda one: one.num_qubits)
-        return max((of(one) for one in self._measured(program)), default=0)
-
-    def _measured(self, program: Program) -> list[Program]:
-        """The programs whose probabilities are drawn from."""
-        if isinstance(program.question, Expect):
-            return [group.program for group in groups(program) if group.program is not None]
-        return [program if isinstance(program.question, Probabilities) else self._everything(program)]
-
-    def engine(self, program: Program) -> str:
-        """The exact executor below, in one line: for the largest of the circuits that are run."""
-        of = getattr(self.executor, "simulated_qubits", lambda one: one.num_qubits)
-        inner = max(self._measured(program), key=of, default=None)
-        if inner is None:
-            return self.executor.name
-        return self.executor.engine(inner) if hasattr(self.executor, "engine") else self.executor.name
-
-    @staticmethod
-    def _everything(program: Program) -> Program:
-        everything = Probabilities(tuple(range(program.num_qubits)))
-        return _kept(program, "everything", lambda: program.asking(everything))
+    def _refuse(self, rule: str, given: str) -> None:
+        raise KetgradValueError(f"the device {self.name!r} {rule}, but {given}.")
 
 
 class Group(NamedTuple):
     """Words read from the same shots: their bits among the measured ones, and the observables' coefficients.
 
     program: asks for the probabilities of the outcomes in the rotated basis; None for the identity.
-    parities: uint64 (words,). coefficients: (words, observables).
+    parities: (words,), as `Counts.outcomes`. coefficients: (words, observables).
     """
 
     program: Program | None
     parities: np.ndarray
     coefficients: np.ndarray
+
+
+def circuits(program: Program) -> tuple[Program, ...]:
+    """The programs whose outcomes are counted for one value, each asking for `Probabilities`.
+
+    Raises `KetgradValueError` for a question that no measurement answers.
+
+    >>> f = kg.expectation(kg.Circuit([], 2), [kg.Pauli("Z0 + Z0 Z1"), kg.Pauli("X1 + 2.0")])
+    >>> len(circuits(f.program))
+    2
+    """
+    question = program.question
+    if isinstance(question, Expect):
+        return tuple(group.program for group in groups(program) if group.program is not None)
+    if isinstance(question, Probabilities):
+        return (program,)
+    if isinstance(question, Samples):
+        everything = Probabilities(tuple(range(program.num_qubits)))
+        return (_kept(program, "everything", lambda: program.asking(everything)),)
+    raise KetgradValueError(
+        "a state cannot be measured - ask for kg.probabilities or kg.samples, or for no shots."
+    )
 
 
 def groups(program: Program) -> tuple[Group, ...]:
@@ -176,6 +161,13 @@ def groups(program: Program) -> tuple[Group, ...]:
     return _kept(
         program, "measured groups", lambda: tuple(_group(program, words) for words in _partition(program))
     )
+
+
+def estimates(group: Group, counts: Counts) -> np.ndarray:
+    """The share of each observable (rows, K) that the words of one group hold, from one set of shots per row."""
+    frequencies = counts.numbers / counts.numbers.sum(axis=1, keepdims=True)
+    means = [frequencies @ _signs(counts.outcomes & parity) for parity in group.parities]
+    return np.stack(means, axis=1) @ group.coefficients
 
 
 def _kept(program: Program, key: str, make: Any) -> Any:
@@ -220,17 +212,13 @@ def _group(program: Program, words: dict[tuple[int, int], np.ndarray]) -> Group:
     if not support:
         return Group(None, np.zeros(1, np.uint64), coefficients)
     places = [p for p in range(program.num_qubits - 1, -1, -1) if support >> p & 1]
-    reserve(
-        state_bytes(len(places)), f"the state of {len(places)} qubits", "Observables are measured together."
-    )
     rotations = [_to_z_basis(p, flip, parity) for p in places if flip >> p & 1]
     measured = tuple(program.num_qubits - 1 - p for p in places)
     bits = [
         sum(1 << (len(places) - 1 - k) for k, p in enumerate(places) if (x | z) >> p & 1) for x, z in words
     ]
-    return Group(
-        _append(program, rotations).asking(Probabilities(measured)), np.array(bits, np.uint64), coefficients
-    )
+    parities = np.array(bits, np.uint64 if len(places) <= WORD else object)
+    return Group(_append(program, rotations).asking(Probabilities(measured)), parities, coefficients)
 
 
 def _to_z_basis(place: int, flip: int, parity: int) -> tuple[int, int, float]:
@@ -266,33 +254,34 @@ def _append(program: Program, rotations: list[tuple[int, int, float]]) -> Progra
     )
 
 
-def _estimates(generator: np.random.Generator, shots: int, chances: np.ndarray, group: Group) -> np.ndarray:
-    """The share of each observable (rows, K) that the words of one group hold, from one set of shots per row."""
-    frequencies = generator.multinomial(shots, chances) / shots
-    outcomes = np.arange(chances.shape[1], dtype=np.uint64)
-    means = [frequencies @ _signs(outcomes & parity) for parity in group.parities]
-    return np.stack(means, axis=1) @ group.coefficients
+def _table(counts: Counts, num_outcomes: int) -> np.ndarray:
+    """Frequencies (rows, outcomes) of all outcomes, those never seen among them."""
+    rows = len(counts.numbers)
+    reserve(8 * rows * num_outcomes, f"the frequencies of {num_outcomes} outcomes in {rows} rows")
+    table = np.zeros((rows, num_outcomes))
+    table[:, counts.outcomes.astype(np.int64)] = counts.numbers / counts.numbers.sum(axis=1, keepdims=True)
+    return table
 
 
-def _outcomes(generator: np.random.Generator, shots: int, chances: np.ndarray, locate: Any) -> np.ndarray:
-    """Outcome indices (rows, shots) in the order in which they were measured."""
-    drawn = np.empty((len(chances), shots), dtype=np.uint64)
-    for row, distribution in enumerate(chances):
-        for start in range(0, shots, DRAWS_AT_ONCE):
-            part = drawn[row, start : start + DRAWS_AT_ONCE]
-            part[:] = locate(distribution, generator.random(len(part)))
-    return drawn
-
-
-def _locate(chances: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
-    """The first outcome whose cumulated chance exceeds u times their sum: never one of chance zero."""
-    cumulated = np.cumsum(chances)
-    last = int(np.flatnonzero(chances)[-1])
-    return np.minimum(np.searchsorted(cumulated, uniforms * cumulated[-1], side="right"), last)
+def _in_random_order(name: str, generator: np.random.Generator, counts: Counts, shots: int) -> np.ndarray:
+    """Outcome indices (rows, shots): a count forgets the order of its shots, in which no outcome has a place."""
+    if counts.outcomes.dtype == object:
+        raise KetgradValueError(
+            f"samples must fit into {WORD} bits, but those of the device {name!r} do not. Ask for the probabilities of "
+            "some qubits, or for expectation values."
+        )
+    totals = counts.numbers.sum(axis=1)
+    if not np.all(totals == shots):
+        raise KetgradValueError(
+            f"the device {name!r} must count {shots} shots in each row, but counted {totals[totals != shots][0]}."
+        )
+    return np.stack([generator.permutation(np.repeat(counts.outcomes, row)) for row in counts.numbers])
 
 
 def _signs(bits: np.ndarray) -> np.ndarray:
     """(-1)**(number of ones) for each entry."""
+    if bits.dtype == object:
+        return np.array([1.0 - 2.0 * (bit.bit_count() & 1) for bit in bits])
     folded = bits.copy()
     for distance in (32, 16, 8, 4, 2, 1):
         folded ^= folded >> np.uint64(distance)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from ketgrad.executors.native_cone import narrowed
+from ketgrad.executors.protocol import Execution
+from ketgrad.executors.sampled import Sampled
 from ketgrad.foundation.errors import KetgradImportError, KetgradTypeError
 from ketgrad.foundation.memory import FREE_BELOW, reserve, state_bytes
 from ketgrad.programs.program import Expect, Probabilities, Program, State
@@ -20,7 +22,6 @@ LARGEST_GIVEN = (
     24  # qubits of programs that are handed over as they are; of wider ones what the question can see
 )
 MOST_QUBITS = 40  # that the core takes
-LONGEST = 2**16  # amplitudes of states that are packed at a time
 QUESTIONS = {Expect: 0, Probabilities: 1, State: 2}
 ARRAYS = (
     "num_qubits", "num_weights", "num_inputs", "kind", "x", "z", "controls", "term_start", "term_coefficient", "term_a",
@@ -44,6 +45,16 @@ class Native:
     name: str = "native"
     abilities: frozenset[str] = frozenset({"exact", "adjoint", "second"})
     instruction_set: str = ""
+
+    shots = None
+
+    def with_shots(self, shots: int) -> Sampled:
+        """Outcomes drawn from the probabilities that this executor gives."""
+        return Sampled(self, shots)
+
+    def describe(self, program: Program) -> Execution:
+        """What the core made of the program, and how many qubits its states have."""
+        return Execution(self.engine(program), self.simulated_qubits(program))
 
     def run(self, program: Program, weights: np.ndarray, inputs: np.ndarray, *, dtype: Any = np.complex128,
             threads: int | None = None, rng: np.random.Generator | None = None) -> np.ndarray:  # fmt: skip
@@ -129,7 +140,7 @@ class Native:
         core = self._second(program, len(cotangent), workers, backward=True)
         return core.hvp(weights, inputs, np.ascontiguousarray(cotangent, kind), *moves, change, workers)
 
-    def lane_states(
+    def prepare(
         self, program: Program, weights: np.ndarray, inputs: np.ndarray, *, dtype: Any, threads: int | None
     ) -> Any:
         """States as `run` gives them, kept for `multiply`, in an order of the amplitudes that is the program's own."""
@@ -157,47 +168,12 @@ class Native:
         """Writes |<a_i|b_j>|^2, at most 1, into a real result, or <a_i|b_j> into a complex one.
 
         The entry of the first two states goes to (first_row, first_column).
-        rows, columns: from `lane_states` or `pack`; one object twice takes half the work and gives an exactly
+        rows, columns: from `prepare` or `pack`; one object twice takes half the work and gives an exactly
         Hermitian result. mirrors: the conjugate goes to the transposed place as well. An entry depends on its two
         states alone, bit for bit.
         """
         workers = default_threads() if threads is None else threads
         load_core().multiply_states(rows, columns, result, first_row, first_column, mirrors, workers)
-
-    def overlaps(
-        self, states: np.ndarray, others: np.ndarray | None = None, threads: int | None = None
-    ) -> np.ndarray:
-        """<a_i|b_j> of states (n, length) and others (m, length): (n, m) complex. None for the states themselves.
-
-        Long states are taken piece by piece, so that little memory is needed beside them.
-        """
-        width = len(states if others is None else others)
-        result = np.zeros((len(states), width), states.dtype)
-        for start in range(0, states.shape[1], LONGEST):
-            piece = slice(start, start + LONGEST)
-            a = self.pack(states[:, piece], threads)
-            b = a if others is None else self.pack(others[:, piece].astype(states.dtype, copy=False), threads)
-            part = result if states.shape[1] <= LONGEST else np.empty_like(result)
-            self.multiply(a, b, part, threads=threads)
-            if part is not result:
-                result += part
-        return result
-
-    def gram(
-        self, states: np.ndarray, others: np.ndarray | None = None, threads: int | None = None
-    ) -> np.ndarray:
-        """|<a_i|b_j>|^2, at most 1, of states (n, length) and others (m, length): (n, m) real.
-
-        Without `others` the states among themselves: n (n + 1) / 2 overlaps, an exactly symmetric result.
-        """
-        if states.shape[1] > LONGEST:
-            overlaps = self.overlaps(states, others, threads)
-            return np.minimum(np.real(overlaps) ** 2 + np.imag(overlaps) ** 2, 1)
-        a = self.pack(states, threads)
-        b = a if others is None else self.pack(others.astype(states.dtype, copy=False), threads)
-        result = np.empty((len(states), len(states if others is None else others)), np.real(states).dtype)
-        self.multiply(a, b, result, threads=threads)
-        return result
 
     def locate(self, chances: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
         """For each uniform number u in [0, 1) the first outcome whose cumulated chance exceeds u times their sum.

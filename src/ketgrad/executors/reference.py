@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ketgrad.executors.protocol import Execution
+from ketgrad.executors.sampled import Sampled
 from ketgrad.foundation.arrays import divided, row_norms
 from ketgrad.foundation.errors import KetgradTypeError
 from ketgrad.foundation.memory import reserve, state_bytes
@@ -19,6 +21,17 @@ class Reference:
 
     name: str = "reference"
     abilities: frozenset[str] = frozenset({"exact", "adjoint", "second"})
+
+    shots = None
+
+    def with_shots(self, shots: int) -> Sampled:
+        """Outcomes drawn from the probabilities that this executor gives."""
+        return Sampled(self, shots)
+
+    def describe(self, program: Program) -> Execution:
+        """States of all qubits; what is fast stands elsewhere."""
+        remark = "the reference executor is written to be read, executor='native' is fast"
+        return Execution(self.name, program.num_qubits, remark=remark)
 
     def run(self, program: Program, weights: np.ndarray, inputs: np.ndarray, *, dtype: Any = np.complex128,
             threads: int | None = None, rng: np.random.Generator | None = None) -> np.ndarray:  # fmt: skip

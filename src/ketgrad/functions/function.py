@@ -13,7 +13,9 @@ import numpy as np
 from ketgrad import executors
 from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.paulis import PauliSum
-from ketgrad.executors.sampled import Sampled
+from ketgrad.executors.held_states import check_held, held_bytes
+from ketgrad.executors.protocol import Direct
+from ketgrad.executors.sampled import with_shots
 from ketgrad.foundation.arrays import (
     as_cotangent,
     check_finite,
@@ -54,10 +56,8 @@ from ketgrad.functions.plan import Plan, make_plan, question_text
 from ketgrad.programs.program import Expect, Probabilities, Program, Question, Samples, State, compile
 from ketgrad.programs.questions import (
     check_circuit,
-    check_held,
     check_state,
     fixed_seed,
-    held_qubits,
     hermitian_sums,
     measured_qubits,
     unpacked,
@@ -145,7 +145,7 @@ class Function:
             or (adjoint if adjoint.objection(self.executor, program) is None else None),
             "_quick_rows": FREE_BELOW // (state_bytes(program.num_qubits) + 16 * outputs) if plain else 0,
             "_bounds": quick_bounds(program),
-            "_direct": getattr(self.executor, "direct", None) if plain else None,
+            "_direct": self.executor.direct if plain and isinstance(self.executor, Direct) else None,
             "_single": self.dtype == COMPLEX64,
             "_steep": is_steep(program),
             "_seed_content": seed_content(self.seed),
@@ -451,7 +451,7 @@ class Function:
             size = dtype.itemsize if isinstance(self.question, State) else dtype.itemsize // 2
             kind = "outputs"
         reserve(
-            batch * outputs * size + state_bytes(held_qubits(self.executor, self.program), 1, dtype.itemsize),
+            batch * outputs * size + held_bytes(self.executor, self.program, dtype.itemsize),
             f"the result of {batch} rows with {outputs} {kind} each",
             "Call it in smaller batches.",
         )
@@ -616,7 +616,8 @@ def samples(
     [[0, 1], [0, 1], [0, 1]]
     """
     circuit = check_circuit(circuit)
-    check_state(circuit.num_qubits, complex_type(dtype).itemsize)
+    if "exact" in executors.get(executor).abilities:  # a device holds its state itself
+        check_state(circuit.num_qubits, complex_type(dtype).itemsize)
     question, draws = Samples(shot_count(shots)), (seed, common_random_numbers)
     return _function(circuit, question, executor, None, shots, dtype, threads, draws, flag(packed, "packed"))
 
@@ -634,12 +635,19 @@ def _function(
 ) -> Function:
     engine = executors.get(executor)
     if shots is not None:
-        engine = Sampled(engine.executor if isinstance(engine, Sampled) else engine, shot_count(shots))
-    if isinstance(question, State) and "exact" not in engine.abilities:
-        raise KetgradValueError(
-            f"a state cannot be measured, so the executor {engine.name!r} cannot give it - use an exact executor, "
-            "or kg.probabilities."
-        )
+        engine = with_shots(engine, shot_count(shots))
+    if isinstance(question, State):
+        _check_gives_states(engine)
     kind, workers = complex_type(dtype), thread_count(threads)
     seed, repeats = fixed_seed(draws[0]), flag(draws[1], "common_random_numbers")
     return Function(circuit, question, engine, gradient, kind, workers, seed, packed, repeats)
+
+
+def _check_gives_states(engine: Any) -> None:
+    """Raise for an executor that measures, or whose states are mixed."""
+    if "exact" in engine.abilities and "noise" not in engine.abilities:
+        return
+    reason = "a mixed state is no vector" if "exact" in engine.abilities else "a state cannot be measured"
+    raise KetgradValueError(
+        f"{reason}, so the executor {engine.name!r} cannot give it - use an exact executor, or kg.probabilities."
+    )

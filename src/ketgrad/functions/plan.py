@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.executors.sampled import Sampled
+from ketgrad.executors.protocol import Execution, execution
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.memory import LARGEST_SIZE, readable, state_bytes
 from ketgrad.functions.gradients.adjoint import Adjoint
@@ -23,8 +23,10 @@ WIDTH = 110  # of a printed plan
 class Plan:
     """How a function will be evaluated and differentiated; `print(f.plan)` fits one screen.
 
-    executions: circuit executions per sample for one value and gradient, the value included; None where there is
-    no derivative. backward: adjoint passes among them. Memory in bytes: of the states alive for one sample.
+    abilities: of the executor. circuits: that are run for one value of one sample. shots: of each; None where values
+    are exact, or the executor does not say. executions: circuit executions per sample for one value and gradient, the
+    value included; None where there is no derivative. backward: adjoint passes among them. memory: bytes of the states
+    alive in this process for one sample. price: of one value; "" where it is not known.
     """
 
     question: str
@@ -35,10 +37,13 @@ class Plan:
     gates: int
     instructions: int
     executor: str
+    abilities: frozenset[str]
     engine: str
     threads: int | None
     precision: str
+    circuits: int
     shots: int | None
+    price: str
     rule: str
     reason: str
     executions: int | None
@@ -53,13 +58,22 @@ class Plan:
             ("circuit", ", ".join(_count(*size) for size in sizes)),
             ("gates", f"{self.gates} written, {_count(self.instructions, 'instruction')} after compilation"),
             ("outputs", f"{self.num_outputs} per sample, {self.precision}"),
-            ("engine", f"{self.engine}, {_threads(self.threads)}"),
-            ("shots", "none: values are exact" if self.shots is None else f"{self.shots} in each execution"),
+            ("engine", self.engine if self.is_remote else f"{self.engine}, {_threads(self.threads)}"),
+            ("shots", self._shots()),
             ("gradient", f"{self.rule}: {self.reason}"),
             ("cost", self._executions()),
-            ("memory", f"{readable(self.memory)} of states per sample at most"),
+            (
+                "memory",
+                f"{readable(self.memory)} of states per sample at most"
+                if self.memory
+                else "none: states are not held in this process",
+            ),
             ("not faster", self.not_faster or "nothing stands in the way"),
         ]
+        if self.is_remote:
+            rows.append(
+                ("price", self.price or "not known: ask whoever runs the device, before the first call")
+            )
         margin = " " * 12
         paragraphs = (
             textwrap.wrap(
@@ -68,6 +82,18 @@ class Plan:
             for name, text in rows
         )
         return "\n".join(line for lines in paragraphs for line in lines)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether programs leave this process."""
+        return "remote" in self.abilities
+
+    def _shots(self) -> str:
+        if "exact" in self.abilities:
+            return "none: values are exact"
+        number = "a number that the executor does not say" if self.shots is None else str(self.shots)
+        runs = _count(self.circuits, "execution")
+        return f"{number} in each execution, {runs} for a value of one sample: values are estimates"
 
     def _executions(self) -> str:
         if self.executions is None:
@@ -80,7 +106,7 @@ class Plan:
 def make_plan(function: Any) -> Plan:
     """The plan of a function; nothing is simulated."""
     program, executor = function.program, function.executor
-    sampled = isinstance(executor, Sampled)
+    run = execution(executor, program)
     memory = state_bytes(program.num_qubits, 1, function.dtype.itemsize)
     chosen, cost = None, None
     try:
@@ -90,9 +116,6 @@ def make_plan(function: Any) -> Plan:
     else:
         cost, reason = chosen.cost(program), _why(chosen, function)
         memory = cost.memory * function.dtype.itemsize // 16
-    if hasattr(executor, "simulated_qubits"):  # those of the light cone; each qubit left out halves a state
-        memory >>= min(program.num_qubits, LARGEST_SIZE) - executor.simulated_qubits(program)
-    circuits = executor.executions(program) if sampled else 1
     return Plan(
         question=question_text(function.question),
         num_qubits=program.num_qubits,
@@ -102,17 +125,27 @@ def make_plan(function: Any) -> Plan:
         gates=len(function.circuit.ops),
         instructions=program.num_instructions,
         executor=executor.name,
-        engine=executor.engine(program) if hasattr(executor, "engine") else executor.name,
+        abilities=executor.abilities,
+        engine=run.engine,
         threads=function.threads,
         precision=function.dtype.name,
-        shots=executor.shots if sampled else None,
+        circuits=run.executions,
+        shots=run.shots,
+        price=run.price,
         rule="none" if chosen is None else repr(chosen),
         reason=reason,
-        executions=None if cost is None else cost.executions * circuits,
+        executions=None if cost is None else cost.executions * run.executions,
         backward=0 if cost is None else cost.backward,
-        memory=memory,
-        not_faster=_not_faster(function, chosen),
+        memory=_held(memory, run, program.num_qubits),
+        not_faster=_not_faster(function, chosen, run),
     )
+
+
+def _held(memory: int, run: Execution, num_qubits: int) -> int:
+    """Bytes of the states that are held, of those of the whole register: each qubit left out halves a state."""
+    if run.simulated_qubits is None:
+        return 0
+    return memory >> (min(num_qubits, LARGEST_SIZE) - run.simulated_qubits)
 
 
 def question_text(question: Any) -> str:
@@ -134,20 +167,19 @@ def _why(rule: Any, function: Any) -> str:
     return f"exact in the mean; the adjoint method cannot be used: {objection}"
 
 
-def _not_faster(function: Any, rule: Any) -> str:
-    reasons = []
-    if function.executor.name == "reference":
-        reasons.append("the reference executor is written to be read, executor='native' is fast")
+def _not_faster(function: Any, rule: Any, run: Execution) -> str:
+    reasons = [run.remark] if run.remark else []
     if rule is not None and not is_adjoint(rule):
         objection = Adjoint().objection(function.executor, function.program)
-        reasons.append(
-            "finite shots rule out the adjoint method"
-            if objection
-            else "gradient=None runs the adjoint method"
-        )
+        if objection is None:
+            reasons.append("gradient=None runs the adjoint method")
+        elif "exact" in function.executor.abilities:
+            reasons.append(f"the executor {function.executor.name!r} has no adjoint method")
+        else:
+            reasons.append("finite shots rule out the adjoint method")
     if function.threads == 1:
         reasons.append("threads=1 was asked for")
-    if function.dtype == np.complex128:
+    if function.dtype == np.complex128 and run.simulated_qubits is not None:
         reasons.append("dtype=complex64 halves the memory, at about 1e-6 accuracy")
     return "; ".join(reasons)
 

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from ketgrad.executors.protocol import States
 from ketgrad.foundation import memory as room
 from ketgrad.foundation.errors import KetgradMemoryError
 from ketgrad.foundation.memory import FREE_BELOW, readable, reserve
 from ketgrad.functions.function import REAL_OF, Function
-
-WORK_BYTES = 32 * 2**20  # overlaps are kept in blocks of about this size
-LANE_QUBITS = 16  # up to here states stay as the native executor holds them
-SMALLER = (
-    "Take fewer rows: a Nystroem approximation needs one column per landmark only "
-    "(sklearn.kernel_approximation.Nystroem(kernel=..., n_components=300)), a variational model needs no matrix."
-)
+from ketgrad.kernels.kernel import SMALLER
+from ketgrad.kernels.overlaps import PACKED_QUBITS, WORK_BYTES, mirror, overlaps, pieces, squared
 
 
 @dataclass(frozen=True)
-class Lanes:
-    """States as the native executor holds them: they are multiplied without being put in order."""
+class NativeStates:
+    """States as an executor with the ability `States` holds them: they are multiplied without being put in order."""
 
     states: Function
     weights: np.ndarray | None
@@ -38,7 +34,7 @@ class Lanes:
         """The states of some rows."""
         rows = self.states._rows(self.weights, inputs)
         options = {"dtype": rows.dtype, "threads": self.states.threads}
-        return self.states.executor.lane_states(self.states.program, rows.weights, rows.inputs, **options)
+        return self.states.executor.prepare(self.states.program, rows.weights, rows.inputs, **options)
 
     def fill(
         self, result: np.ndarray, a: Any, b: Any, first_row: int, first_column: int, mirrors: bool
@@ -49,7 +45,7 @@ class Lanes:
 
 
 @dataclass(frozen=True)
-class Amplitudes:
+class PlainStates:
     """States as arrays of amplitudes, from any executor."""
 
     states: Function
@@ -88,8 +84,8 @@ def gram(
     limit: bytes of states that are held at a time; None for what the machine has left beside the result. Blocks do
     not change a bit of the result. Raises `KetgradMemoryError` before any work.
     """
-    lanes = hasattr(states.executor, "lane_states") and states.circuit.num_qubits <= LANE_QUBITS
-    keeper = (Lanes if lanes else Amplitudes)(states, weights)
+    native = isinstance(states.executor, States) and states.circuit.num_qubits <= PACKED_QUBITS
+    keeper = (NativeStates if native else PlainStates)(states, weights)
     shape = (len(X), len(X if Y is None else Y))
     real = REAL_OF[states.dtype]
     counts = shape if Y is not None else shape[:1]
@@ -106,7 +102,7 @@ def gram(
 
 
 def block_rows(
-    keeper: Lanes | Amplitudes, counts: Sequence[int], result_bytes: int, limit: int | None
+    keeper: NativeStates | PlainStates, counts: Sequence[int], result_bytes: int, limit: int | None
 ) -> int:
     """How many rows to a block: all of them if they fit beside the result, else such that two blocks do."""
     row_bytes, least_rows = keeper.row_bytes, keeper.least_rows
@@ -128,13 +124,7 @@ def block_rows(
     return max(least_rows, limit // (2 * row_bytes) // least_rows * least_rows)
 
 
-def pieces(count: int, size: int) -> list[slice]:
-    """Slices of at most `size` rows that cover `count`, as equal as possible: none is left with a single row."""
-    number = max(1, -(-count // max(1, size)))
-    return [slice(count * k // number, count * (k + 1) // number) for k in range(number)]
-
-
-def _fill_symmetric(keeper: Lanes | Amplitudes, result: np.ndarray, X: np.ndarray, size: int) -> None:
+def _fill_symmetric(keeper: NativeStates | PlainStates, result: np.ndarray, X: np.ndarray, size: int) -> None:
     """Blocks on and right of the diagonal. Each row goes back to the diagonal, where its last block is needed next."""
     blocks = pieces(len(X), size)
     a = keeper.prepare(X[blocks[0]])
@@ -148,7 +138,9 @@ def _fill_symmetric(keeper: Lanes | Amplitudes, result: np.ndarray, X: np.ndarra
         a = b
 
 
-def _fill(keeper: Lanes | Amplitudes, result: np.ndarray, X: np.ndarray, Y: np.ndarray, size: int) -> None:
+def _fill(
+    keeper: NativeStates | PlainStates, result: np.ndarray, X: np.ndarray, Y: np.ndarray, size: int
+) -> None:
     """All blocks, to the right and to the left in turn, so that the last column of one row is the first of the next."""
     columns = pieces(len(Y), size)
     b, prepared = None, -1
@@ -160,33 +152,6 @@ def _fill(keeper: Lanes | Amplitudes, result: np.ndarray, X: np.ndarray, Y: np.n
                 b = None
                 b, prepared = keeper.prepare(Y[columns[j]]), j
             keeper.fill(result, a, b, rows.start, columns[j].start, False)
-
-
-def mirror(matrix: np.ndarray) -> None:
-    """What is above the diagonal goes below it: exactly symmetric."""
-    np.copyto(matrix, matrix.T, where=np.tri(len(matrix), k=-1, dtype=bool))
-
-
-def squared(values: np.ndarray) -> np.ndarray:
-    """|.|^2 of overlaps, at most 1."""
-    return np.minimum(np.real(values) ** 2 + np.imag(values) ** 2, 1.0)
-
-
-def overlaps(states: Function, b: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """The function a -> <a_i|b_j> of rows of amplitudes, by the executor where it can, else by NumPy."""
-    executor, threads = states.executor, states.threads
-    if not hasattr(executor, "overlaps"):
-        return lambda a: a.conj() @ b.T
-    if b.shape[1] > 2**LANE_QUBITS:
-        return lambda a: executor.overlaps(a, b, threads)
-    packed = executor.pack(b, threads)
-
-    def multiply(a: np.ndarray) -> np.ndarray:
-        result = np.empty((len(a), len(b)), b.dtype)
-        executor.multiply(executor.pack(a, threads), packed, result, threads=threads)
-        return result
-
-    return multiply
 
 
 def state_cotangents(

@@ -17,7 +17,9 @@ from ketgrad.circuits.circuit import Circuit
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, shown
 from ketgrad.foundation.numbers import check_positive
 from ketgrad.foundation.seeds import check_seed
-from ketgrad.kernels.fidelity import FidelityKernel, Kernel, ProjectedKernel, reserve_gram
+from ketgrad.kernels.fidelity import FidelityKernel
+from ketgrad.kernels.kernel import Kernel, reserve_gram
+from ketgrad.kernels.projected import ProjectedKernel
 from ketgrad.models.estimator import (
     Estimator,
     Rows,

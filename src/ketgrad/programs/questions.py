@@ -12,13 +12,11 @@ from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.paulis import PauliSum, check_hermitian
 from ketgrad.foundation.errors import (
     KetgradIndexError,
-    KetgradMemoryError,
     KetgradTypeError,
     KetgradValueError,
 )
-from ketgrad.foundation.memory import FREE_BELOW, reserve, state_bytes
+from ketgrad.foundation.memory import reserve, state_bytes
 from ketgrad.foundation.seeds import check_seed
-from ketgrad.programs.program import Program
 
 UNPACKED_AT_ONCE = 2**18  # outcomes, which stay in the cache
 
@@ -51,26 +49,6 @@ def check_state(num_qubits: int, itemsize: int) -> None:
         f"the state of {num_qubits} qubits",
         "Every amplitude that the question can see is kept: use fewer qubits, or circuits on parts of them.",
     )
-
-
-def check_held(executor: Any, program: Program, itemsize: int) -> None:
-    """Raise unless the state that the executor holds fits: of all qubits, or of those that the question can see."""
-    try:
-        check_state(program.num_qubits, itemsize)
-    except KetgradMemoryError:
-        if not hasattr(executor, "simulated_qubits"):
-            raise
-        check_state(executor.simulated_qubits(program), itemsize)
-
-
-def held_qubits(executor: Any, program: Program) -> int:
-    """Of how many qubits the states are that an executor holds: all, or those that the question can see.
-
-    Below 64 MiB the difference does not matter, and the program need not be compiled to be told.
-    """
-    if state_bytes(program.num_qubits) <= FREE_BELOW or not hasattr(executor, "simulated_qubits"):
-        return program.num_qubits
-    return executor.simulated_qubits(program)
 
 
 def hermitian_sums(observables: Any, num_qubits: int) -> tuple[PauliSum, ...]:

@@ -67,7 +67,7 @@ QUESTION = instance(
     "ketgrad.programs.program.State",
     "ketgrad.programs.program.Samples",
 )
-KERNEL = instance("ketgrad.kernels.fidelity.FidelityKernel", "ketgrad.kernels.fidelity.ProjectedKernel")
+KERNEL = instance("ketgrad.kernels.fidelity.FidelityKernel", "ketgrad.kernels.projected.ProjectedKernel")
 SEED = NONE | Kind(
     "an integer or a SeedSequence",
     lambda v, _: isinstance(v, np.random.SeedSequence) or (type(v) is int and v >= 0),

@@ -59,7 +59,7 @@ CLASSES: Mapping[str, tuple[str, str | tuple[str, ...]]] = {
     "COBYLA": ("ketgrad.training.optimizers.scipy", FIELDS),
     "Fit": ("ketgrad.training.run", FIELDS),
     "FidelityKernel": ("ketgrad.kernels.fidelity", FIELDS),
-    "ProjectedKernel": ("ketgrad.kernels.fidelity", FIELDS),
+    "ProjectedKernel": ("ketgrad.kernels.projected", FIELDS),
     "Scaling": ("ketgrad.models.fitting.circuits", FIELDS),
     "Summary": ("ketgrad.models.estimator", FIELDS),
     "VariationalClassifier": ("ketgrad.models.variational", PARAMETERS),

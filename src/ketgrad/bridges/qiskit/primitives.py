@@ -31,7 +31,7 @@ from ketgrad.bridges.qiskit.paulis import sum_of_labels
 from ketgrad.bridges.qiskit.reader import Imported
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.paulis import PauliSum
-from ketgrad.executors.sampled import Sampled, groups
+from ketgrad.executors.measured import groups
 from ketgrad.foundation.arrays import check_finite
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 from ketgrad.foundation.memory import reserve
@@ -464,7 +464,7 @@ def _precision(value: Any) -> float:
 
 def _exact(executor: Any) -> Any:
     engine = executors.get(executor)
-    if isinstance(engine, Sampled) or "exact" not in engine.abilities:
+    if "exact" not in engine.abilities:
         raise KetgradValueError(
             f"`executor` must be exact - shots are drawn by the primitive, from exact probabilities - but "
             f"{engine.name!r} is not."

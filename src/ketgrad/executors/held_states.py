@@ -1,0 +1,32 @@
+"""How large the states are that an executor holds in this process, and whether they fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ketgrad.executors.protocol import execution
+from ketgrad.foundation.errors import KetgradMemoryError
+from ketgrad.foundation.memory import FREE_BELOW, state_bytes
+from ketgrad.programs.program import Program
+from ketgrad.programs.questions import check_state
+
+
+def check_held(executor: Any, program: Program, itemsize: int) -> None:
+    """Raise unless the state that the executor holds fits: of all qubits, or of those that the question can see."""
+    try:
+        check_state(program.num_qubits, itemsize)
+    except KetgradMemoryError:
+        held = execution(executor, program).simulated_qubits
+        if held is not None:
+            check_state(held, itemsize)
+
+
+def held_bytes(executor: Any, program: Program, itemsize: int) -> int:
+    """Bytes of one state that the executor holds: of all qubits, of those that the question can see, or of none.
+
+    Below 64 MiB the difference does not matter, and the program need not be compiled to be told.
+    """
+    held: int | None = program.num_qubits
+    if state_bytes(program.num_qubits) > FREE_BELOW:
+        held = execution(executor, program).simulated_qubits
+    return 0 if held is None else state_bytes(held, 1, itemsize)

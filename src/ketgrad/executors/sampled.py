@@ -1,0 +1,165 @@
+"""Finite shots around any exact executor: what a perfect quantum computer would report.
+
+The exact probabilities of the circuits in `measured` are asked for, and outcomes are drawn from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ketgrad.executors.measured import circuits, estimates, groups
+from ketgrad.executors.protocol import Counts, Execution, Executor, Locates, execution
+from ketgrad.executors.table import get
+from ketgrad.foundation.errors import KetgradValueError
+from ketgrad.foundation.memory import reserve
+from ketgrad.foundation.numbers import shot_count
+from ketgrad.foundation.seeds import stream
+from ketgrad.programs.program import Probabilities, Program, Samples
+
+DRAWS_AT_ONCE = 2**22  # between two looks at pending signals; the bits are those of one draw
+CHUNK_BYTES = 32 * 2**20  # exact probabilities are held for about this much of the batch at a time
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Every value is estimated from `shots` simulated measurements; the exact part is done by `executor`.
+
+    executor: a name or an instance. shots: for each group of Pauli words that can be measured together.
+    Draws come from the generator passed to `run`, row after row: the same generator gives the same bits
+    whatever the thread count. No adjoint pass: gradients are shift rules on estimated values.
+
+    >>> from ketgrad.executors.sampled import Sampled
+    >>> f = kg.expectation(
+    ...     kg.Circuit([kg.ry(kg.w[0], 0)]), kg.Pauli("Z0"), executor=Sampled(shots=100), seed=1
+    ... )
+    >>> bool(abs(f([0.3])[0] - np.cos(0.3)) < 0.2)
+    True
+    """
+
+    executor: Any = "native"
+    shots: int = 1000
+
+    name = "sampled"
+    abilities = frozenset({"shots"})
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shots", shot_count(self.shots))
+        exact = get(self.executor)
+        if "exact" not in exact.abilities:
+            raise KetgradValueError(
+                f"`executor` must give exact probabilities to draw from, but {exact.name!r} does not."
+            )
+        object.__setattr__(self, "executor", exact)
+
+    def with_shots(self, shots: int) -> Sampled:
+        """The same exact executor with so many measurements of each circuit."""
+        return replace(self, shots=shots)
+
+    def run(self, program: Program, weights: np.ndarray, inputs: np.ndarray, *, dtype: Any = np.complex128,
+            threads: int | None = None, rng: np.random.Generator | None = None) -> np.ndarray:  # fmt: skip
+        """Estimates (B, K), frequencies (B, 2**m), or outcome indices (B, shots) as uint64."""
+        generator = stream(None) if rng is None else rng
+        question, rows = program.question, (weights, inputs)
+        asked = circuits(program)
+        if isinstance(question, Samples):
+            exact = self._exact(asked[0], *rows, dtype, threads, 8 * question.shots)
+            drawn = [self._outcomes(generator, question.shots, chances) for chances in exact]
+            return drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
+        real = np.float32 if np.dtype(dtype) == np.complex64 else np.float64
+        if isinstance(question, Probabilities):
+            exact = self._exact(program, *rows, dtype, threads)
+            counts = np.concatenate([generator.multinomial(self.shots, chances) for chances in exact])
+            return (counts / self.shots).astype(real)
+        values = np.zeros((max(len(weights), len(inputs)), program.num_outputs))
+        for group in groups(program):
+            if group.program is None:  # multiples of the identity need no shots
+                values += group.coefficients[0]
+            else:
+                exact = self._exact(group.program, *rows, dtype, threads)
+                values += np.concatenate(
+                    [estimates(group, _drawn(generator, self.shots, chances)) for chances in exact]
+                )
+        return values.astype(real)
+
+    def describe(self, program: Program) -> Execution:
+        """As the exact executor below says of the largest of the circuits that are run."""
+        question = program.question
+        shots = question.shots if isinstance(question, Samples) else self.shots
+        inner = [execution(self.executor, one) for one in circuits(program)]
+        if not inner:
+            return Execution(self.executor.name, 0, 0, shots)
+        largest = max(inner, key=lambda one: one.simulated_qubits or 0)
+        return replace(largest, executions=len(inner), shots=shots)
+
+    def _exact(
+        self,
+        program: Program,
+        weights: np.ndarray,
+        inputs: np.ndarray,
+        dtype: Any,
+        threads: int | None,
+        row_bytes: int = 0,
+    ) -> Iterator[np.ndarray]:
+        """The exact probabilities (rows, outcomes) of a few rows at a time; row_bytes: of what is drawn from a row."""
+        batch, width = max(len(weights), len(inputs)), 8 * 2 ** len(program.measured)
+        # probabilities, their normalised copy, the cumulated ones, and the counts
+        chunk = 4 * min(batch * width, max(CHUNK_BYTES, width))
+        reserve(
+            chunk + batch * row_bytes,
+            f"the measurements of {batch} rows",
+            "Measure fewer rows or qubits at a time.",
+        )
+        step = max(1, CHUNK_BYTES // width)
+        for start in range(0, batch, step):
+            rows = [a if len(a) == 1 else a[start : start + step] for a in (weights, inputs)]
+            found = self.executor.run(program, *rows, dtype=dtype, threads=threads)
+            chances = np.maximum(found.astype(np.float64), 0.0)
+            yield chances / chances.sum(axis=1, keepdims=True)
+
+    def _outcomes(self, generator: np.random.Generator, shots: int, chances: np.ndarray) -> np.ndarray:
+        """Outcome indices (rows, shots) in the order in which they were measured."""
+        find = self.executor.locate if isinstance(self.executor, Locates) else locate
+        drawn = np.empty((len(chances), shots), dtype=np.uint64)
+        for row, distribution in enumerate(chances):
+            for start in range(0, shots, DRAWS_AT_ONCE):
+                part = drawn[row, start : start + DRAWS_AT_ONCE]
+                part[:] = find(distribution, generator.random(len(part)))
+        return drawn
+
+
+def with_shots(executor: Any, shots: int) -> Any:
+    """The executor that estimates from `shots` measurements of each circuit.
+
+    An exact one that says nothing of it is drawn from; `KetgradValueError` for one that measures as it will.
+
+    >>> from ketgrad.executors import get
+    >>> with_shots(get("reference"), 10).shots
+    10
+    """
+    if isinstance(executor, Executor):
+        return executor.with_shots(shots)
+    if "exact" in executor.abilities:
+        return Sampled(executor, shots)
+    raise KetgradValueError(
+        f"`shots` cannot be given to the executor {executor.name!r}: it measures, and has no `with_shots` to be told "
+        "how often. Make it with that number, or give it the methods with_shots and describe."
+    )
+
+
+def locate(chances: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
+    """The first outcome whose cumulated chance exceeds u times their sum: never one of chance zero.
+
+    >>> locate(np.array([0.5, 0.0, 0.5]), np.array([0.2, 0.7]))
+    array([0, 2])
+    """
+    cumulated = np.cumsum(chances)
+    last = int(np.flatnonzero(chances)[-1])
+    return np.minimum(np.searchsorted(cumulated, uniforms * cumulated[-1], side="right"), last)
+
+
+def _drawn(generator: np.random.Generator, shots: int, chances: np.ndarray) -> Counts:
+    return Counts(np.arange(chances.shape[1], dtype=np.uint64), generator.multinomial(shots, chances))
