@@ -190,6 +190,7 @@ CALLS = {
     "Function.hessian": (F.hessian, {"weights": W, "inputs": X, "cotangent": [1.0, 1.0]}),
     "check_gradients": (kg.check_gradients, {"function": F, "points": 1, "seed": 0, "tolerance": None}),
     "executors.get": (kg.executors.get, {"executor": "native"}),
+    "executors.counted": (kg.executors.counted, {"rows": [{0: 3}]}),
     "gradients.check_usable": (
         kg.gradients.check_usable,
         {"rule": kg.Adjoint(), "executor": F.executor, "program": F.program},
@@ -469,7 +470,7 @@ def test_a_hostile_argument_is_refused_in_words_or_works(name, argument):
 ELSEWHERE = {
     "KetgradError", "save", "load", "compare", "Adjoint", "ParameterShift", "Fit", "Molecule", "GroundState",
     "GramGradient", "Cost", "Cell", "Layout", "Comparison", "Progress", "render", "scores_csv", "Kernel", "Optimizer",
-    "Executor", "GradientRule", "VariationalClassifier", "VariationalRegressor", "KernelClassifier", "KernelRegressor",
+    "Counts", "Device", "Execution", "Executor", "GradientRule", "VariationalClassifier", "VariationalRegressor", "KernelClassifier", "KernelRegressor",
 }  # fmt: skip
 
 

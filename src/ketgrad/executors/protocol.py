@@ -14,6 +14,8 @@ from typing import Any, Literal, NamedTuple, Protocol, TypedDict, Unpack, runtim
 
 import numpy as np
 
+from ketgrad.foundation.errors import KetgradTypeError, shown
+from ketgrad.foundation.numbers import check_count
 from ketgrad.programs.program import Program
 
 Ability = Literal["exact", "shots", "adjoint", "second", "noise", "remote", "gpu"]
@@ -228,10 +230,18 @@ def execution(executor: Any, program: Program) -> Execution:
 def counted(rows: Sequence[Mapping[int, int]]) -> Counts:
     """Counts of one dictionary for each row, outcome -> how often.
 
+    Raises `KetgradTypeError` for anything but dictionaries of integers, `KetgradValueError` for negative ones.
+
     >>> counted([{0: 3, 2: 1}, {2: 4}])
     Counts(outcomes=array([0, 2], dtype=uint64), numbers=array([[3, 1],
            [0, 4]]))
     """
+    if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):
+        raise KetgradTypeError(
+            f"`rows` must be a sequence of dictionaries, outcome -> how often, but is {shown(rows)}."
+        )
+    for number in (number for row in rows for pair in row.items() for number in pair):
+        check_count(number, "rows", least=0, most=None)
     seen = sorted({outcome for row in rows for outcome in row})
     kind = np.uint64 if max(seen, default=0) < 2**WORD else object
     numbers = np.array([[row.get(outcome, 0) for outcome in seen] for row in rows], np.int64)
