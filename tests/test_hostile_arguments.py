@@ -470,7 +470,8 @@ def test_a_hostile_argument_is_refused_in_words_or_works(name, argument):
 ELSEWHERE = {
     "KetgradError", "save", "load", "compare", "Adjoint", "ParameterShift", "Fit", "Molecule", "GroundState",
     "GramGradient", "Cost", "Cell", "Layout", "Comparison", "Progress", "render", "scores_csv", "Kernel", "Optimizer",
-    "Counts", "Device", "Execution", "Executor", "GradientRule", "VariationalClassifier", "VariationalRegressor", "KernelClassifier", "KernelRegressor",
+    "Counts", "Device", "Execution",
+    "Executor", "GradientRule", "VariationalClassifier", "VariationalRegressor", "KernelClassifier", "KernelRegressor",
 }  # fmt: skip
 
 
