@@ -46,10 +46,10 @@ struct BlockKernels {
     void (*turn_back)(Real* psi, Real* lambda, std::uint64_t rows, const WordTurn<Real>& turn, double* gradient);
     void (*turn_two_back)(Real* psi, Real* lambda, std::uint64_t rows, const WordTurn<Real>& first, const WordTurn<Real>& second,
                           double* first_gradient, double* second_gradient);
-    /// values[k] = sum_m spectrum[m] (-1)^parity(m & k) in place, 2^bits reals.
-    void (*transform)(Real* values, int bits);
-    /// table[k] = exp(i angles[k]) as rows of {re, im}.
-    void (*exponentials)(Real* table, const Real* angles, int count);
+    /// values[k] = sum_m spectrum[m] (-1)^parity(m & k) in place, `count` reals, a power of two.
+    void (*walsh)(Real* values, std::uint64_t count);
+    /// table[k] = exp(i factor angles[k]) as rows of {re, im}, `rows` of them.
+    void (*unit_phases)(Real* table, const Real* angles, std::uint64_t rows, Real factor);
     /// psi *= scalar * table over `rows` rows.
     void (*multiply)(Real* psi, const Real* table, int rows, Real re, Real im);
     /// The same for psi and lambda with the conjugate, after overlap[k] = Im(conj(lambda) psi).

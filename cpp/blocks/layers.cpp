@@ -92,9 +92,9 @@ void prepare_diagonal(const Call<Real>& call, const Layer& layer, int bits, Prep
         std::copy_n(prepared.spectrum.get(), u64(1) << bits, angles.get());
         for (std::size_t j = 0; j < prepared.mixed.size(); ++j)
             angles[prepared.mixed[j].low] += Real(signs >> j & 1 ? -prepared.mixed[j].phase : prepared.mixed[j].phase);
-        call.kernels.transform(angles.get(), bits);
+        call.kernels.walsh(angles.get(), u64(1) << bits);
         prepared.tables.push_back(allocate<Real>(u64(2) << bits));
-        call.kernels.exponentials(prepared.tables.back().get(), angles.get(), 1 << bits);
+        call.kernels.unit_phases(prepared.tables.back().get(), angles.get(), u64(1) << (bits - call.lane_bits), 1);
     }
 }
 
@@ -213,8 +213,8 @@ const Real* table_of_chunk(const Call<Real>& call, const PreparedLayer<Real>& la
     }
     std::copy_n(layer.spectrum.get(), u64(1) << bits, block.overlap);
     for (const Phase& phase : layer.mixed) block.overlap[phase.low] += Real(signed_phase(phase, chunk, block.base));
-    call.kernels.transform(block.overlap, bits);
-    call.kernels.exponentials(block.table, block.overlap, 1 << bits);
+    call.kernels.walsh(block.overlap, u64(1) << bits);
+    call.kernels.unit_phases(block.table, block.overlap, u64(1) << (bits - call.lane_bits), 1);
     return block.table;
 }
 
@@ -247,7 +247,7 @@ void diagonal_backward(const Call<Real>& call, const PreparedLayer<Real>& layer,
         call.kernels.multiply_back(block.psi + offset, block.lambda + offset, table, rows, Real(scalar.real()),
                                    Real(scalar.imag()), block.overlap);
         if (!layer.has_parameters) continue;
-        call.kernels.transform(block.overlap, bits);
+        call.kernels.walsh(block.overlap, u64(1) << bits);
         for (const Phase& phase : layer.phases) {
             const double signed_weight = is_negative(phase, chunk, block.base) ? -weight : weight;
             block.gradient[phase.op] += signed_weight * double(block.overlap[phase.low]);

@@ -134,7 +134,7 @@ void apply_observable(const Call<Real>& call, const StoredObservable<Real>& obse
     if (!observable.diagonal.empty()) {
         std::memset(diagonal, 0, sizeof(Real) << bits);
         for (const Phase& word : observable.diagonal) diagonal[word.low] += Real(signed_phase(word, chunk, 0));
-        call.kernels.transform(diagonal, bits);
+        call.kernels.walsh(diagonal, u64(1) << bits);
         call.kernels.add_diagonal(out, call.psi.get() + (chunk << (bits + 1)), diagonal, rows);
     }
     for (const auto& [word, coefficient] : observable.words)

@@ -1,4 +1,11 @@
 // Expectation values of Pauli words, lambda = O psi, probabilities; dense matrices.
+#pragma once
+#include "lanes/kernels.hpp"
+#include "lanes/kernels/rows.hpp"
+#include "simd/shuffles.hpp"
+
+namespace ketgrad {
+namespace {
 
 // <P> = 2 Re sum over pairs of conj(b) i^c a; for a real coupling i^c a -> i a, for an imaginary one a.
 template <class Real, bool permuted>
@@ -261,3 +268,6 @@ void dense_spread(Real* psi, const RowSet& rows, const u64* offsets, int size, c
         }
     });
 }
+
+}  // namespace
+}  // namespace ketgrad

@@ -1,24 +1,11 @@
-// Compiled once per instruction set and precision, like lanes/kernels.cpp (KETGRAD_TARGET, KETGRAD_VECTOR_BYTES, KETGRAD_REAL):
-// everything in an anonymous namespace, no library function.
+// Compiled once per instruction set and precision: see simd/vectors.hpp.
 #include "duals/kernels.hpp"
-#include "lanes/kernels.hpp"
+#include "duals/kernels/measures.hpp"
+#include "duals/kernels/tangents.hpp"
 #include "simd/targets.hpp"
 
+namespace ketgrad {
 namespace {
-
-using ketgrad::Coupling;
-using ketgrad::DualKernels;
-using ketgrad::DualTurn;
-using ketgrad::Form;
-using ketgrad::PairSet;
-using ketgrad::QuartetSet;
-using ketgrad::RowSet;
-using ketgrad::SignedRows;
-using ketgrad::Turn;
-
-#include "simd/vectors.inc"
-#include "lanes/kernels/rotations.inc"
-#include "duals/kernels/tangents.inc"
 
 template <class Real>
 constexpr DualKernels<Real> kernels = {
@@ -41,6 +28,8 @@ constexpr DualKernels<Real> kernels = {
 }  // namespace
 
 template <>
-const ketgrad::DualKernels<KETGRAD_REAL>& ketgrad::compiled_kernels<ketgrad::DualKernels<KETGRAD_REAL>, ketgrad::Target::KETGRAD_TARGET>() {
+const DualKernels<KETGRAD_REAL>& compiled_kernels<DualKernels<KETGRAD_REAL>, Target::KETGRAD_TARGET>() {
     return kernels<KETGRAD_REAL>;
 }
+
+}  // namespace ketgrad

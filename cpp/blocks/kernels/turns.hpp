@@ -1,66 +1,12 @@
-// Compiled once per instruction set and precision, like lanes/kernels.cpp (KETGRAD_TARGET, KETGRAD_VECTOR_BYTES,
-// KETGRAD_REAL): everything in an anonymous namespace, no library function.
+// Turns by a Pauli word, one or two in a pass over a block, and the word itself.
+#pragma once
 #include "blocks/kernels.hpp"
-#include "simd/targets.hpp"
+#include "simd/shuffles.hpp"
 
+namespace ketgrad {
 namespace {
 
-using ketgrad::BlockKernels;
-using ketgrad::MatrixTurn;
-using ketgrad::WordTurn;
-using u64 = std::uint64_t;
-
-template <class Real>
-struct VectorOf;
-template <>
-struct VectorOf<double> {
-    typedef double type __attribute__((vector_size(KETGRAD_VECTOR_BYTES)));
-    typedef long long integer __attribute__((vector_size(KETGRAD_VECTOR_BYTES)));
-};
-template <>
-struct VectorOf<float> {
-    typedef float type __attribute__((vector_size(KETGRAD_VECTOR_BYTES)));
-    typedef int integer __attribute__((vector_size(KETGRAD_VECTOR_BYTES)));
-};
-template <class Real>
-using Vector = typename VectorOf<Real>::type;
-template <class Real>
-using Integers = typename VectorOf<Real>::integer;
-template <class Real>
-constexpr int lanes = KETGRAD_VECTOR_BYTES / sizeof(Real);
-
-template <class Real>
-inline Vector<Real>* at(Real* state, u64 row) {
-    return reinterpret_cast<Vector<Real>*>(state) + 2 * row;
-}
-template <class Real>
-inline const Vector<Real>* at(const Real* state, u64 row) {
-    return reinterpret_cast<const Vector<Real>*>(state) + 2 * row;
-}
-template <class Real>
-inline Vector<Real> load(const Real* values) {
-    return *reinterpret_cast<const Vector<Real>*>(values);
-}
 inline int parity(u64 mask) { return __builtin_parityll(mask); }
-
-/// v[l ^ flip]; a constant shuffle for every flip.
-template <int flip, class Real>
-inline Vector<Real> flipped(Vector<Real> v) {
-    if constexpr (flip == 0) {
-        return v;
-    } else {
-        Integers<Real> order;
-        for (int l = 0; l < lanes<Real>; ++l) order[l] = l ^ flip;
-        return __builtin_shuffle(v, order);
-    }
-}
-
-template <class Real>
-inline double sum_lanes(Vector<Real> v) {
-    double sum = 0;
-    for (int l = 0; l < lanes<Real>; ++l) sum += v[l];
-    return sum;
-}
 
 /// Row b of the subset that has a zero at the bit `pivot`.
 inline u64 insert_zero(u64 b, u64 pivot) { return ((b & ~(pivot - 1)) << 1) | (b & (pivot - 1)); }
@@ -163,34 +109,6 @@ void turn_back_as(Real* psi, Real* lambda, u64 rows, const WordTurn<Real>& t, do
         }
     }
     *gradient += sum_lanes<Real>(sum);
-}
-
-/// visit<flip>() for the run-time value of a flip of the lanes.
-template <class Real, class Visit>
-inline void with_flip(int flip, Visit visit) {
-    switch (flip) {
-#define KETGRAD_CASE(f)                                              \
-    case f:                                                          \
-        if constexpr (f < lanes<Real>) visit.template operator()<f>(); \
-        break;
-        KETGRAD_CASE(0)
-        KETGRAD_CASE(1)
-        KETGRAD_CASE(2)
-        KETGRAD_CASE(3)
-        KETGRAD_CASE(4)
-        KETGRAD_CASE(5)
-        KETGRAD_CASE(6)
-        KETGRAD_CASE(7)
-        KETGRAD_CASE(8)
-        KETGRAD_CASE(9)
-        KETGRAD_CASE(10)
-        KETGRAD_CASE(11)
-        KETGRAD_CASE(12)
-        KETGRAD_CASE(13)
-        KETGRAD_CASE(14)
-        KETGRAD_CASE(15)
-#undef KETGRAD_CASE
-    }
 }
 
 /// visit<real, flip>() for a word.
@@ -307,123 +225,6 @@ void turn_two_back(Real* psi, Real* lambda, u64 rows, const WordTurn<Real>& t1, 
                 : turn_two_back_as<false, false>(psi, lambda, rows, t1, t2, g1, g2);
 }
 
-/// One butterfly inside the lanes: v[l] -> v[l & ~bit] +- v[l | bit].
-template <int bit, class Real>
-inline Vector<Real> lane_butterfly(Vector<Real> v) {
-    if constexpr (bit >= lanes<Real>) {
-        return v;
-    } else {
-        Vector<Real> sign;
-        for (int l = 0; l < lanes<Real>; ++l) sign[l] = l & bit ? -1 : 1;
-        return flipped<bit, Real>(v) + sign * v;
-    }
-}
-
-// Walsh-Hadamard transform without normalisation: lanes first, then butterflies between vectors.
-template <class Real>
-void transform(Real* values, int bits) {
-    using V = Vector<Real>;
-    V* v = reinterpret_cast<V*>(values);
-    const int count = (1 << bits) / lanes<Real>;
-    for (int i = 0; i < count; ++i)
-        v[i] = lane_butterfly<8, Real>(lane_butterfly<4, Real>(lane_butterfly<2, Real>(lane_butterfly<1, Real>(v[i]))));
-    int half = 1;
-    for (; 2 * half < count; half *= 4)  // two butterflies per pass
-        for (int i = 0; i < count; i += 4 * half)
-            for (int j = i; j < i + half; ++j) {
-                const V a = v[j] + v[j + half], b = v[j] - v[j + half];
-                const V c = v[j + 2 * half] + v[j + 3 * half], d = v[j + 2 * half] - v[j + 3 * half];
-                v[j] = a + c, v[j + half] = b + d, v[j + 2 * half] = a - c, v[j + 3 * half] = b - d;
-            }
-    for (; half < count; half *= 2)
-        for (int i = 0; i < count; i += 2 * half)
-            for (int j = i; j < i + half; ++j) {
-                const V a = v[j], b = v[j + half];
-                v[j] = a + b, v[j + half] = a - b;
-            }
-}
-
-// sin and cos: reduction by multiples of pi/2 in three parts (Cody & Waite), then the Taylor polynomials on [-pi/4, pi/4],
-// whose truncation (degree 17 and 16) is below the rounding of double precision.
-template <class Real>
-inline void sine_cosine(Vector<Real> angle, Vector<Real>& sine, Vector<Real>& cosine) {
-    using V = Vector<Real>;
-    using I = Integers<Real>;
-    constexpr Real round = sizeof(Real) == 8 ? Real(6755399441055744.0) : Real(12582912.0);  // 1.5 * 2^52, 1.5 * 2^23
-    const V shifted = angle * Real(0.63661977236758134308) + round;
-    const I quadrant = (I)shifted;  // the bits: the low ones hold the multiple
-    const V multiple = shifted - round;
-    constexpr Real high = sizeof(Real) == 8 ? Real(1.57079632673412561417e+00) : Real(1.5703125);
-    constexpr Real middle = sizeof(Real) == 8 ? Real(6.07710050630396597660e-11) : Real(4.83751296997070312e-04);
-    constexpr Real low = sizeof(Real) == 8 ? Real(2.02226624879595063154e-21) : Real(7.5497899548918821e-08);
-    const V x = ((angle - multiple * high) - multiple * middle) - multiple * low;
-    const V y = x * x;
-    V s = y * Real(2.8114572543455208e-15) - Real(7.6471637318198164e-13);
-    s = s * y + Real(1.6059043836821615e-10);
-    s = s * y - Real(2.5052108385441719e-08);
-    s = s * y + Real(2.7557319223985891e-06);
-    s = s * y - Real(1.9841269841269841e-04);
-    s = s * y + Real(8.3333333333333333e-03);
-    s = s * y - Real(1.6666666666666667e-01);
-    s = x + x * y * s;
-    V c = y * Real(4.7794773323873853e-14) - Real(1.1470745597729725e-11);
-    c = c * y + Real(2.0876756987868099e-09);
-    c = c * y - Real(2.7557319223985891e-07);
-    c = c * y + Real(2.4801587301587302e-05);
-    c = c * y - Real(1.3888888888888889e-03);
-    c = c * y + Real(4.1666666666666667e-02);
-    c = c * y - Real(0.5);
-    c = c * y + Real(1);
-    const I swap = (quadrant & 1) != 0;
-    const V first = swap ? c : s, second = swap ? s : c;
-    sine = (quadrant & 2) != 0 ? -first : first;
-    cosine = ((quadrant + 1) & 2) != 0 ? -second : second;
-}
-
-template <class Real>
-void exponentials(Real* table, const Real* angles, int count) {
-    for (int i = 0; i < count / lanes<Real>; ++i) {
-        Vector<Real> sine, cosine;
-        sine_cosine<Real>(load(angles + i * lanes<Real>), sine, cosine);
-        at(table, i)[0] = cosine;
-        at(table, i)[1] = sine;
-    }
-}
-
-template <class Real>
-void multiply(Real* psi, const Real* table, int rows, Real re, Real im) {
-    using V = Vector<Real>;
-    for (int r = 0; r < rows; ++r) {
-        const V tr = at(table, r)[0], ti = at(table, r)[1];
-        const V fr = tr * re - ti * im, fi = tr * im + ti * re;
-        V* a = at(psi, r);
-        const V ar = a[0], ai = a[1];
-        a[0] = ar * fr - ai * fi;
-        a[1] = ar * fi + ai * fr;
-    }
-}
-
-template <class Real>
-void multiply_back(Real* psi, Real* lambda, const Real* table, int rows, Real re, Real im, Real* overlaps) {
-    using V = Vector<Real>;
-    for (int r = 0; r < rows; ++r) {
-        const V tr = at(table, r)[0], ti = at(table, r)[1];
-        const V fr = tr * re - ti * im, fi = tr * im + ti * re;
-        V *a = at(psi, r), *l = at(lambda, r);
-        const V ar = a[0], ai = a[1], lr = l[0], li = l[1];
-        reinterpret_cast<V*>(overlaps)[r] = lr * ai - li * ar;
-        a[0] = ar * fr + ai * fi;
-        a[1] = ai * fr - ar * fi;
-        l[0] = lr * fr + li * fi;
-        l[1] = li * fr - lr * fi;
-    }
-}
-
-template <class Real>
-void scale(Real* psi, u64 rows, Real factor) {
-    for (u64 r = 0; r < rows; ++r) at(psi, r)[0] *= factor, at(psi, r)[1] *= factor;
-}
-
 // P = i J: (P psi)[r] = i (J psi)[r]. Imaginary J b = -i u b gives P b = u b; real J b = +-u b gives P b = i (+-u) b.
 // Every row is the receiving member here: the sign vector of row r as first member, -unit for a real J, which the caller
 // has folded into `unit` (a row is first member when its pivot bit is 0, second otherwise; both read the same formula).
@@ -451,43 +252,5 @@ void add_word(Real* out, const Real* psi, u64 first, u64 last, const WordTurn<Re
              [&]<bool real, int flip>() { add_word_as<real, flip, Real>(out, psi, first, last, word, coefficient); });
 }
 
-template <class Real>
-void add_diagonal(Real* out, const Real* psi, const Real* diagonal, u64 rows) {
-    for (u64 r = 0; r < rows; ++r) {
-        const Vector<Real> d = load(diagonal + r * lanes<Real>);
-        at(out, r)[0] += d * at(psi, r)[0];
-        at(out, r)[1] += d * at(psi, r)[1];
-    }
-}
-
-template <class Real>
-void accumulate(Real* out, const Real* in, u64 rows, Real factor) {
-    for (u64 r = 0; r < rows; ++r) at(out, r)[0] += factor * at(in, r)[0], at(out, r)[1] += factor * at(in, r)[1];
-}
-
-template <class Real>
-double dot(const Real* a, const Real* b, u64 rows) {
-    Vector<Real> sum = {};
-    double total = 0;
-    for (u64 r = 0; r < rows; ++r) {
-        sum += at(a, r)[0] * at(b, r)[0] + at(a, r)[1] * at(b, r)[1];
-        if ((r & 255) == 255) total += sum_lanes<Real>(sum), sum = Vector<Real>{};
-    }
-    return total + sum_lanes<Real>(sum);
-}
-
-#include "blocks/kernels/matrices.inc"
-
-template <class Real>
-constexpr BlockKernels<Real> kernels = {
-    lanes<Real>,     turn<Real>,         turn_two<Real>,      turn_back<Real>, turn_two_back<Real>, transform<Real>,
-    exponentials<Real>, multiply<Real>, multiply_back<Real>, scale<Real>,     add_word<Real>,      add_diagonal<Real>,
-    accumulate<Real>, dot<Real>,         apply_matrix<Real>,
-};
-
 }  // namespace
-
-template <>
-const ketgrad::BlockKernels<KETGRAD_REAL>& ketgrad::compiled_kernels<ketgrad::BlockKernels<KETGRAD_REAL>, ketgrad::Target::KETGRAD_TARGET>() {
-    return kernels<KETGRAD_REAL>;
-}
+}  // namespace ketgrad

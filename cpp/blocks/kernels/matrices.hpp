@@ -1,4 +1,10 @@
 // Constant matrices on one block of a large state, for blocks/kernels.cpp.
+#pragma once
+#include "blocks/kernels.hpp"
+#include "simd/shuffles.hpp"
+
+namespace ketgrad {
+namespace {
 
 /// buffer[(a * flips + f) * groups + g] = row rows[g] ^ offsets[a], its lanes exchanged by flips[f].
 template <int groups, class Real>
@@ -78,3 +84,6 @@ template <class Real>
 void apply_matrix(Real* psi, u64 rows, const MatrixTurn<Real>& t, Real* scratch) {
     (t.same ? apply_matrix_to<true, Real> : apply_matrix_to<false, Real>)(psi, rows, t, scratch);
 }
+
+}  // namespace
+}  // namespace ketgrad

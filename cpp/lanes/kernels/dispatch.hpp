@@ -1,4 +1,9 @@
 // From run-time couplings and forms to the kernels that were compiled for them.
+#pragma once
+#include "lanes/kernels/rotations.hpp"
+
+namespace ketgrad {
+namespace {
 
 template <class Real, class Run>
 inline void for_quartet_variant(const QuartetSet& set, const Turn<Real>* turns, Run run) {
@@ -77,3 +82,6 @@ void unrotate_pairs(Real* psi, Real* lambda, const PairSet& set, const Turn<Real
         unrotate_pairs_as<Real, coupling, form, permuted>(psi, lambda, set, turn_values, sums);
     });
 }
+
+}  // namespace
+}  // namespace ketgrad

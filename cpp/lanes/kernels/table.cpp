@@ -1,27 +1,14 @@
-// Compiled once per instruction set and precision (KETGRAD_TARGET, KETGRAD_VECTOR_BYTES, KETGRAD_REAL). Everything is in an anonymous namespace and no
-// library function is used, so that no code of a wide instruction set can be shared with a narrow one by the linker.
+// Compiled once per instruction set and precision: see simd/vectors.hpp.
 #include "lanes/kernels.hpp"
+#include "lanes/kernels/diagonals.hpp"
+#include "lanes/kernels/dispatch.hpp"
+#include "lanes/kernels/measures.hpp"
+#include "lanes/kernels/products.hpp"
+#include "simd/math.hpp"
 #include "simd/targets.hpp"
 
+namespace ketgrad {
 namespace {
-
-using ketgrad::Coupling;
-using ketgrad::Form;
-using ketgrad::LaneKernels;
-using ketgrad::PairSet;
-using ketgrad::QuartetSet;
-using ketgrad::RowSet;
-using ketgrad::SignedRows;
-using ketgrad::Turn;
-using ketgrad::WordRows;
-
-// In this order: each part uses those before it.
-#include "simd/vectors.inc"
-#include "lanes/kernels/rotations.inc"
-#include "lanes/kernels/dispatch.inc"
-#include "lanes/kernels/diagonals.inc"
-#include "lanes/kernels/measures.inc"
-#include "lanes/kernels/products.inc"
 
 template <class Real>
 constexpr LaneKernels<Real> kernels = {
@@ -72,6 +59,8 @@ constexpr LaneKernels<Real> kernels = {
 }  // namespace
 
 template <>
-const ketgrad::LaneKernels<KETGRAD_REAL>& ketgrad::compiled_kernels<ketgrad::LaneKernels<KETGRAD_REAL>, ketgrad::Target::KETGRAD_TARGET>() {
+const LaneKernels<KETGRAD_REAL>& compiled_kernels<LaneKernels<KETGRAD_REAL>, Target::KETGRAD_TARGET>() {
     return kernels<KETGRAD_REAL>;
 }
+
+}  // namespace ketgrad

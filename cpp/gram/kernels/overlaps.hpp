@@ -1,15 +1,9 @@
-// Overlaps of many states at once: planes of lane groups are panels of real matrix products (base/panels.hpp). Compiled once per
-// instruction set and precision, like lanes/kernels.cpp: everything in an anonymous namespace, no library function.
-#include "gram/kernels.hpp"
-#include "program/row_sets.hpp"
-#include "simd/targets.hpp"
+// Overlaps of many states at once: planes of lane groups are panels of real matrix products (base/panels.hpp).
+#pragma once
+#include "simd/vectors.hpp"
 
+namespace ketgrad {
 namespace {
-
-using ketgrad::GramKernels;
-using ketgrad::RowSet;
-
-#include "simd/vectors.inc"
 
 constexpr int overlap_columns = KETGRAD_VECTOR_BYTES == 64 ? 8 : KETGRAD_VECTOR_BYTES == 32 ? 4 : 2;
 
@@ -50,17 +44,5 @@ void split_planes(const Real* psi, u64 rows, Real factor, Real* planes, u64 stri
     }
 }
 
-template <class Real>
-constexpr GramKernels<Real> kernels = {
-    .lanes = lanes<Real>,
-    .overlap_columns = overlap_columns,
-    .overlap_tile = overlap_tile<Real>,
-    .split_planes = split_planes<Real>,
-};
-
 }  // namespace
-
-template <>
-const ketgrad::GramKernels<KETGRAD_REAL>& ketgrad::compiled_kernels<ketgrad::GramKernels<KETGRAD_REAL>, ketgrad::Target::KETGRAD_TARGET>() {
-    return kernels<KETGRAD_REAL>;
-}
+}  // namespace ketgrad

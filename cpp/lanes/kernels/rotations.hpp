@@ -4,6 +4,13 @@
 // rotation between the real part of one row and the imaginary part of the other, with -b or +b: rows split into two halves
 // of reals that never mix, so eight vectors (psi and lambda) stay in registers.
 // Forms: tangent a = 1, cotangent b = 1 (scales are kept outside), full both.
+#pragma once
+#include "lanes/kernels.hpp"
+#include "lanes/kernels/rows.hpp"
+#include "simd/shuffles.hpp"
+
+namespace ketgrad {
+namespace {
 
 template <Form form, class V>
 inline void turn(V& u, V& v, V a, V b) {
@@ -264,3 +271,6 @@ void unrotate_lanes(Real* psi, Real* lambda, const PairSet& set, const Turn<Real
     else
         unrotate_lanes_as<Real, false>(psi, lambda, set, turn_values, sums);
 }
+
+}  // namespace
+}  // namespace ketgrad

@@ -1,4 +1,10 @@
 // Product states: outer products of rows and their transposes.
+#pragma once
+#include "lanes/kernels/rows.hpp"
+#include "simd/vectors.hpp"
+
+namespace ketgrad {
+namespace {
 
 // psi[h * low_count + l] = high[h] low[l].
 template <class Real>
@@ -185,3 +191,6 @@ void contract(Real* lambda, const Real* psi, const RowSet& rows, const u64* offs
         at(lambda, k)[1] = sum_im;
     });
 }
+
+}  // namespace
+}  // namespace ketgrad
