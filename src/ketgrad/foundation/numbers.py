@@ -26,6 +26,10 @@ MAX_SHOTS = 2**53  # counts stay exact in float64
 MOST_THREADS = 1024
 COMPLEX128 = np.dtype(np.complex128)
 COMPLEX64 = np.dtype(np.complex64)
+FLOAT64 = np.dtype(np.float64)
+FLOAT32 = np.dtype(np.float32)
+REAL_OF = {COMPLEX128: FLOAT64, COMPLEX64: FLOAT32}
+COMPLEX_OF = {FLOAT64: COMPLEX128, FLOAT32: COMPLEX64}
 
 
 def check_count(value: Any, name: str, least: int = 1, most: int | None = MOST_COUNT) -> int:

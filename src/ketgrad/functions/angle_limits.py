@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from ketgrad.foundation.errors import KetgradValueError
+from ketgrad.foundation.numbers import FLOAT32, FLOAT64
 from ketgrad.programs.program import Program
 
-FLOAT64 = np.dtype(np.float64)
-FLOAT32 = np.dtype(np.float32)
 MEANINGFUL = {FLOAT64: 2.0**53, FLOAT32: 2.0**24}  # numbers beyond stand more than 1 rad apart
 
 

@@ -18,7 +18,8 @@ from ketgrad.circuits.circuit import Circuit
 from ketgrad.foundation.arrays import check_finite, position, row_norms
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.memory import reserve
-from ketgrad.functions.angle_limits import FLOAT32, FLOAT64, MEANINGFUL
+from ketgrad.foundation.numbers import FLOAT32, FLOAT64
+from ketgrad.functions.angle_limits import MEANINGFUL
 from ketgrad.programs.program import LARGEST_OBSERVABLE, STATE_PREPARATION, Program
 
 # A sum of squares below this holds no NaN, no infinity, and no number of which too few digits are left for an angle.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,10 +11,8 @@ import numpy as np
 
 from ketgrad import executors
 from ketgrad.circuits.circuit import Circuit, as_circuit
-from ketgrad.circuits.paulis import PauliSum
 from ketgrad.executors.held_states import check_held, held_bytes
 from ketgrad.executors.protocol import Direct
-from ketgrad.executors.sampled import with_shots
 from ketgrad.foundation.arrays import (
     as_cotangent,
     check_finite,
@@ -25,7 +22,7 @@ from ketgrad.foundation.arrays import (
 )
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.memory import FREE_BELOW, reserve, state_bytes
-from ketgrad.foundation.numbers import complex_type, flag, shot_count, thread_count
+from ketgrad.foundation.numbers import COMPLEX64, COMPLEX128, COMPLEX_OF, FLOAT32, FLOAT64, REAL_OF
 from ketgrad.foundation.seeds import numbered_stream, seed_content
 from ketgrad.functions.angle_limits import check_angles
 from ketgrad.functions.batch import (
@@ -53,22 +50,10 @@ from ketgrad.functions.gradients.rules import is_adjoint, vjp_with_slope
 from ketgrad.functions.gradients.sweeps import Point
 from ketgrad.functions.input_functions import Near, chain_inputs, near_edges
 from ketgrad.functions.plan import Plan, make_plan, question_text
-from ketgrad.programs.program import Expect, Probabilities, Program, Question, Samples, State, compile
+from ketgrad.programs.program import Expect, Probabilities, Program, Samples, State, compile
 from ketgrad.programs.questions import (
-    check_circuit,
-    check_state,
-    fixed_seed,
-    hermitian_sums,
-    measured_qubits,
     unpacked,
 )
-
-FLOAT64 = np.dtype(np.float64)
-FLOAT32 = np.dtype(np.float32)
-COMPLEX128 = np.dtype(np.complex128)
-COMPLEX64 = np.dtype(np.complex64)
-REAL_OF = {COMPLEX128: FLOAT64, COMPLEX64: FLOAT32}
-COMPLEX_OF = {FLOAT64: COMPLEX128, FLOAT32: COMPLEX64}
 
 
 @dataclass(frozen=True, repr=False)
@@ -504,150 +489,3 @@ class Function:
             f"be left out for a single real output only, and there are {self.num_outputs} {kind}: pass "
             f"np.ones({self.num_outputs}) for the derivative of their sum, or ask for f.jacobian."
         )
-
-
-# -- constructors -----------------------------------------------------------------------------------------
-
-
-def expectation(
-    circuit: Circuit,
-    observables: PauliSum | Iterable[PauliSum],
-    *,
-    executor: Any = "native",
-    gradient: Any = None,
-    shots: int | None = None,
-    dtype: Any = np.complex128,
-    threads: int | None = None,
-    seed: Any = None,
-    common_random_numbers: bool = False,
-) -> Function:
-    """The function (weights, inputs) -> expectation values (..., K) of K observables after the circuit.
-
-    observables: one `Pauli` sum, or several; real coefficients. executor: a name or an instance; "sampled" alone
-    measures 1000 shots. gradient: a rule such as `ParameterShift()`; None chooses an exact one. shots: None for exact
-    values, or the number of measurements for each group of observables that can be read together. dtype: complex128
-    or complex64. threads: None for all cores. seed: of the measurements: every call draws fresh noise, and the same
-    calls after the same seed give the same bits; None draws what no run repeats. common_random_numbers: True lets
-    every call repeat the draws of the first one, so that values at different weights share their noise.
-    Cost: one circuit execution per sample; about 3 microseconds per call beyond that.
-    Raises `KetgradValueError` for an observable that is not Hermitian, with its largest deviation,
-    `KetgradIndexError` for one outside the circuit, `KetgradMemoryError` for a circuit that does not fit.
-
-    >>> bell = kg.Circuit([kg.h(0), kg.cx(0, 1)])
-    >>> kg.expectation(bell, [kg.Pauli("Z0 Z1"), kg.Pauli("Z0")])().round(6) + 0
-    array([1., 0.])
-    """
-    circuit = check_circuit(circuit)
-    question = Expect(hermitian_sums(observables, circuit.num_qubits))
-    draws = seed, common_random_numbers
-    return _function(circuit, question, executor, gradient, shots, dtype, threads, draws)
-
-
-def probabilities(
-    circuit: Circuit,
-    qubits: Iterable[int] | None = None,
-    *,
-    executor: Any = "native",
-    gradient: Any = None,
-    shots: int | None = None,
-    dtype: Any = np.complex128,
-    threads: int | None = None,
-    seed: Any = None,
-    common_random_numbers: bool = False,
-) -> Function:
-    """The function (weights, inputs) -> probabilities (..., 2**m) of the outcomes of m measured qubits.
-
-    qubits: which, the first the most significant bit of the outcome; None for all in order.
-    The other arguments and errors are those of `expectation`.
-
-    >>> kg.probabilities(kg.Circuit([kg.h(0), kg.cx(0, 1)]))().round(6)
-    array([0.5, 0. , 0. , 0.5])
-    """
-    circuit = check_circuit(circuit)
-    itemsize = complex_type(dtype).itemsize
-    if qubits is None:
-        check_state(circuit.num_qubits, itemsize)  # before a million of them are listed
-        measured = tuple(range(circuit.num_qubits))
-    else:
-        measured = measured_qubits(qubits, circuit.num_qubits)
-        check_state(len(measured), itemsize)
-    question, draws = Probabilities(measured), (seed, common_random_numbers)
-    return _function(circuit, question, executor, gradient, shots, dtype, threads, draws)
-
-
-def state(
-    circuit: Circuit,
-    *,
-    executor: Any = "native",
-    gradient: Any = None,
-    dtype: Any = np.complex128,
-    threads: int | None = None,
-) -> Function:
-    """The function (weights, inputs) -> the state (..., 2**n), qubit 0 the most significant bit of the index.
-
-    The arguments and errors are those of `expectation`; amplitudes cannot be measured, so there are no shots.
-
-    >>> kg.state(kg.Circuit([kg.x(1)], num_qubits=2))().real.round(6)
-    array([0., 1., 0., 0.])
-    """
-    circuit = check_circuit(circuit)
-    check_state(circuit.num_qubits, complex_type(dtype).itemsize)
-    return _function(circuit, State(), executor, gradient, None, dtype, threads, (None, False))
-
-
-def samples(
-    circuit: Circuit,
-    *,
-    shots: int,
-    packed: bool = False,
-    executor: Any = "native",
-    dtype: Any = np.complex128,
-    threads: int | None = None,
-    seed: Any = None,
-    common_random_numbers: bool = False,
-) -> Function:
-    """The function (weights, inputs) -> measured bits (..., shots, n) as uint8, qubit 0 first.
-
-    packed: outcome indices (..., shots) as uint64 instead, qubit 0 the most significant bit.
-    seed, common_random_numbers: as in `expectation`; the bits do not depend on the number of threads.
-    Raises `KetgradValueError` for shots that are not a positive integer, `KetgradMemoryError` if they do not fit.
-
-    >>> kg.samples(kg.Circuit([kg.x(1)], num_qubits=2), shots=3)().tolist()
-    [[0, 1], [0, 1], [0, 1]]
-    """
-    circuit = check_circuit(circuit)
-    if "exact" in executors.get(executor).abilities:  # a device holds its state itself
-        check_state(circuit.num_qubits, complex_type(dtype).itemsize)
-    question, draws = Samples(shot_count(shots)), (seed, common_random_numbers)
-    return _function(circuit, question, executor, None, shots, dtype, threads, draws, flag(packed, "packed"))
-
-
-def _function(
-    circuit: Circuit,
-    question: Question,
-    executor: Any,
-    gradient: Any,
-    shots: int | None,
-    dtype: Any,
-    threads: Any,
-    draws: tuple[Any, Any],
-    packed: bool = False,
-) -> Function:
-    engine = executors.get(executor)
-    if shots is not None:
-        engine = with_shots(engine, shot_count(shots))
-    if isinstance(question, State):
-        _check_gives_states(engine)
-    kind, workers = complex_type(dtype), thread_count(threads)
-    seed, repeats = fixed_seed(draws[0]), flag(draws[1], "common_random_numbers")
-    return Function(circuit, question, engine, gradient, kind, workers, seed, packed, repeats)
-
-
-def _check_gives_states(engine: Any) -> None:
-    """Raise for an executor that measures, or whose states are mixed."""
-    if "exact" in engine.abilities and "noise" not in engine.abilities:
-        return
-    reason = "a mixed state is no vector" if "exact" in engine.abilities else "a state cannot be measured"
-    raise KetgradValueError(
-        f"{reason}, so the executor {engine.name!r} cannot give it - use an exact executor, or kg.probabilities."
-    )

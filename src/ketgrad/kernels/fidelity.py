@@ -16,9 +16,9 @@ from ketgrad.executors.protocol import States
 from ketgrad.foundation.arrays import check_finite, real_array
 from ketgrad.foundation.errors import KetgradValueError, check_shape
 from ketgrad.foundation.memory import reserve, state_bytes
-from ketgrad.foundation.numbers import complex_type
-from ketgrad.functions import function
-from ketgrad.functions.function import REAL_OF, Function
+from ketgrad.foundation.numbers import REAL_OF, complex_type
+from ketgrad.functions import builders
+from ketgrad.functions.function import Function
 from ketgrad.kernels.kernel import (
     SMALLER,
     are_single_rows,
@@ -191,7 +191,7 @@ class FidelityKernel:
 
     @cached_property
     def _states(self) -> Function:
-        return function.state(self.circuit, executor=self.executor, dtype=self.dtype, threads=self.threads)
+        return builders.state(self.circuit, executor=self.executor, dtype=self.dtype, threads=self.threads)
 
 
 def _kernel_weights(circuit: Circuit, weights: Any) -> tuple[float, ...] | None:

@@ -13,7 +13,7 @@ from ketgrad.circuits.paulis import Pauli, PauliSum
 from ketgrad.foundation.arrays import real_array
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.numbers import check_positive
-from ketgrad.functions import function
+from ketgrad.functions import builders
 from ketgrad.functions.function import Function
 from ketgrad.kernels.kernel import (
     are_single_rows,
@@ -118,6 +118,6 @@ class ProjectedKernel:
             observables = tuple(
                 Pauli(f"{letter}{q}") for q in range(self.circuit.num_qubits) for letter in "XYZ"
             )
-        return function.expectation(
+        return builders.expectation(
             self.circuit, observables, executor=self.executor, threads=self.threads, seed=self.seed
         )

@@ -12,7 +12,8 @@ from ketgrad.executors.protocol import States
 from ketgrad.foundation import memory as room
 from ketgrad.foundation.errors import KetgradMemoryError
 from ketgrad.foundation.memory import FREE_BELOW, readable, reserve
-from ketgrad.functions.function import REAL_OF, Function
+from ketgrad.foundation.numbers import REAL_OF
+from ketgrad.functions.function import Function
 from ketgrad.kernels.kernel import SMALLER
 from ketgrad.kernels.overlaps import PACKED_QUBITS, WORK_BYTES, mirror, overlaps, pieces, squared
 

@@ -21,7 +21,8 @@ from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.numbers import complex_type
 from ketgrad.foundation.seeds import Seed, check_seed
-from ketgrad.functions.function import Function, expectation, samples, state
+from ketgrad.functions.builders import expectation, samples, state
+from ketgrad.functions.function import Function
 
 _Bits = dict[str, np.ndarray]
 

@@ -13,7 +13,8 @@ import json
 from typing import Any
 
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, missing_extra
-from ketgrad.functions.function import COMPLEX64, Function
+from ketgrad.foundation.numbers import COMPLEX64
+from ketgrad.functions.function import Function
 from ketgrad.programs.program import Samples, State
 from ketgrad.saving import file as saving
 

@@ -20,7 +20,8 @@ from ketgrad.circuits.angles import Angle, as_angle, w, x
 from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.op import Op
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
-from ketgrad.functions.function import Function, expectation, probabilities, samples, state
+from ketgrad.functions.builders import expectation, probabilities, samples, state
+from ketgrad.functions.function import Function
 from ketgrad.programs.program import Expect, Probabilities, State
 
 

@@ -36,7 +36,8 @@ from ketgrad.bridges.pennylane.observables import (
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.op import Op
 from ketgrad.circuits.paulis import PauliSum
-from ketgrad.functions.function import Function, expectation, probabilities, state
+from ketgrad.functions.builders import expectation, probabilities, state
+from ketgrad.functions.function import Function
 
 MOST_WORDS = 2**16  # of an observable or its square; above it the state is asked instead
 MOST_MARGINS = 20  # qubits of the outcomes from which several marginals are taken

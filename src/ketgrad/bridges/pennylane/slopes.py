@@ -23,7 +23,7 @@ from pennylane.tape import QuantumScript
 from ketgrad.bridges.pennylane.observables import WIDEST, number_of, pauli_sum, words_to_matrix
 from ketgrad.bridges.pennylane.tapes import TapePlan, TapeRows, values_of
 from ketgrad.circuits.paulis import PauliSum
-from ketgrad.functions.function import expectation
+from ketgrad.functions.builders import expectation
 
 Word = tuple[int, int]  # the masks of a Pauli word: bits of X and of Z
 

@@ -12,7 +12,8 @@ from qiskit.primitives import SamplerPubResult
 
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.foundation.errors import KetgradValueError
-from ketgrad.functions.function import Function, probabilities
+from ketgrad.functions.builders import probabilities
+from ketgrad.functions.function import Function
 
 WHOLE = 2**53  # exact counts are out of this many: as fine as a float
 

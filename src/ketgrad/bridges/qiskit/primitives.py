@@ -37,7 +37,8 @@ from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 from ketgrad.foundation.memory import reserve
 from ketgrad.foundation.numbers import shot_count
 from ketgrad.foundation.seeds import Seed, check_seed
-from ketgrad.functions.function import Function, expectation, samples
+from ketgrad.functions.builders import expectation, samples
+from ketgrad.functions.function import Function
 from ketgrad.programs.program import Program
 
 FINEST = 1e-7  # the smallest precision above 0

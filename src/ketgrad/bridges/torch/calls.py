@@ -13,8 +13,9 @@ from torch._C import _len_torch_dispatch_stack as modes
 
 from ketgrad.bridges.torch.nodes import Values, call
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
+from ketgrad.foundation.numbers import COMPLEX64
 from ketgrad.foundation.seeds import check_seed
-from ketgrad.functions.function import COMPLEX64, Function
+from ketgrad.functions.function import Function
 from ketgrad.programs.program import Samples
 
 REAL = (torch.float32, torch.float64)

@@ -10,7 +10,8 @@ from torch.compiler import is_compiling
 
 from ketgrad.bridges.torch.calls import REAL, checked_call, refuse_function
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
-from ketgrad.functions.function import COMPLEX64, Function
+from ketgrad.foundation.numbers import COMPLEX64
+from ketgrad.functions.function import Function
 from ketgrad.programs.program import Samples
 
 START = 0.1  # standard deviation of the first weights: near the identity, where gradients are not flat

@@ -9,7 +9,7 @@ import numpy as np
 
 from ketgrad.foundation.arrays import row_norms
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
-from ketgrad.foundation.numbers import check_positive
+from ketgrad.foundation.numbers import COMPLEX128, check_positive
 from ketgrad.foundation.seeds import stream
 from ketgrad.functions.function import Function
 from ketgrad.functions.gradients.adjoint import Adjoint
@@ -19,8 +19,6 @@ from ketgrad.functions.gradients.parameter_shift import ParameterShift
 from ketgrad.functions.gradients.rules import is_random
 from ketgrad.functions.gradients.sweeps import Point, with_offsets
 from ketgrad.programs.program import STATE_PREPARATION, Program, State
-
-COMPLEX128 = np.dtype(np.complex128)
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,12 @@ import numpy as np
 from ketgrad.foundation.arrays import check_finite, real_array
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.memory import reserve
+from ketgrad.foundation.numbers import COMPLEX128
 from ketgrad.functions.batch import Rows, in_rows, unbroadcast, warn_of_infinity
 from ketgrad.functions.gradients.rules import is_adjoint
 from ketgrad.functions.gradients.sweeps import Point, blocks_at_once, repeat
 from ketgrad.functions.input_functions import Near, Place, by_input, continued, interior, near_edges, place
 from ketgrad.programs.program import Expect, Program, Samples, State
-
-COMPLEX128 = np.dtype(np.complex128)
 
 
 class HessianProduct(NamedTuple):

@@ -9,9 +9,9 @@ import numpy as np
 
 from ketgrad.foundation.errors import KetgradValueError, shown
 from ketgrad.foundation.memory import state_bytes
-from ketgrad.foundation.numbers import check_number
+from ketgrad.foundation.numbers import COMPLEX128, check_number
 from ketgrad.functions.gradients.rules import Cost, without_derivative
-from ketgrad.functions.gradients.sweeps import COMPLEX128, STEPS, Point, Stencil, collapse, sweep
+from ketgrad.functions.gradients.sweeps import STEPS, Point, Stencil, collapse, sweep
 from ketgrad.programs.program import Program
 
 

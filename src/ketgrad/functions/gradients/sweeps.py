@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ketgrad.foundation.memory import reserve
+from ketgrad.foundation.numbers import COMPLEX128
 from ketgrad.functions.angle_limits import check_angles
 from ketgrad.programs.program import Expect, Program, State
 
 CHUNK_BYTES = 32 * 2**20  # shifted rows are evaluated in portions of about this size,
 CHUNK_ROWS = 64  # but never fewer rows than keep every core and every vector register busy
-COMPLEX128 = np.dtype(np.complex128)
 STEPS = (
     1e-15,
     2.0**26,

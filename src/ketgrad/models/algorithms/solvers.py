@@ -17,7 +17,8 @@ from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.memory import reserve, state_bytes
 from ketgrad.foundation.numbers import check_count
 from ketgrad.foundation.seeds import check_seed, stream
-from ketgrad.functions.function import Function, expectation, samples
+from ketgrad.functions.builders import expectation, samples
+from ketgrad.functions.function import Function
 from ketgrad.functions.gradients.rules import begun_anew
 from ketgrad.models.algorithms.problems import read_problem
 from ketgrad.problems.exact import diagonal_energies, exact_ground_state, num_qubits_of

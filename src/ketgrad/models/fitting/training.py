@@ -13,7 +13,8 @@ from ketgrad.circuits.paulis import Pauli, PauliSum
 from ketgrad.foundation.errors import KetgradValueError, shown
 from ketgrad.foundation.numbers import check_count, check_number
 from ketgrad.foundation.seeds import stream
-from ketgrad.functions.function import Function, expectation
+from ketgrad.functions.builders import expectation
+from ketgrad.functions.function import Function
 from ketgrad.functions.gradients.choice import choose
 from ketgrad.functions.gradients.parameter_shift import ParameterShift
 from ketgrad.functions.gradients.rules import begun_anew
