@@ -9,7 +9,7 @@ import ketgrad as kg
 from ketgrad import problems as hamiltonians
 from ketgrad.circuits.ansatz import qaoa_ansatz
 from ketgrad.foundation.errors import KetgradError, KetgradMemoryError
-from ketgrad.models.algorithms import solvers
+from ketgrad.models.algorithms import several_starts
 from ketgrad.training.optimize import COBYLA, SPSA, Adam
 
 
@@ -228,7 +228,7 @@ def test_the_result_of_qaoa_reads_well():
 def interrupting(monkeypatch, after):
     """Let the energy raise KeyboardInterrupt after that many evaluations."""
     calls = []
-    original = solvers._loss
+    original = several_starts.energy_and_gradient
 
     def loss(function):
         energy = original(function)
@@ -241,7 +241,7 @@ def interrupting(monkeypatch, after):
 
         return counted
 
-    monkeypatch.setattr(solvers, "_loss", loss)
+    monkeypatch.setattr(several_starts, "energy_and_gradient", loss)
 
 
 @pytest.mark.parametrize("after", [3, 30])

@@ -16,7 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import ketgrad as kg
 from ketgrad import executors
 from ketgrad.foundation import errors
-from ketgrad.models.fitting import circuits as designs
+from ketgrad.models.fitting import default_circuits as designs
 
 # Few steps and one thread keep the tests short; scikit-learn's own checks run on the defaults.
 QUICK = dict(max_steps=25, threads=1)

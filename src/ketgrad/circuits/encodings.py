@@ -270,23 +270,22 @@ def hamiltonian_evolution(
     return Circuit(start + step * count, length + 1)
 
 
-ENCODINGS: Mapping[str, Callable[..., Circuit]] = MappingProxyType(
-    {
-        function.__name__: function
-        for function in (
-            angle,
-            basis,
-            amplitude,
-            iqp,
-            zz_feature_map,
-            z_feature_map,
-            pauli_feature_map,
-            reuploading,
-            chebyshev,
-            hamiltonian_evolution,
-        )
-    }
+# An encoding, and the scaling of data that it asks for: "standard" (mean 0, deviation 1), "range" (within [-1, 1],
+# where arccos is defined) or "none" (as given).
+_ROWS: tuple[tuple[Callable[..., Circuit], str], ...] = (
+    (angle, "standard"),
+    (basis, "none"),
+    (amplitude, "none"),
+    (iqp, "standard"),
+    (zz_feature_map, "standard"),
+    (z_feature_map, "standard"),
+    (pauli_feature_map, "standard"),
+    (reuploading, "standard"),
+    (chebyshev, "range"),
+    (hamiltonian_evolution, "standard"),
 )
+ENCODINGS: Mapping[str, Callable[..., Circuit]] = MappingProxyType({row.__name__: row for row, _ in _ROWS})
+SCALINGS: Mapping[str, str] = MappingProxyType({row.__name__: scaling for row, scaling in _ROWS})
 
 
 def encoding_named(name: str) -> Callable[..., Circuit]:

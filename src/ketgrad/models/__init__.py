@@ -1,35 +1,37 @@
-"""Layer 9: models: scikit-learn estimators, and the variational algorithms of physics and optimisation."""
+"""Layer 9: models: scikit-learn estimators (`MODELS`), algorithms of physics and optimisation (`ALGORITHMS`)."""
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
-# Loaded on first use: the estimators import scikit-learn, the solvers do not need it.
-_LAZY = {
-    "VariationalClassifier": "variational",
-    "VariationalRegressor": "variational",
-    "KernelClassifier": "kernel_machines",
-    "KernelRegressor": "kernel_machines",
-    "vqe": "algorithms.solvers",
-    "qaoa": "algorithms.solvers",
-}
+from ketgrad.foundation.tables import Table
 
-__all__ = [
-    "KernelClassifier",
-    "KernelRegressor",
-    "VariationalClassifier",
-    "VariationalRegressor",
-    "qaoa",
-    "vqe",
-]
+# One row for each: it is then on `kg` and `kg.models`, in saved files under this name for ever, and in the tests.
+MODELS = Table(
+    {
+        "VariationalClassifier": "ketgrad.models.variational:VariationalClassifier",
+        "VariationalRegressor": "ketgrad.models.variational:VariationalRegressor",
+        "KernelClassifier": "ketgrad.models.kernel_machines:KernelClassifier",
+        "KernelRegressor": "ketgrad.models.kernel_machines:KernelRegressor",
+    }
+)
+ALGORITHMS = Table(
+    {
+        "vqe": "ketgrad.models.algorithms.vqe:vqe",
+        "qaoa": "ketgrad.models.algorithms.qaoa:qaoa",
+    }
+)
+
+__all__ = ["ALGORITHMS", "MODELS", *MODELS, *ALGORITHMS]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'ketgrad.models' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"ketgrad.models.{_LAZY[name]}"), name)
+    """Loaded on first use: the estimators import scikit-learn, the algorithms do not need it."""
+    for table in (MODELS, ALGORITHMS):
+        if name in table:
+            return table[name]
+    raise AttributeError(f"module 'ketgrad.models' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted(__all__)

@@ -4,39 +4,162 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.svm import SVC, SVR
 
 from ketgrad import executors
-from ketgrad.circuits.circuit import Circuit
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, shown
 from ketgrad.foundation.numbers import check_positive
 from ketgrad.foundation.seeds import check_seed
 from ketgrad.kernels.fidelity import FidelityKernel
 from ketgrad.kernels.kernel import Kernel, reserve_gram
 from ketgrad.kernels.projected import ProjectedKernel
-from ketgrad.models.estimator import (
-    Estimator,
-    Rows,
-    Summary,
-    class_rows,
-    count_gates,
-    number_rows,
-    refuse_zero_vectors,
-)
-from ketgrad.models.fitting.circuits import Design, learn_scaling
-from ketgrad.models.fitting.training import PREDICTION, TRAINING, child
+from ketgrad.models.estimator import FITTED, Estimator, Saved, reads_its_columns
+from ketgrad.models.fitting.circuit_choice import CircuitChoice
+from ketgrad.models.fitting.rows import TrainingRows, class_rows, number_rows
+from ketgrad.models.fitting.seeds import PREDICTION, TRAINING, child
+from ketgrad.models.fitting.summary import Summary, count_gates
 
 KERNELS = ("fidelity", "projected")
 LEAST_QUBITS = 2
 
+COMPARED: Mapping[str, str] = {
+    **FITTED,
+    "kernel_": "FidelityKernel | ProjectedKernel",
+    "features_": "numbers n m",
+}
 
-class KernelClassifier(ClassifierMixin, Estimator):
+
+@dataclass(eq=False, repr=False)
+class KernelMachine(Estimator):
+    """Abstract base of scikit-learn's machines with a quantum kernel: their parameters, and the matrix of the rows."""
+
+    circuit: Any = None
+    _: KW_ONLY
+    kernel: Any = "fidelity"
+    encoding: Any = None
+    num_qubits: int | None = None
+    max_qubits: int = 10
+    num_layers: int = 1
+    entangle: bool = True
+    scaling: str = "auto"
+    bandwidth: float = 1.0
+    gamma: Any = "scale"
+    C: float = 1.0
+    tolerance: float = 1e-3
+    executor: Any = "native"
+    threads: int | None = None
+    random_state: Any = None
+
+    def _fit(self, machine: Any, rows: TrainingRows) -> None:
+        """Prepare one state per row, compare them, and hand the matrix to scikit-learn."""
+        began = time.perf_counter()
+        num_features, count = rows.table.shape[1], len(rows.weights)
+        seed = check_seed(self.random_state)
+        kernel = self._kernel(num_features, child(seed, TRAINING))
+        kernel.reserve(count, count)
+        factor = _positive(self.bandwidth, "bandwidth") / np.sqrt(num_features)
+        scaling, angles = self._training_angles(rows, kernel.circuit, factor)
+        features = kernel.features(angles)
+        if isinstance(kernel, ProjectedKernel) and isinstance(self.kernel, str) and self.gamma == "scale":
+            kernel = kernel.scaled_to_features(features)
+        machine.random_state = 0  # else scikit-learn would draw from NumPy's global generator
+        gram = kernel.compare(features)
+        try:
+            _interruptibly(lambda: machine.fit(gram, rows.targets, sample_weight=rows.weights))
+        except (ValueError, OverflowError) as error:
+            # scikit-learn words what is wrong with C, epsilon or tol
+            raise KetgradValueError(str(error)) from error
+        if isinstance(kernel, ProjectedKernel) and _measures(kernel.executor):  # predictions measure anew
+            kernel = replace(kernel, seed=child(check_seed(kernel.seed), PREDICTION))
+        self.circuit_, self.kernel_, self.scaling_, self.features_ = kernel.circuit, kernel, scaling, features
+        self.machine_ = machine
+        support = len(machine.support_)
+        self.summary_ = Summary(
+            model=type(self).__name__,
+            num_readout_weights=int(machine.dual_coef_.size + machine.intercept_.size),
+            num_rows=count,
+            circuit_executions=count,
+            # a device measures each overlap in a circuit of its own, but expectation values once per row
+            device_executions=count if isinstance(kernel, ProjectedKernel) else count * (count - 1) // 2,
+            seconds=time.perf_counter() - began,
+            outcome=f"{support} of {count} distinct rows are support vectors",
+            **count_gates(kernel.circuit),
+        )
+
+    def _ask(self, X: Any, question: str) -> np.ndarray:
+        """What the fitted machine answers for the rows of a table."""
+        angles = self._angles(X)
+        self.kernel_.reserve(len(angles), len(self.features_))
+        gram = self.kernel_.compare(self.kernel_.features(angles), self.features_)
+        return getattr(self.machine_, question)(gram)
+
+    def _kernel(self, num_features: int, seed: int) -> Kernel:
+        """The kernel that the parameters choose for so many features."""
+        given = self.kernel
+        if isinstance(given, FidelityKernel | ProjectedKernel):
+            if self.circuit is not None or self.encoding is not None:
+                raise KetgradValueError(
+                    "`circuit` and `encoding` must be None where `kernel` brings its own circuit."
+                )
+            circuit = given.circuit
+            if isinstance(given, FidelityKernel) and given.weights is not None:
+                circuit = circuit.bind(given.weights)
+            circuit = replace(CircuitChoice.of(self), circuit=circuit).build(
+                num_features, LEAST_QUBITS, trainable=False
+            )
+            if isinstance(given, FidelityKernel):
+                return replace(given, circuit=circuit, weights=None)
+            return replace(given, circuit=circuit, seed=_needed(given.executor, seed, given.seed))
+        if not isinstance(given, str) or given not in KERNELS:
+            raise KetgradValueError(
+                f"`kernel` must be 'fidelity', 'projected' or a kernel of ketgrad, but is {given!r}."
+            )
+        circuit = CircuitChoice.of(self).build(num_features, LEAST_QUBITS, trainable=False)
+        if given == "fidelity":
+            return FidelityKernel(circuit, self.executor, self.threads)
+        if isinstance(self.gamma, str) and self.gamma != "scale":
+            raise KetgradValueError(f"`gamma` must be 'scale' or a positive number, but is {self.gamma!r}.")
+        gamma = 1.0 if self.gamma == "scale" else self.gamma
+        needed = _needed(self.executor, seed, None)
+        return ProjectedKernel(circuit, gamma, None, self.executor, self.threads, needed)
+
+
+def _machine_fits(model: Any, kind: type) -> bool:
+    """Whether the learned parts of a kernel machine belong together."""
+    machine = model.machine_
+    return (
+        reads_its_columns(model)
+        and type(machine) is kind
+        and machine.kernel == "precomputed"
+        and model.kernel_.circuit == model.circuit_
+        and len(model.features_) == machine.shape_fit_[0]
+        and _features_fit(model.kernel_, model.features_)
+    )
+
+
+def _features_fit(kernel: Any, features: np.ndarray) -> bool:
+    """States of the register, or one expectation value per observable."""
+    qubits = kernel.circuit.num_qubits
+    if isinstance(kernel, FidelityKernel):
+        return features.dtype == kernel.dtype and qubits <= 62 and features.shape[1] == 2**qubits
+    observables = kernel.observables
+    return features.dtype == np.float64 and features.shape[1] == (
+        3 * qubits if observables is None else len(observables)
+    )
+
+
+def _classes_are_codes(model: Any) -> bool:
+    return bool(np.array_equal(model.machine_.classes_, np.arange(len(model.classes_))))
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class KernelClassifier(ClassifierMixin, KernelMachine):
     """The support vector machine with a quantum kernel, any number of classes (one against one).
 
     The state of each distinct training row is prepared once (n circuit executions, not n^2) and kept; a prediction
@@ -44,8 +167,8 @@ class KernelClassifier(ClassifierMixin, Estimator):
     so that for few layers and close rows the kernel is about exp(-bandwidth^2 |x - y|^2 / (4 num_features)).
 
     circuit: reads x[0] to x[n_features - 1], without weights; None builds one when fitting. The default
-        (`models.designs.phase_uploads`) is an IQP map on min(features, max_qubits) qubits (2 at least): Hadamards,
-        RZ(x_i), RZZ(x_i x_j) on neighbours; more features take more such layers.
+        (`phase_uploads` of ketgrad.models.fitting.default_circuits) is an IQP map on min(features, max_qubits) qubits
+        (2 at least): Hadamards, RZ(x_i), RZZ(x_i x_j) on neighbours; more features take more such layers.
     kernel: "fidelity", "projected", or a `FidelityKernel` or `ProjectedKernel` (then `circuit` stays None).
     encoding: a name from `kg.encodings` or a Circuit, instead of `circuit`.
     num_qubits, max_qubits, num_layers, entangle, scaling: as in `VariationalClassifier`.
@@ -69,62 +192,33 @@ class KernelClassifier(ClassifierMixin, Estimator):
     array(['no', 'yes'], dtype='<U3')
     """
 
-    def __init__(
-        self,
-        circuit=None,
-        *,
-        kernel="fidelity",
-        encoding=None,
-        num_qubits=None,
-        max_qubits=10,
-        num_layers=1,
-        entangle=True,
-        scaling="auto",
-        bandwidth=1.0,
-        gamma="scale",
-        C=1.0,
-        tolerance=1e-3,
-        class_weight=None,
-        executor="native",
-        threads=None,
-        random_state=None,
-    ):
-        self.circuit = circuit
-        self.kernel = kernel
-        self.encoding = encoding
-        self.num_qubits = num_qubits
-        self.max_qubits = max_qubits
-        self.num_layers = num_layers
-        self.entangle = entangle
-        self.scaling = scaling
-        self.bandwidth = bandwidth
-        self.gamma = gamma
-        self.C = C
-        self.tolerance = tolerance
-        self.class_weight = class_weight
-        self.executor = executor
-        self.threads = threads
-        self.random_state = random_state
+    saved: ClassVar[Saved] = Saved(
+        {**COMPARED, "machine_": "SVC", "classes_": "labels"},
+        fits_together=lambda model: _machine_fits(model, SVC) and _classes_are_codes(model),
+    )
+
+    class_weight: Any = None
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> KernelClassifier:
         """Fit to rows X (n, num_features) and labels y (n,) of any kind; returns self."""
         rows, classes = class_rows(self, X, y, sample_weight, _preflight)
         machine = SVC(kernel="precomputed", C=self.C, tol=self.tolerance, break_ties=len(classes) > 2)
-        _fit_machine(self, machine, rows)
+        self._fit(machine, rows)
         self.classes_ = classes
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores (n, num_classes); for two classes (n,), positive where the second one is predicted."""
-        return _ask_machine(self, X, "decision_function")
+        return self._ask(X, "decision_function")
 
     def predict(self, X: Any) -> np.ndarray:
         """The class of each row."""
-        codes = _ask_machine(self, X, "predict")
+        codes = self._ask(X, "predict")
         return self.classes_[codes]
 
 
-class KernelRegressor(RegressorMixin, Estimator):
+@dataclass(eq=False, repr=False, kw_only=True)
+class KernelRegressor(RegressorMixin, KernelMachine):
     """Support vector regression with a quantum kernel.
 
     Targets are standardised inside, so C and epsilon are in units of their standard deviation. epsilon: errors
@@ -138,98 +232,28 @@ class KernelRegressor(RegressorMixin, Estimator):
     True
     """
 
-    def __init__(
-        self,
-        circuit=None,
-        *,
-        kernel="fidelity",
-        encoding=None,
-        num_qubits=None,
-        max_qubits=10,
-        num_layers=1,
-        entangle=True,
-        scaling="auto",
-        bandwidth=1.0,
-        gamma="scale",
-        C=1.0,
-        epsilon=0.1,
-        tolerance=1e-3,
-        executor="native",
-        threads=None,
-        random_state=None,
-    ):
-        self.circuit = circuit
-        self.kernel = kernel
-        self.encoding = encoding
-        self.num_qubits = num_qubits
-        self.max_qubits = max_qubits
-        self.num_layers = num_layers
-        self.entangle = entangle
-        self.scaling = scaling
-        self.bandwidth = bandwidth
-        self.gamma = gamma
-        self.C = C
-        self.epsilon = epsilon
-        self.tolerance = tolerance
-        self.executor = executor
-        self.threads = threads
-        self.random_state = random_state
+    saved: ClassVar[Saved] = Saved(
+        {**COMPARED, "machine_": "SVR", "target_mean_": "number", "target_scale_": "number"},
+        fits_together=lambda model: _machine_fits(model, SVR),
+    )
+
+    epsilon: float = 0.1
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> KernelRegressor:
         """Fit to rows X (n, num_features) and targets y (n,); returns self."""
         rows, mean, scale = number_rows(self, X, y, sample_weight, columns=False, preflight=_preflight)
-        _fit_machine(
-            self, SVR(kernel="precomputed", C=self.C, epsilon=self.epsilon, tol=self.tolerance), rows
-        )
+        self._fit(SVR(kernel="precomputed", C=self.C, epsilon=self.epsilon, tol=self.tolerance), rows)
         self.target_mean_, self.target_scale_ = float(mean[0]), float(scale[0])
         return self
 
     def predict(self, X: Any) -> np.ndarray:
         """Targets for rows X, in the unit of those given to `fit`."""
-        return _ask_machine(self, X, "predict") * self.target_scale_ + self.target_mean_
+        return self._ask(X, "predict") * self.target_scale_ + self.target_mean_
 
 
 def _preflight(num_rows: int) -> None:
     """Refuse before any work; rows that occur twice are counted twice here, which takes no time."""
     reserve_gram(num_rows, num_rows)
-
-
-def _fit_machine(model: Any, machine: Any, rows: Rows) -> None:
-    """Prepare one state per row, compare them, and hand the matrix to scikit-learn."""
-    began = time.perf_counter()
-    num_features, count = rows.table.shape[1], len(rows.weights)
-    seed = check_seed(model.random_state)
-    kernel = _kernel(model, num_features, child(seed, TRAINING))
-    kernel.reserve(count, count)
-    factor = _positive(model.bandwidth, "bandwidth") / np.sqrt(num_features)
-    scaling = learn_scaling(model.scaling, model.encoding, rows.table, rows.weights, factor)
-    angles = np.ascontiguousarray(scaling(rows.table)[:, : kernel.circuit.num_inputs])
-    refuse_zero_vectors(kernel.circuit, angles, rows.places)
-    features = kernel.features(angles)
-    if isinstance(kernel, ProjectedKernel) and isinstance(model.kernel, str) and model.gamma == "scale":
-        kernel = kernel.scaled_to_features(features)
-    machine.random_state = 0  # else scikit-learn would draw from NumPy's global generator
-    gram = kernel.compare(features)
-    try:
-        _interruptibly(lambda: machine.fit(gram, rows.targets, sample_weight=rows.weights))
-    except (ValueError, OverflowError) as error:  # scikit-learn words what is wrong with C, epsilon or tol
-        raise KetgradValueError(str(error)) from error
-    if isinstance(kernel, ProjectedKernel) and _measures(kernel.executor):  # predictions measure anew
-        kernel = replace(kernel, seed=child(check_seed(kernel.seed), PREDICTION))
-    model.circuit_, model.kernel_, model.scaling_, model.features_ = kernel.circuit, kernel, scaling, features
-    model.machine_ = machine
-    support = len(machine.support_)
-    model.summary_ = Summary(
-        model=type(model).__name__,
-        num_readout_weights=int(machine.dual_coef_.size + machine.intercept_.size),
-        num_rows=count,
-        circuit_executions=count,
-        # a device measures each overlap in a circuit of its own, but expectation values once per row
-        device_executions=count if isinstance(kernel, ProjectedKernel) else count * (count - 1) // 2,
-        seconds=time.perf_counter() - began,
-        outcome=f"{support} of {count} distinct rows are support vectors",
-        **count_gates(kernel.circuit),
-    )
 
 
 def _interruptibly(work: Callable[[], Any]) -> None:
@@ -256,41 +280,6 @@ def _interruptibly(work: Callable[[], Any]) -> None:
         raise failures[0]
 
 
-def _ask_machine(model: Any, X: Any, question: str) -> np.ndarray:
-    angles = model._angles(X)
-    model.kernel_.reserve(len(angles), len(model.features_))
-    gram = model.kernel_.compare(model.kernel_.features(angles), model.features_)
-    return getattr(model.machine_, question)(gram)
-
-
-def _kernel(model: Any, num_features: int, seed: int) -> Kernel:
-    given = model.kernel
-    if isinstance(given, FidelityKernel | ProjectedKernel):
-        if model.circuit is not None or model.encoding is not None:
-            raise KetgradValueError(
-                "`circuit` and `encoding` must be None where `kernel` brings its own circuit."
-            )
-        circuit = given.circuit
-        if isinstance(given, FidelityKernel) and given.weights is not None:
-            circuit = circuit.bind(given.weights)
-        circuit = _design(model, circuit).build(num_features, LEAST_QUBITS, trainable=False)
-        if isinstance(given, FidelityKernel):
-            return replace(given, circuit=circuit, weights=None)
-        return replace(given, circuit=circuit, seed=_needed(given.executor, seed, given.seed))
-    if not isinstance(given, str) or given not in KERNELS:
-        raise KetgradValueError(
-            f"`kernel` must be 'fidelity', 'projected' or a kernel of ketgrad, but is {given!r}."
-        )
-    circuit = _design(model, model.circuit).build(num_features, LEAST_QUBITS, trainable=False)
-    if given == "fidelity":
-        return FidelityKernel(circuit, model.executor, model.threads)
-    if isinstance(model.gamma, str) and model.gamma != "scale":
-        raise KetgradValueError(f"`gamma` must be 'scale' or a positive number, but is {model.gamma!r}.")
-    gamma = 1.0 if model.gamma == "scale" else model.gamma
-    needed = _needed(model.executor, seed, None)
-    return ProjectedKernel(circuit, gamma, None, model.executor, model.threads, needed)
-
-
 def _needed(executor: Any, seed: Any, given: Any) -> Any:
     """The seed of a kernel: its own, else that of the model if the executor measures anything."""
     return seed if given is None and _measures(executor) else given
@@ -298,11 +287,6 @@ def _needed(executor: Any, seed: Any, given: Any) -> Any:
 
 def _measures(executor: Any) -> bool:
     return "shots" in executors.get(executor).abilities
-
-
-def _design(model: Any, circuit: Circuit | None) -> Design:
-    qubits = (model.num_qubits, model.max_qubits, model.num_layers)
-    return Design(circuit, model.encoding, None, *qubits, model.entangle)
 
 
 def _positive(value: Any, name: str) -> float:

@@ -2,25 +2,115 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from ketgrad.circuits.circuit import Circuit
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.seeds import check_seed
-from ketgrad.models.estimator import Estimator, Rows, class_rows, number_rows, refuse_zero_vectors
-from ketgrad.models.fitting.circuits import Design, learn_scaling
-from ketgrad.models.fitting.training import PREDICTION, Recipe, check_known, raise_if_interrupted, with_seed
+from ketgrad.models.estimator import FITTED, Estimator, Saved, reads_its_columns
+from ketgrad.models.fitting.circuit_choice import CircuitChoice
+from ketgrad.models.fitting.rows import TrainingRows, class_rows, number_rows
+from ketgrad.models.fitting.seeds import PREDICTION, with_seed
+from ketgrad.models.fitting.training import Training, check_known, raise_if_interrupted
+from ketgrad.programs.program import Expect
 from ketgrad.training.run import Fit
 
 LEAST_QUBITS = 2  # one qubit could not be entangled
 
+TRAINED: Mapping[str, str] = {
+    **FITTED,
+    "function_": "Function",
+    "weights_": "floats w",
+    "readout_": "floats o c",
+    "bias_": "floats c",
+    "fit_": "Fit",
+    "n_iter_": "count",
+}
 
-class VariationalClassifier(ClassifierMixin, Estimator):
+
+@dataclass(eq=False, repr=False)
+class Variational(Estimator):
+    """Abstract base of the models with a trained circuit: their parameters, and the fit of all weights together."""
+
+    circuit: Any = None
+    _: KW_ONLY
+    encoding: Any = None
+    ansatz: Any = None
+    num_qubits: int | None = None
+    max_qubits: int = 4
+    num_layers: int = 3
+    entangle: bool = True
+    scaling: str = "auto"
+    observables: Any = None
+    loss: Any = "cross_entropy"
+    optimizer: Any = None
+    max_steps: int = 100
+    batch_size: int | None = None
+    tolerance: float = 1e-6
+    regularisation: float = 0.5
+    executor: Any = "native"
+    gradient: Any = None
+    threads: int | None = None
+    random_state: Any = None
+    verbose: Any = False
+
+    def _circuit(self, rows: TrainingRows, least_qubits: int) -> Circuit:
+        """The circuit that the parameters choose for these rows."""
+        return CircuitChoice.of(self).build(rows.table.shape[1], least_qubits, trainable=True)
+
+    def _fit(self, rows: TrainingRows, circuit: Circuit, num_outputs: int) -> Fit:
+        """Scale the rows and train; nothing of the model changes before the fit is done."""
+        training, seed = Training.of(self), check_seed(self.random_state)
+        scaling, angles = self._training_angles(rows, circuit)
+        head = training.head(circuit, num_outputs, seed)
+        fit = training.train(head, angles, rows, seed)
+        self.circuit_, self.scaling_ = circuit, scaling
+        self.function_ = with_seed(head.function, seed, PREDICTION)
+        self.weights_, self.readout_, self.bias_ = (part.copy() for part in head.split(fit.weights))
+        self.fit_, self.n_iter_ = fit, fit.steps
+        self.summary_ = training.summary(type(self).__name__, head, rows, fit)
+        return fit
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        """(n, num_outputs) for the rows of a table."""
+        angles = self._angles(X)
+        return self.function_(self.weights_, angles) @ self.readout_ + self.bias_
+
+
+def _variational_fits(model: Any) -> bool:
+    """Whether the learned parts of a variational model belong together."""
+    function = model.function_
+    return (
+        reads_its_columns(model)
+        and isinstance(function.question, Expect)
+        and function.circuit == model.circuit_
+        and len(model.weights_) == function.num_weights
+        and model.readout_.shape == (function.num_outputs, len(model.bias_))
+        and len(model.bias_) >= 1
+    )
+
+
+def _outputs_fit(model: Any) -> bool:
+    """Several outputs have a mean and a scale each, a single one may have them without an axis."""
+    outputs = len(model.bias_)
+    mean, scale = model.target_mean_, model.target_scale_
+    return (
+        _variational_fits(model)
+        and mean.shape == scale.shape
+        and mean.shape in ((), (outputs,))
+        and (mean.shape != () or outputs == 1)
+    )
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class VariationalClassifier(ClassifierMixin, Variational):
     """A classifier whose classes are scored by expectation values of a trained circuit.
 
     score_c(x) = sum_k A[k, c] <O_k>(weights, s(x)) + b[c], and the probabilities are softmax(score). Circuit weights,
@@ -28,9 +118,10 @@ class VariationalClassifier(ClassifierMixin, Estimator):
     given to `fit` and from nothing else. A column that is constant there becomes the angle 0.
 
     circuit: reads x[0] to x[n_features - 1] and has weights; None builds one when fitting. The default
-        (`models.designs.trainable_uploads`) is a real data re-uploading circuit on min(features, max_qubits) qubits
-        (2 at least): RY(w x_j + w') on each qubit, a ring of CZ, again and again until each feature has entered
-        num_layers times (if there are no more features than qubits) or once, whichever is more; then RY(w).
+        (`trainable_uploads` of ketgrad.models.fitting.default_circuits) is a real data re-uploading circuit on
+        min(features, max_qubits) qubits (2 at least): RY(w x_j + w') on each qubit, a ring of CZ, again and again until
+        each feature has entered num_layers times (if there are no more features than qubits) or once, whichever is
+        more; then RY(w).
     encoding, ansatz: a name from `kg.encodings` or `kg.ansatz`, or a Circuit: then the circuit is encoding + ansatz.
         Either alone is completed by "angle" or "hardware_efficient".
     num_qubits: of the default circuit and of encodings that leave it open; None as above. max_qubits: its limit.
@@ -69,89 +160,48 @@ class VariationalClassifier(ClassifierMixin, Estimator):
     array(['no', 'yes'], dtype='<U3')
     """
 
-    def __init__(
-        self,
-        circuit=None,
-        *,
-        encoding=None,
-        ansatz=None,
-        num_qubits=None,
-        max_qubits=4,
-        num_layers=3,
-        entangle=True,
-        scaling="auto",
-        observables=None,
-        loss="cross_entropy",
-        optimizer=None,
-        max_steps=100,
-        batch_size=None,
-        tolerance=1e-6,
-        regularisation=0.5,
-        class_weight=None,
-        executor="native",
-        gradient=None,
-        threads=None,
-        random_state=None,
-        verbose=False,
-    ):
-        self.circuit = circuit
-        self.encoding = encoding
-        self.ansatz = ansatz
-        self.num_qubits = num_qubits
-        self.max_qubits = max_qubits
-        self.num_layers = num_layers
-        self.entangle = entangle
-        self.scaling = scaling
-        self.observables = observables
-        self.loss = loss
-        self.optimizer = optimizer
-        self.max_steps = max_steps
-        self.batch_size = batch_size
-        self.tolerance = tolerance
-        self.regularisation = regularisation
-        self.class_weight = class_weight
-        self.executor = executor
-        self.gradient = gradient
-        self.threads = threads
-        self.random_state = random_state
-        self.verbose = verbose
+    saved: ClassVar[Saved] = Saved({**TRAINED, "classes_": "labels"}, fits_together=_variational_fits)
+
+    class_weight: Any = None
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> VariationalClassifier:
         """Train on rows X (n, num_features) and labels y (n,) of any kind; returns self."""
         check_known("loss", self.loss, ("cross_entropy", "hinge"))
         rows, classes = class_rows(self, X, y, sample_weight)
-        least = max(LEAST_QUBITS, (len(classes) - 1).bit_length())
-        fit = _train(self, rows, len(classes), least_qubits=least)
+        circuit = self._circuit(rows, max(LEAST_QUBITS, (len(classes) - 1).bit_length()))
+        _check_enough_states(circuit, len(classes))
+        fit = self._fit(rows, circuit, len(classes))
         self.classes_ = classes
         raise_if_interrupted(fit)
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores (n, num_classes); for two classes (n,), positive where the second one is predicted."""
-        scores = _outputs(self, X)
+        scores = self._outputs(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each row."""
         check_is_fitted(self)
-        return self.classes_[_outputs(self, X).argmax(axis=1)]
+        return self.classes_[self._outputs(X).argmax(axis=1)]
 
     @available_if(lambda self: _gives_probabilities(self))
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities (n, num_classes), rows sum to 1; columns in the order of `classes_`."""
-        scores = _outputs(self, X)
+        scores = self._outputs(X)
         powers = np.exp(scores - scores.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
 
     @available_if(lambda self: _gives_probabilities(self))
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """The natural logarithm of `predict_proba`, accurate where that underflows."""
-        scores = _outputs(self, X)
+        scores = self._outputs(X)
         shifted = scores - scores.max(axis=1, keepdims=True)
         return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
-class VariationalRegressor(RegressorMixin, Estimator):
+@dataclass(eq=False, repr=False, kw_only=True)
+class VariationalRegressor(RegressorMixin, Variational):
     """A regressor whose outputs are expectation values of a trained circuit, scaled: y_j = sum_k A[k, j] <O_k> + b[j].
 
     Any number of outputs. Targets are standardised inside and predictions scaled back. loss: "squared" (the mean of
@@ -167,50 +217,14 @@ class VariationalRegressor(RegressorMixin, Estimator):
     1.0
     """
 
-    def __init__(
-        self,
-        circuit=None,
-        *,
-        encoding=None,
-        ansatz=None,
-        num_qubits=None,
-        max_qubits=5,
-        num_layers=3,
-        entangle=True,
-        scaling="auto",
-        observables=None,
-        loss="squared",
-        optimizer=None,
-        max_steps=100,
-        batch_size=None,
-        tolerance=1e-6,
-        regularisation=2.5,
-        executor="native",
-        gradient=None,
-        threads=None,
-        random_state=None,
-        verbose=False,
-    ):
-        self.circuit = circuit
-        self.encoding = encoding
-        self.ansatz = ansatz
-        self.num_qubits = num_qubits
-        self.max_qubits = max_qubits
-        self.num_layers = num_layers
-        self.entangle = entangle
-        self.scaling = scaling
-        self.observables = observables
-        self.loss = loss
-        self.optimizer = optimizer
-        self.max_steps = max_steps
-        self.batch_size = batch_size
-        self.tolerance = tolerance
-        self.regularisation = regularisation
-        self.executor = executor
-        self.gradient = gradient
-        self.threads = threads
-        self.random_state = random_state
-        self.verbose = verbose
+    saved: ClassVar[Saved] = Saved(
+        {**TRAINED, "target_mean_": "floats t | floats", "target_scale_": "floats t | floats"},
+        fits_together=_outputs_fit,
+    )
+
+    max_qubits: int = 5
+    loss: Any = "squared"
+    regularisation: float = 2.5
 
     def __sklearn_tags__(self):
         """Several outputs are supported."""
@@ -224,68 +238,26 @@ class VariationalRegressor(RegressorMixin, Estimator):
         rows, mean, scale = number_rows(self, X, y, sample_weight, columns=True)
         shape = rows.targets.shape[1:]
         flat = replace(rows, targets=rows.targets.reshape(len(rows.targets), -1))
-        fit = _train(self, flat, len(mean), least_qubits=LEAST_QUBITS)
+        fit = self._fit(flat, self._circuit(flat, LEAST_QUBITS), len(mean))
         self.target_mean_, self.target_scale_ = mean.reshape(shape), scale.reshape(shape)
         raise_if_interrupted(fit)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
         """Targets for rows X, in the shape and unit of those given to `fit`."""
-        outputs = _outputs(self, X)
+        outputs = self._outputs(X)
         return (
             outputs.reshape(len(outputs), *self.target_mean_.shape) * self.target_scale_ + self.target_mean_
         )
 
 
-def _train(model: Any, rows: Rows, num_outputs: int, least_qubits: int) -> Fit:
-    """Build the circuit, scale the rows and fit; nothing of the model changes before the fit is done."""
-    design = Design(
-        model.circuit,
-        model.encoding,
-        model.ansatz,
-        model.num_qubits,
-        model.max_qubits,
-        model.num_layers,
-        model.entangle,
-    )
-    recipe = Recipe(
-        model.observables,
-        model.loss,
-        model.optimizer,
-        model.max_steps,
-        model.batch_size,
-        model.tolerance,
-        model.regularisation,
-        model.executor,
-        model.gradient,
-        model.threads,
-        model.random_state,
-        model.verbose,
-    )
-    circuit = design.build(rows.table.shape[1], least_qubits, trainable=True)
-    if num_outputs > 2 ** min(circuit.num_qubits, 60) and isinstance(model, ClassifierMixin):
+def _check_enough_states(circuit: Circuit, num_classes: int) -> None:
+    """Raise if there are more classes than basis states: some could never be told apart."""
+    if num_classes > 2 ** min(circuit.num_qubits, 60):
         raise KetgradValueError(
-            f"y has {num_outputs} classes, more than the {2**circuit.num_qubits} basis states of {circuit.num_qubits} "
-            f"qubit(s). Use at least {(num_outputs - 1).bit_length()} qubits."
+            f"y has {num_classes} classes, more than the {2**circuit.num_qubits} basis states of {circuit.num_qubits} "
+            f"qubit(s). Use at least {(num_classes - 1).bit_length()} qubits."
         )
-    scaling = learn_scaling(model.scaling, model.encoding, rows.table, rows.weights)
-    angles = np.ascontiguousarray(scaling(rows.table)[:, : circuit.num_inputs])
-    seed = check_seed(model.random_state)
-    refuse_zero_vectors(circuit, angles, rows.places)
-    head = recipe.head(circuit, num_outputs, seed)
-    fit = recipe.train(head, angles, rows, seed)
-    weights, readout, bias = (part.copy() for part in head.split(fit.weights))
-    model.circuit_, model.scaling_ = circuit, scaling
-    model.function_ = with_seed(head.function, seed, PREDICTION)
-    model.weights_, model.readout_, model.bias_ = weights, readout, bias
-    model.fit_, model.n_iter_ = fit, fit.steps
-    model.summary_ = recipe.summary(type(model).__name__, head, rows, fit)
-    return fit
-
-
-def _outputs(model: Any, X: Any) -> np.ndarray:
-    angles = model._angles(X)
-    return model.function_(model.weights_, angles) @ model.readout_ + model.bias_
 
 
 def _gives_probabilities(model: Any) -> bool:

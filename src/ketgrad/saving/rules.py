@@ -48,7 +48,7 @@ LEAST_TOLERANCE = 1e-12  # libsvm would go on for ever below the rounding errors
 
 EXACT = instance("ketgrad.executors.native.Native", "ketgrad.executors.reference.Reference")
 EXECUTOR = EXACT | instance("ketgrad.executors.sampled.Sampled")
-SCALING = instance("ketgrad.models.fitting.circuits.Scaling")
+SCALING = instance("ketgrad.models.fitting.scaling.Scaling")
 RULE = NONE | instance(
     "ketgrad.functions.gradients.adjoint.Adjoint",
     "ketgrad.functions.gradients.parameter_shift.ParameterShift",
@@ -126,7 +126,7 @@ FITTED: Mapping[str, Kind] = {
     **FEATURES,
     "circuit_": CIRCUIT,
     "scaling_": SCALING,
-    "summary_": instance("ketgrad.models.estimator.Summary"),
+    "summary_": instance("ketgrad.models.fitting.summary.Summary"),
     "data_fingerprint_": DIGEST_TEXT,
 }
 TRAINED: Mapping[str, Kind] = {

@@ -1,18 +1,15 @@
-"""What all estimators share: the way from a user's table to the rows that count, and the summary of a fit."""
+"""From a user's table to the rows that count, and back to its places in every message."""
 
 from __future__ import annotations
 
 import hashlib
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.validation import check_is_fitted
 
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.foundation.errors import KetgradValueError
@@ -25,32 +22,11 @@ from ketgrad.models.fitting.checks import (
     merge_rows,
     warn_of_constant_columns,
 )
-from ketgrad.models.fitting.circuits import Scaling, weighted_moments
-
-
-class Estimator(BaseEstimator, ABC):
-    """Abstract base of the models: fit and predict are theirs, the preparation of rows is common."""
-
-    @abstractmethod
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
-        """Learn from rows X and targets y."""
-
-    @abstractmethod
-    def predict(self, X: Any) -> np.ndarray:
-        """Targets for rows X."""
-
-    def _angles(self, X: Any) -> np.ndarray:
-        """The rows of X as the inputs of the fitted circuit."""
-        check_is_fitted(self)
-        table, scaling = check_table(self, X, fitting=False), self.scaling_  # type: ignore[attr-defined]
-        warn_of_strangers(table, scaling, getattr(self, "feature_names_in_", None))
-        angles = scaling(table)
-        refuse_zero_vectors(self.circuit_, angles, np.arange(len(table)))  # type: ignore[attr-defined]
-        return np.ascontiguousarray(angles[:, : self.circuit_.num_inputs])  # type: ignore[attr-defined]
+from ketgrad.models.fitting.scaling import Scaling, weighted_moments
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class TrainingRows:
     """The distinct training rows that count, with their targets and weights."""
 
     table: np.ndarray
@@ -58,53 +34,11 @@ class Rows:
     weights: np.ndarray
     places: np.ndarray  # where each first stood in the user's table
 
-    def part(self, chosen: np.ndarray) -> Rows:
+    def part(self, chosen: np.ndarray) -> TrainingRows:
         """Some of the rows."""
-        return Rows(self.table[chosen], self.targets[chosen], self.weights[chosen], self.places[chosen])
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a fitted model is and what its training took; `print(model.summary_)` is one screen.
-
-    circuit_executions: runs of the circuit in this fit, forward and backward passes of the simulator included.
-    device_executions: circuits that the same fit would send to a quantum computer, each to be measured many times;
-    None where the gradient rule has no form for a device.
-    """
-
-    model: str
-    num_qubits: int
-    num_weights: int
-    num_readout_weights: int
-    num_gates: int
-    num_entangling_gates: int
-    depth: int
-    num_rows: int
-    circuit_executions: int
-    device_executions: int | None
-    seconds: float
-    outcome: str
-
-    def __str__(self) -> str:
-        texts = {f.name: getattr(self, f.name) for f in fields(self)}
-        texts["seconds"] = f"{self.seconds:.2f}"
-        texts["device_executions"] = "none" if self.device_executions is None else self.device_executions
-        return "\n".join(f"{name.replace('_', ' '):<22} {text}" for name, text in texts.items())
-
-
-def count_gates(circuit: Circuit) -> dict[str, int]:
-    """The entries of a summary that the circuit decides.
-
-    >>> count_gates(kg.Circuit([kg.ry(kg.w[0], 0), kg.cz(0, 1)]))["num_entangling_gates"]
-    1
-    """
-    return {
-        "num_qubits": circuit.num_qubits,
-        "num_weights": circuit.num_weights,
-        "num_gates": len(circuit.ops),
-        "num_entangling_gates": sum(len(op.qubits) + len(op.controls) > 1 for op in circuit.ops),
-        "depth": circuit.depth,
-    }
+        return TrainingRows(
+            self.table[chosen], self.targets[chosen], self.weights[chosen], self.places[chosen]
+        )
 
 
 Preflight = Callable[[int], None]  # raises if that many rows are too many
@@ -112,8 +46,8 @@ Preflight = Callable[[int], None]  # raises if that many rows are too many
 
 def class_rows(
     estimator: Any, X: Any, y: Any, sample_weight: Any, preflight: Preflight | None = None
-) -> tuple[Rows, np.ndarray]:
-    """Rows whose targets are class numbers, and the classes in sorted order.
+) -> tuple[TrainingRows, np.ndarray]:
+    """TrainingRows whose targets are class numbers, and the classes in sorted order.
 
     Classes of which every row has weight zero do not count. Raises `KetgradValueError` for fewer than two classes.
     """
@@ -140,8 +74,8 @@ def class_rows(
 
 def number_rows(
     estimator: Any, X: Any, y: Any, sample_weight: Any, *, columns: bool, preflight: Preflight | None = None
-) -> tuple[Rows, np.ndarray, np.ndarray]:
-    """Rows whose targets are scaled to mean 0 and deviation 1, with that mean and deviation per output."""
+) -> tuple[TrainingRows, np.ndarray, np.ndarray]:
+    """TrainingRows whose targets are scaled to mean 0 and deviation 1, with that mean and deviation per output."""
     table = check_table(estimator, X, fitting=True)
     if preflight is not None:
         preflight(len(table))
@@ -210,8 +144,8 @@ def fingerprint(*arrays: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def _rows(estimator: Any, table: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Rows:
-    rows = Rows(*merge_rows(table, targets, weights))
+def _rows(estimator: Any, table: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> TrainingRows:
+    rows = TrainingRows(*merge_rows(table, targets, weights))
     estimator.data_fingerprint_ = fingerprint(rows.table, rows.targets, rows.weights)
     warn_of_constant_columns(rows.table, getattr(estimator, "feature_names_in_", None))
     return rows

@@ -1,105 +1,37 @@
-"""Training of a variational model: outputs = <observables> @ readout + bias, fitted together with the circuit."""
+"""Training of a variational model: from the parameters of an estimator to a fit and the account of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ketgrad.circuits.circuit import Circuit
-from ketgrad.circuits.paulis import Pauli, PauliSum
 from ketgrad.foundation.errors import KetgradValueError, shown
 from ketgrad.foundation.numbers import check_count, check_number
 from ketgrad.foundation.seeds import stream
 from ketgrad.functions.builders import expectation
-from ketgrad.functions.function import Function
 from ketgrad.functions.gradients.choice import choose
 from ketgrad.functions.gradients.parameter_shift import ParameterShift
 from ketgrad.functions.gradients.rules import begun_anew
-from ketgrad.models.estimator import Rows, Summary, count_gates
-from ketgrad.training.losses import Loss, loss_named
+from ketgrad.models.fitting.objective import Head, Objective, default_observables
+from ketgrad.models.fitting.parameters import parameters_of
+from ketgrad.models.fitting.rows import TrainingRows
+from ketgrad.models.fitting.seeds import BATCHES, BEGINNING, DIRECTIONS, SEARCH, TRAINING, child, with_seed
+from ketgrad.models.fitting.summary import Summary, count_gates
+from ketgrad.training.losses import loss_named
 from ketgrad.training.minimise import minimised, warn_if_flat
 from ketgrad.training.noise import Noise, by_adam, noise_of, optimizer_for
 from ketgrad.training.optimizers import optimizer_named, uses_gradients
 from ketgrad.training.run import Fit
 
-# what is drawn under a random_state, each from a stream of its own
-BEGINNING, BATCHES, SEARCH, TRAINING, PREDICTION, DIRECTIONS = range(6)
 START = 0.1  # standard deviation of the first weights: near the identity, where gradients are not flat
 
 
-@dataclass(frozen=True, eq=False)
-class Head:
-    """A function of weights and inputs with a linear readout; all its parameters lie in one flat array."""
-
-    function: Function
-    num_outputs: int
-
-    @property
-    def num_readout(self) -> int:
-        """Readout weights, biases not counted."""
-        return self.function.num_outputs * self.num_outputs
-
-    @property
-    def num_parameters(self) -> int:
-        """Circuit weights, readout weights and biases."""
-        return self.function.num_weights + self.num_readout + self.num_outputs
-
-    def split(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(circuit weights, readout (num_observables, num_outputs), bias): views."""
-        weights, readout, bias = np.split(
-            parameters, np.cumsum([self.function.num_weights, self.num_readout])
-        )
-        return weights, readout.reshape(-1, self.num_outputs), bias
-
-    def outputs(self, parameters: np.ndarray, angles: np.ndarray) -> np.ndarray:
-        """(n, num_outputs) for the rows of `angles`."""
-        weights, readout, bias = self.split(parameters)
-        return self.function(weights, angles) @ readout + bias
-
-
-@dataclass(frozen=True, eq=False)
-class Objective:
-    """Weighted mean loss + regularisation / n * |parameters|^2, where n is the number of distinct rows.
-
-    So neither a factor in all sample weights nor a copy of the whole table changes the fit. Biases are not penalised. A
-    weight of zero is a gate that does nothing, so the penalty pulls towards the model that does not react to the data;
-    its share vanishes as the data grow.
-    """
-
-    head: Head
-    loss: Loss
-    regularisation: float
-    num_rows: int
-
-    def value(self, parameters: np.ndarray, angles: np.ndarray, rows: Rows) -> float:
-        """The objective alone, for optimisers without gradients."""
-        outputs = self.head.outputs(parameters, angles)
-        return float(self.loss(outputs, rows.targets, rows.weights)[0]) + self._penalty(parameters)[0]
-
-    def value_and_gradient(
-        self, parameters: np.ndarray, angles: np.ndarray, rows: Rows
-    ) -> tuple[float, np.ndarray]:
-        """The objective and its derivative by all parameters: one forward and one adjoint pass more."""
-        weights, readout, bias = self.head.split(parameters)
-        values = self.head.function(weights, angles)
-        loss, slope = self.loss(values @ readout + bias, rows.targets, rows.weights)
-        penalty, pull = self._penalty(parameters)
-        by_weights = self.head.function.vjp(weights, angles, slope @ readout.T)[1]
-        gradient = np.concatenate([by_weights, (values.T @ slope).ravel(), slope.sum(axis=0)])
-        return float(loss) + penalty, gradient + pull
-
-    def _penalty(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        pulled = parameters.copy()
-        pulled[len(pulled) - self.head.num_outputs :] = 0.0
-        strength = self.regularisation / self.num_rows
-        return strength * float(pulled @ pulled), 2 * strength * pulled
-
-
 @dataclass(frozen=True)
-class Recipe:
+class Training:
     """The parameters of an estimator that decide its training; see the estimators for their meaning."""
 
     observables: Any
@@ -112,8 +44,12 @@ class Recipe:
     executor: Any
     gradient: Any
     threads: int | None
-    random_state: Any
     verbose: Any
+
+    @classmethod
+    def of(cls, estimator: Any) -> Training:
+        """The training that an estimator's parameters ask for."""
+        return parameters_of(estimator, cls)
 
     def head(self, circuit: Circuit, num_outputs: int, seed: np.random.SeedSequence) -> Head:
         """The model before training. seed: of its measurements, if it takes any."""
@@ -129,7 +65,7 @@ class Recipe:
         )
         return Head(with_seed(f, seed, TRAINING), num_outputs)
 
-    def train(self, head: Head, angles: np.ndarray, rows: Rows, seed: np.random.SeedSequence) -> Fit:
+    def train(self, head: Head, angles: np.ndarray, rows: TrainingRows, seed: np.random.SeedSequence) -> Fit:
         """Fit all parameters; Ctrl-C keeps the best so far."""
         objective = Objective(head, loss_named(self.loss), self._strength(), len(rows.weights))
         start = stream(seed, BEGINNING).normal(0.0, START, head.num_parameters)
@@ -159,7 +95,7 @@ class Recipe:
         warn_if_flat([fit], stacklevel=5)  # train, _fit, fit, and who called that
         return fit if self.optimizer is not None or noise is None else by_adam(fit, noise)
 
-    def summary(self, model: str, head: Head, rows: Rows, fit: Fit) -> Summary:
+    def summary(self, model: str, head: Head, rows: TrainingRows, fit: Fit) -> Summary:
         """The account of a finished fit."""
         f = head.function
         size = len(rows.weights) if self.batch_size is None else min(self.batch_size, len(rows.weights))
@@ -192,7 +128,7 @@ class Recipe:
             raise KetgradValueError(f"`regularisation` must be a number >= 0, but is {strength!r}.")
         return check_number(strength, "regularisation", 0.0)
 
-    def _batches(self, angles: np.ndarray, rows: Rows, seed: np.random.SeedSequence) -> Any:
+    def _batches(self, angles: np.ndarray, rows: TrainingRows, seed: np.random.SeedSequence) -> Any:
         """Endless batches of rows, each row once per epoch in an order of its own; None for all rows at once."""
         if self.batch_size is None:
             return None
@@ -210,32 +146,6 @@ class Recipe:
                 epoch += 1
 
         return endless()
-
-
-def default_observables(num_qubits: int) -> tuple[PauliSum, ...]:
-    """Z and X on each qubit: X reacts linearly to small rotations by RY, Z quadratically.
-
-    >>> default_observables(1)
-    (Pauli('1.0 Z0'), Pauli('1.0 X0'))
-    """
-    return tuple(Pauli(f"{letter}{q}") for q in range(num_qubits) for letter in "ZX")
-
-
-def child(seed: np.random.SeedSequence, counter: int) -> int:
-    """One of the seeds under a seed, as a number of 128 bits: functions and kernels are compared and saved with it.
-
-    >>> child(np.random.SeedSequence(7), PREDICTION) == child(np.random.SeedSequence(7), PREDICTION)
-    True
-    """
-    words = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, counter)).generate_state(4)
-    return int.from_bytes(words.astype("<u4").tobytes(), "little")
-
-
-def with_seed(function: Function, seed: np.random.SeedSequence, counter: int) -> Function:
-    """The function with measurements of its own stream; one that measures nothing passes unchanged."""
-    return (
-        replace(function, seed=child(seed, counter)) if "shots" in function.executor.abilities else function
-    )
 
 
 def raise_if_interrupted(fit: Fit) -> None:

@@ -1,0 +1,188 @@
+"""The quantum approximate optimisation algorithm, with the optimum over all bit strings beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ketgrad.circuits.ansatz import qaoa_ansatz
+from ketgrad.circuits.circuit import Circuit
+from ketgrad.circuits.paulis import PauliSum
+from ketgrad.foundation.numbers import check_count
+from ketgrad.foundation.seeds import check_seed, stream
+from ketgrad.functions.function import samples
+from ketgrad.models.algorithms.problem_forms import read_problem
+from ketgrad.models.algorithms.several_starts import (
+    check_state_fits,
+    child_seed,
+    given_starts,
+    minimum,
+    noise_text,
+    starts_text,
+)
+from ketgrad.problems.exact import diagonal_energies
+from ketgrad.training.optimizers import Optimizer
+from ketgrad.training.progress import Progress
+from ketgrad.training.run import Fit
+
+ENUMERATED = 20  # qubits up to which qaoa looks at every bit string
+
+
+@dataclass(frozen=True, eq=False)
+class QAOAResult:
+    """What `qaoa` found, in the unit of the problem: the weight of a cut, the cost of a QUBO, an energy.
+
+    sense: "cut" (larger is better), "cost" or "energy" (smaller is better). expected: the expectation value of the
+    circuit. best_bits: the best of the measured bit strings, qubit 0 first; best_value: what it is worth.
+    optimum, optimum_bits: over all bit strings, None beyond 20 qubits. approximation_ratio: (worst - expected) /
+    (worst - optimum), 1 at the optimum; for cuts of positive weights the usual expected / optimum. None beyond 20.
+    weights: gamma_1, beta_1, gamma_2, ... of `circuit`. history, fit, values, uncertainty (of `expected`): as in
+    `VQEResult`. nodes: the names of the bits in the order of the bit strings: dict(zip(nodes, best_bits)).
+    """
+
+    sense: str
+    expected: float
+    best_bits: str
+    best_value: float
+    optimum: float | None
+    optimum_bits: str | None
+    approximation_ratio: float | None
+    weights: np.ndarray = field(repr=False)
+    circuit: Circuit = field(repr=False)
+    history: np.ndarray = field(repr=False)
+    fit: Fit = field(repr=False)
+    values: tuple[float, ...]
+    interrupted: bool = False
+    uncertainty: float = 0.0
+    nodes: tuple[Hashable, ...] = ()
+
+    def __str__(self) -> str:
+        name, size = self.sense, self.circuit.num_qubits
+        first = "Largest" if name == "cut" else "Smallest"
+        optimum = f"optimum  not computed beyond {ENUMERATED} qubits"
+        if self.optimum is not None:
+            ratio = f"approximation ratio {self.approximation_ratio:.6f}"
+            optimum = f"optimum  {self.optimum:.10g} at {self.optimum_bits}   {ratio}"
+        return "\n".join(
+            [
+                f"{first} {name} of {size} bits by QAOA, depth {len(self.weights) // 2}",
+                f"expected {self.expected:.10g}{noise_text(self.uncertainty)}",
+                f"best     {self.best_value:.10g} at {self.best_bits}, measured",
+                optimum,
+                starts_text(self.values, self.fit, self.interrupted),
+            ]
+        )
+
+
+def qaoa(
+    problem: Any,
+    depth: int = 1,
+    optimizer: Optimizer | str | None = None,
+    *,
+    start: Any = None,
+    num_starts: int = 6,
+    max_steps: int = 1000,
+    tolerance: float = 1e-12,
+    shots: int = 1024,
+    executor: Any = "native",
+    gradient: Any = None,
+    threads: int | None = None,
+    seed: Any = 0,
+    progress: Progress = False,
+) -> QAOAResult:
+    """The quantum approximate optimisation algorithm, beside the optimum over all bit strings.
+
+    problem: a networkx graph or a list of edges (i, j) or (i, j, weight): the largest cut is sought; an array or a
+    data frame (n, n) or a dictionary {(i, j): Q_ij}: the bits b with the smallest b Q b are sought; a `PauliSum` of
+    Z words: the smallest energy is sought. Bits may be numbered or named; names keep the order of the nodes or
+    columns, else that of first mention. (An adjacency matrix goes through `kg.hamiltonians.maxcut`.)
+    depth: the number p of layers of `qaoa_ansatz`, with 2 p weights. optimizer, seed: as in `vqe`.
+    start: weights (2p,) or (starts, 2p); None for a linear ramp and num_starts - 1 random points from `seed`.
+    shots: measurements of the final state, of which the best bit string is reported.
+    The best of all starts is returned; Ctrl-C after the first step returns the best so far.
+    Cost: one gradient of depth * (words + n) gates per step and start; up to 20 qubits also all 2**n values.
+    Raises `KetgradValueError` for problems that are not diagonal or not well formed, `KetgradMemoryError` if the
+    state does not fit.
+
+    Farhi et al. 2014, arXiv:1411.4028.
+
+    >>> square = [(0, 1), (1, 2), (2, 3), (0, 3)]
+    >>> result = qaoa(square, depth=2)
+    >>> round(result.expected, 6), result.optimum, result.best_value
+    (4.0, 4.0, 4.0)
+    """
+    cost, size, sense, nodes = read_problem(problem)
+    check_state_fits(size)
+    circuit, root = qaoa_ansatz(cost, depth, size), check_seed(seed)
+    found = minimum(
+        circuit,
+        cost,
+        _starts(cost, depth, num_starts, root) if start is None else given_starts(start, 2 * depth),
+        optimizer,
+        executor=executor,
+        gradient=gradient,
+        threads=threads,
+        seed=root,
+        max_steps=max_steps,
+        tolerance=tolerance,
+        progress=progress,
+    )
+    sampler = samples(circuit, shots=shots, executor=executor, threads=threads, seed=child_seed(root, 2))
+    bits, energy = _best_measured(cost, sampler(found.fit.weights))
+    sign = -1.0 if sense == "cut" else 1.0
+    optimum, optimum_bits, ratio = _optimum(cost, size, found.value)
+    return QAOAResult(
+        sense=sense,
+        expected=sign * found.value,
+        best_bits=bits,
+        best_value=sign * energy,
+        optimum=None if optimum is None else sign * optimum,
+        optimum_bits=optimum_bits,
+        approximation_ratio=ratio,
+        weights=found.fit.weights,
+        circuit=circuit,
+        history=sign * found.fit.history,
+        fit=found.fit,
+        values=tuple(sign * value for value in found.values),
+        interrupted=found.interrupted,
+        uncertainty=found.uncertainty,
+        nodes=nodes,
+    )
+
+
+def _optimum(cost: PauliSum, size: int, expected: float) -> tuple[float | None, str | None, float | None]:
+    """The lowest energy over all bit strings, its bits, and the approximation ratio; None beyond 20 qubits."""
+    if size > ENUMERATED:
+        return None, None, None
+    energies = diagonal_energies(cost, size)
+    least, most = float(energies.min()), float(energies.max())
+    ratio = 1.0 if most == least else (most - expected) / (most - least)
+    return least, f"{int(energies.argmin()):0{size}b}", ratio
+
+
+def _starts(cost: PauliSum, depth: int, num_starts: int, seed: Any) -> np.ndarray:
+    """First a ramp, an annealing path in `depth` steps; then anywhere within a period for unit weights."""
+    count, layers = check_count(num_starts, "num_starts"), check_count(depth, "depth")
+    typical = math.sqrt(np.mean([abs(2 * c) ** 2 for _, z, c in cost.terms if z] or [1.0]))
+    times = (np.arange(layers) + 0.5) / layers
+    ramp = np.stack([times, 1 - times], axis=1) * 0.75
+    anywhere = stream(seed, 0).uniform(-1, 1, (count - 1, layers, 2)) * [math.pi / 2, math.pi / 4]
+    starts = np.concatenate([ramp[None], anywhere])
+    starts[:, :, 0] /= typical
+    return starts.reshape(count, 2 * layers)
+
+
+def _best_measured(cost: PauliSum, bits: np.ndarray) -> tuple[str, float]:
+    """The measured bit string of the lowest energy and that energy; bits (shots, n)."""
+    strings = np.unique(bits, axis=0)
+    signs = 1.0 - 2.0 * strings
+    energies = np.zeros(len(strings))
+    for _, z, coefficient in cost.terms:
+        word = [q for q in range(strings.shape[1]) if z >> q & 1]
+        energies += complex(coefficient).real * signs[:, word].prod(axis=1)
+    best = int(energies.argmin())
+    return "".join(map(str, strings[best])), float(energies[best])
