@@ -38,13 +38,13 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # module -> the tests that own it, the quick ones first
 TESTS = {
-    "referee/judgement/statistics": "referee/stats",
-    "referee/judgement/verdict": "referee/verdict referee/stats",
-    "referee/judgement/conclusion": "referee/conclusion",
+    "referee/judgement/statistics": "referee/judgement/statistics",
+    "referee/judgement/verdict": "referee/judgement/verdict referee/judgement/statistics",
+    "referee/judgement/conclusion": "referee/judgement/conclusion",
     "referee/metrics": "referee/metrics",
-    "referee/contest/schedule": "referee/schedule",
-    "referee/table/preparation": "referee/preparation referee/tables referee/robust_tables",
-    "referee/table/task": "referee/preparation referee/tables referee/robust_tables",
+    "referee/contest/schedule": "referee/contest/schedule",
+    "referee/table/preparation": "referee/table/preparation referee/table/tables referee/table/robust_tables",
+    "referee/table/task": "referee/table/preparation referee/table/tables referee/table/robust_tables",
     "functions/gradients/adjoint": "functions/gradient_rules functions/gradients exact",
     "functions/gradients/parameter_shift": "functions/gradient_rules functions/gradients exact",
     "functions/gradients/finite_difference": "functions/gradient_rules functions/gradients exact",
@@ -123,7 +123,7 @@ class Project:
     package: str
 
     def path(self, module: str) -> pathlib.Path:
-        """The file of a module named like "referee/stats"."""
+        """The file of a module named like "referee/judgement/statistics"."""
         return self.root / "src" / self.package / f"{module}.py"
 
 
