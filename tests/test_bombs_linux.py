@@ -18,7 +18,8 @@ import pytest
 from ketgrad.foundation.errors import KetgradMemoryError
 from ketgrad.referee.table import parquet
 from ketgrad.referee.table import reading as tables
-from ketgrad.referee.table.reading import BadTable
+from ketgrad.referee.table.csv_limits import BYTES_OF_BUFFERS
+from ketgrad.referee.table.raw_table import BadTable, sample_indices
 
 SOURCE = str(Path(tables.__file__).parents[3])
 SHAPES = {
@@ -37,13 +38,13 @@ SHAPES = {
 
 PEAK = """
 import sys, pandas
-from ketgrad.referee.table import reading as tables
+from ketgrad.referee.table import csv_rows, reading as tables
 budgets = []
-class Watched(tables._Budget):
+class Counted(csv_rows.RowBudget):
     def __init__(self, path, source):
         super().__init__(path, source)
         budgets.append((self, source))
-tables._Budget = Watched
+csv_rows.RowBudget = Counted
 def status(name):
     return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith(name))
 open("/proc/self/clear_refs", "w").write("5")
@@ -66,7 +67,7 @@ def test_reading_a_text_file_takes_at_most_what_was_counted(tmp_path, shape):
     done = child(PEAK, str(path))
     peak, counted = map(int, done.stdout.split())
     assert peak <= counted, done.stderr
-    assert counted - tables.BYTES_OF_BUFFERS <= 5 * peak, "nor is much more refused than must be"
+    assert counted - BYTES_OF_BUFFERS <= 5 * peak, "nor is much more refused than must be"
 
 
 def texts(cell: str, count: int, **options) -> Callable[[Path], None]:
@@ -185,5 +186,5 @@ def test_columns_of_every_kind_come_through_the_decoder_as_they_are(tmp_path):
         plain = table.set_column(3, "category", table["string"]).to_pandas()
         pandas.testing.assert_frame_equal(frame, plain)
         some = tables.read_table(str(tmp_path / "t.parquet"), rows=3, seed=4)
-        assert [int(place.split()[1]) for place in some.places] == list(tables.sample_indices(6, 3, 4))
+        assert [int(place.split()[1]) for place in some.places] == list(sample_indices(6, 3, 4))
         assert some.frame["small"].tolist() == [int(place.split()[1]) + 1 for place in some.places]

@@ -22,7 +22,7 @@ from ketgrad.foundation.errors import (
     KetgradValueError,
 )
 from ketgrad.referee.results import Comparison
-from ketgrad.referee.table import reading as tables
+from ketgrad.referee.table.raw_table import BadTable, InputChanged, InputForbidden, InputMissing
 
 SOURCE = Path(cli.__file__).parents[2]
 
@@ -185,10 +185,10 @@ def test_a_table_that_cannot_be_used_is_refused_before_any_work(pears, capsys, t
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (tables.BadTable("x"), 65),
-        (tables.InputMissing("x"), 66),
-        (tables.InputForbidden("x"), 77),
-        (tables.InputChanged("x"), 75),
+        (BadTable("x"), 65),
+        (InputMissing("x"), 66),
+        (InputForbidden("x"), 77),
+        (InputChanged("x"), 75),
         (KetgradValueError("x"), 65),
         (KetgradTypeError("x"), 65),
         (KetgradMemoryError("x"), 75),

@@ -14,15 +14,15 @@ from sklearn.exceptions import ConvergenceWarning
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.referee import CONTESTANTS, compare
 from ketgrad.referee import results as r
-from ketgrad.referee.contest.classical import Contestant, Facts
-from ketgrad.referee.contest.play import Rules, _size, play, predict
+from ketgrad.referee.contest.contestants import Contestant, Facts
+from ketgrad.referee.contest.play import ContestRules, _size, play, predict
 from ketgrad.referee.judgement import verdict
 from ketgrad.referee.metrics import METRICS, metrics_of
-from ketgrad.referee.run import _ask
 from ketgrad.referee.table import preparation
 from ketgrad.referee.table import reading as tables
 from ketgrad.referee.table import task as tasks
 from ketgrad.referee.table.preparation import Prepared
+from ketgrad.referee.table.question import ask
 
 
 def tiny_comparison() -> r.Comparison:
@@ -34,7 +34,7 @@ def tiny_comparison() -> r.Comparison:
         ("dummy", "svm"),
     )  # fmt: skip
     interval = r.Interval(0.75, 0.5, 1.0, 0.1, 2)
-    cost = r.Cost(3, None, None, None, None, None, 0.1, 0.01, 0.2)
+    cost = r.FitCost(3, None, None, None, None, None, 0.1, 0.01, 0.2)
     score = r.SplitScore(0, {"accuracy": 0.75, "roc_auc": None}, 3, {"C": "1"}, 0.0, 0.1, 0.1)
     failed = dataclasses.replace(score, split=1, failure="ValueError: no")
     models = tuple(
@@ -104,12 +104,12 @@ def small_table(n: int = 60, seed: int = 0) -> pandas.DataFrame:
     )
 
 
-def prepared(frame: pandas.DataFrame, candidates: int = 2) -> tuple[Prepared, Rules]:
-    asked = _ask(tables.read_table(frame), "y", None, "median", (), (), None)
+def prepared(frame: pandas.DataFrame, candidates: int = 2) -> tuple[Prepared, ContestRules]:
+    asked = ask(tables.read_table(frame), "y")
     split = tasks.make_splits(asked.task, 3, 1, 0)[:1]
     ready = preparation.prepare(asked.understood, asked.task, split, 2, 0)[0]
     deciding = metrics_of(asked.task.kind)[0]
-    return ready, Rules(asked.task.kind, len(asked.task.classes), deciding, 2, candidates, 0)
+    return ready, ContestRules(asked.task.kind, len(asked.task.classes), deciding, 2, candidates, 0)
 
 
 class Odd:
@@ -292,7 +292,7 @@ def verdict_of(quantum: list[float], classical: list[float], twin: list[float]) 
     protocol = r.Protocol(
         "accuracy", (metric,), 5, 2, 0, splits, "", 4, "", "", "", 1, 2, 0.01, 0.95, ()
     )  # fmt: skip
-    cost = r.Cost(*[None] * 8, 0.0)
+    cost = r.FitCost(*[None] * 8, 0.0)
     models = []
     for name, family, values, original in (
         ("linear", "classical", classical, None),

@@ -8,7 +8,7 @@ import time
 
 from sklearn.dummy import DummyClassifier
 
-from ketgrad.referee.contest.classical import CLASSICAL, Contestant
+from ketgrad.referee.contest.contestants import CLASSICAL, Contestant
 
 
 class Napping(DummyClassifier):

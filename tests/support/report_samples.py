@@ -10,10 +10,10 @@ from ketgrad.referee.results import (
     ClassCount,
     Column,
     Comparison,
-    Cost,
     Data,
     DroppedColumn,
     Environment,
+    FitCost,
     Interval,
     Metric,
     Model,
@@ -85,7 +85,7 @@ def model(place: int, row: tuple, scale: float = 1.0) -> Model:
         )
         for index, value in enumerate(values)
     )
-    cost = Cost(
+    cost = FitCost(
         parameters=None if family == "dummy" else 14 + 10 * place,
         qubits=qubits,
         gates=qubits and 60,

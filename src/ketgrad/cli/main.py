@@ -358,9 +358,9 @@ def _subparser(parser: argparse.ArgumentParser, command: str) -> argparse.Argume
 def run_compare(options: argparse.Namespace) -> int:
     """`ketgrad compare`: check everything that can be wrong, run the comparison, write, and show the answer."""
     _check_usage(options)
-    from ketgrad.referee.table import reading as tables
+    from ketgrad.referee.table.files import check_file
 
-    tables.check_file(options.table)
+    check_file(options.table)
     _check_packages()
     folder = Path(options.out or f"ketgrad-{slug(Path(options.table).stem)}-{slug(options.target)}")
     _check_folder(folder, overwrite=options.overwrite, resume=options.resume)

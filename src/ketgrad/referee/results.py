@@ -8,22 +8,18 @@ names end in `seconds` or in `Timings`, so that two runs with one seed differ on
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
-import types
-import typing
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.text import escaped_in_json
+from ketgrad.referee.decoding import decode
 
 SCHEMA_NAME = "ketgrad.comparison"
 SCHEMA_VERSION = 1
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -194,7 +190,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Cost:
+class FitCost:
     """What one fit on one training part costs; the median over the splits, None where it does not apply.
 
     parameters: numbers that the fit determines. qubits, gates, two_qubit_gates, depth: of the circuit for one
@@ -230,7 +226,7 @@ class Model:
     settings: tuple[str, ...]
     splits: tuple[SplitScore, ...]
     summary: dict[str, Interval]
-    cost: Cost
+    cost: FitCost
 
     @property
     def failures(self) -> tuple[SplitScore, ...]:
@@ -411,44 +407,3 @@ def _timeless(tree: Any) -> Any:
     if isinstance(tree, list | tuple):
         return [_timeless(item) for item in tree]
     return tree
-
-
-def decode(kind: Any, tree: Any, where: str) -> Any:
-    """`tree` as a value of the annotated type `kind`; `where` names the field in errors."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind):
-        return _decode_dataclass(typing.cast(type, kind), tree, where)
-    if origin in (typing.Union, types.UnionType):
-        if tree is None and type(None) in arguments:
-            return None
-        return decode(next(item for item in arguments if item is not type(None)), tree, where)
-    if origin is tuple and isinstance(tree, list):
-        if arguments[-1] is Ellipsis:
-            return tuple(decode(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(tree))
-        if len(tree) == len(arguments):
-            pairs = zip(arguments, tree, strict=True)
-            return tuple(decode(each, item, f"{where}[{i}]") for i, (each, item) in enumerate(pairs))
-    if origin is dict and isinstance(tree, dict):
-        return {key: decode(arguments[1], value, f"{where}.{key}") for key, value in tree.items()}
-    if kind is float and isinstance(tree, int | float) and not isinstance(tree, bool):
-        with contextlib.suppress(OverflowError):  # a whole number beyond all floats
-            return float(tree)
-    if origin is None and type(tree) is kind:
-        return tree
-    raise KetgradValueError(f"`{where}` must be {kind}, but is {str(tree)[:80]!r}.")
-
-
-def _decode_dataclass(kind: type[Value], tree: Any, where: str) -> Value:
-    if not isinstance(tree, dict):
-        raise KetgradValueError(f"`{where}` must be an object, but is {str(tree)[:80]!r}.")
-    hints = typing.get_type_hints(kind)
-    unknown = sorted(set(tree) - set(hints))
-    required = {
-        field.name
-        for field in dataclasses.fields(typing.cast(Any, kind))
-        if field.default is dataclasses.MISSING
-    }
-    absent = sorted(required - set(tree))
-    if unknown or absent:
-        raise KetgradValueError(f"`{where}` has unknown fields {unknown} and lacks the fields {absent}.")
-    return kind(**{name: decode(hints[name], value, f"{where}.{name}") for name, value in tree.items()})

@@ -18,14 +18,14 @@ import pytest
 
 from ketgrad.foundation.errors import KetgradOSError
 from ketgrad.referee.contest import workers
-from ketgrad.referee.contest.classical import Contestant
-from ketgrad.referee.contest.play import Circuit, Outcome, Rules
+from ketgrad.referee.contest.contestants import Contestant
+from ketgrad.referee.contest.play import ContestRules, ModelSize, Outcome
 from ketgrad.referee.contest.schedule import Reporter, run_all
 from ketgrad.referee.metrics import METRICS
 from ketgrad.referee.results import Split, SplitScore
 from ketgrad.referee.table.preparation import Part, Prepared
 
-RULES = Rules("classification", 2, METRICS["classification"][0], 2, 1, 0)
+RULES = ContestRules("classification", 2, METRICS["classification"][0], 2, 1, 0)
 
 
 class Majority:
@@ -191,7 +191,7 @@ def test_more_threads_are_processes_no_more_than_fits_and_a_dead_one_is_not_take
 def ended(model: str, split: int, seconds: float, score: float | None = 0.75) -> Outcome:
     """An outcome that took this long, half of it for tuning."""
     item = SplitScore(split, {"accuracy": score}, None, {}, seconds / 2, seconds / 4, seconds / 4)
-    return Outcome(model, item, Circuit())
+    return Outcome(model, item, ModelSize())
 
 
 def told_left(threads: int, *ends: Outcome) -> list[float | None]:

@@ -13,22 +13,23 @@ import pytest
 import ketgrad
 from ketgrad import _native
 from ketgrad.foundation.seeds import stream
-from ketgrad.referee.contest.classical import Contestant
-from ketgrad.referee.contest.play import Circuit, Outcome
-from ketgrad.referee.judgement.conclusion import Question, conclude, environment
+from ketgrad.referee.contest.contestants import Contestant
+from ketgrad.referee.contest.play import ModelSize, Outcome
+from ketgrad.referee.judgement.conclusion import conclude, environment
 from ketgrad.referee.metrics import METRICS
 from ketgrad.referee.results import Comparison, Protocol, Split, SplitScore, Timings
 from ketgrad.referee.table import reading as tables
 from ketgrad.referee.table import task as tasks
 from ketgrad.referee.table.columns import understand
+from ketgrad.referee.table.question import TableQuestion
 
 METRIC, BALANCED = METRICS["classification"][:2]
 TIMES = Timings("2026-01-01T00:00:00Z", 0.0, 0.0, 0.0)
 
 
-def question(frame: pandas.DataFrame) -> Question:
+def question(frame: pandas.DataFrame) -> TableQuestion:
     raw = tables.read_table(frame)
-    return Question(raw, understand(raw, "y"), tasks.find_task(raw, "y"), "y")
+    return TableQuestion(raw, understand(raw, "y"), tasks.find_task(raw, "y"), "y")
 
 
 def numbers(n: int = 120, width: int = 2, **columns) -> pandas.DataFrame:
@@ -55,7 +56,7 @@ def contestant(name: str, family: str = "classical", **fields) -> Contestant:
 def outcome(model: str, split: int, value: float | None = 0.8, **fields) -> Outcome:
     scores = {"accuracy": value, "balanced_accuracy": value}
     plain = SplitScore(split, scores, None, {}, 1.0, 2.0, 4.0)
-    size = Circuit(*(fields.pop("size", (None,) * 6)))
+    size = ModelSize(*(fields.pop("size", (None,) * 6)))
     return Outcome(model, dataclasses.replace(plain, **fields), size)
 
 
@@ -156,9 +157,9 @@ def test_the_table_is_described_as_it_was_read(tmp_path):
     assert in_memory.duplicate_rows == 0
 
 
-def question_of_file(path) -> Question:
+def question_of_file(path) -> TableQuestion:
     raw = tables.read_table(path)
-    return Question(raw, understand(raw, "y"), tasks.find_task(raw, "y"), "y")
+    return TableQuestion(raw, understand(raw, "y"), tasks.find_task(raw, "y"), "y")
 
 
 def without(absent: str):

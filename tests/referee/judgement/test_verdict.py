@@ -13,7 +13,7 @@ from ketgrad.foundation.seeds import stream
 from ketgrad.referee.judgement import verdict
 from ketgrad.referee.metrics import METRICS
 from ketgrad.referee.results import (
-    Cost,
+    FitCost,
     Interval,
     Metric,
     Model,
@@ -25,7 +25,7 @@ from ketgrad.referee.results import (
 
 ACCURACY = METRICS["classification"][0]
 R2, RMSE, MAE = METRICS["regression"]
-COST = Cost(*[None] * 8, 0.0)
+COST = FitCost(*[None] * 8, 0.0)
 
 
 def protocol(num_splits: int = 10, metric: Metric = ACCURACY, **fields) -> Protocol:

@@ -18,7 +18,7 @@ from ketgrad.referee.report import charts, terminal, wording
 from ketgrad.referee.report.page import draw_charts, render
 from ketgrad.referee.results import Comparison, Missing
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "report_skeleton.txt"
+GOLDEN = Path(__file__).parents[2] / "golden" / "report_skeleton.txt"
 SHOWN = {"h1", "h2", "h3", "th", "dt", "svg", "caption"}
 
 

@@ -14,7 +14,7 @@ from ketgrad.referee.table import preparation
 from ketgrad.referee.table import reading as tables
 from ketgrad.referee.table import task as tasks
 from ketgrad.referee.table.columns import understand
-from ketgrad.referee.table.reading import BadTable
+from ketgrad.referee.table.raw_table import BadTable
 
 
 def task_of(values, task: str | None = None) -> tasks.Task:
@@ -138,17 +138,6 @@ def test_fewer_than_eight_rows_agree_by_chance():
 
 
 # ----------------------------------------------------------------------------------------------------- the splits
-
-
-def test_a_count_is_a_whole_number_between_its_limits():
-    for value in (2, 5, np.int64(3)):
-        found = tasks.check_count("folds", value, 2, 5)
-        assert found == value and type(found) is int
-    for value in (1, 6, 3.0, True, "3", None):
-        with pytest.raises(
-            KetgradValueError, match=f"`folds` must be a whole number from 2 to 5, but is {value!r}"
-        ):
-            tasks.check_count("folds", value, 2, 5)
 
 
 def test_every_fold_needs_two_rows_and_one_of_each_class():

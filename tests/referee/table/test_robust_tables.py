@@ -24,11 +24,12 @@ from ketgrad.foundation.errors import (
     KetgradValueError,
 )
 from ketgrad.referee import compare
+from ketgrad.referee.contest.workers import available_threads
 from ketgrad.referee.results import Comparison
-from ketgrad.referee.run import _ask, available_threads
-from ketgrad.referee.table import parquet
+from ketgrad.referee.table import csv_limits, csv_rows, files, parquet
 from ketgrad.referee.table import reading as tables
-from ketgrad.referee.table.reading import BadTable, InputChanged, InputForbidden, InputMissing, RawTable
+from ketgrad.referee.table.question import ask
+from ketgrad.referee.table.raw_table import BadTable, InputChanged, InputForbidden, InputMissing, RawTable
 
 QUICK = {"models": ["linear"], "candidates": 1, "folds": 2, "repeats": 1, "threads": 1}
 
@@ -52,7 +53,7 @@ def question(source, target="y", **choices):
     """The table as `compare` understands it, without running a model."""
     choices = {"task": None, "missing": "median", "drop": (), "text": (), "decimal": None, **choices}
     raw = source if isinstance(source, RawTable) else tables.read_table(source)
-    return _ask(raw, target, **choices)
+    return ask(raw, target, **choices)
 
 
 def refused(source, *words: str, error: type[KetgradError] = BadTable, target: str = "y", **choices) -> str:
@@ -368,7 +369,7 @@ def test_D29_a_sample_of_rows_is_uniform_ordered_repeatable_and_told(tmp_path):
 
 
 def test_D30_an_exact_kernel_on_very_many_rows_is_refused_before_work(tmp_path):
-    from ketgrad.referee.contest.quantum import kernel_memory
+    from ketgrad.referee.contest.contestants.quantum import kernel_memory
 
     assert kernel_memory(100_000, 0, 0) >= 8 * 10**10  # 74.5 GiB
     frame = pandas.DataFrame({"a": np.arange(100_000.0) ** 2 % 97, "y": np.arange(100_000) % 3})
@@ -387,10 +388,11 @@ def test_D31_a_small_file_that_unpacks_to_a_huge_one_is_refused(tmp_path, monkey
     packed = gzip.compress(b"a,y\n" + b"1,2\n" * 200_000)
     path = write(tmp_path, packed, "bomb.csv.gz")
     with monkeypatch.context() as patch:
-        patch.setattr(tables, "available_bytes", lambda: 2**25)
+        for module in (csv_limits, csv_rows):
+            patch.setattr(module, "available_bytes", lambda: 2**25)
         refused(path, "more rows than", "rows=2000", error=KetgradMemoryError)
         assert len(tables.read_table(path, rows=50).frame) == 50, "a sample takes no more room than its rows"
-        patch.setattr(tables, "MOST_BLANK_LINES", 2**40)
+        patch.setattr(csv_rows, "MOST_BLANK_LINES", 2**40)
         blank = gzip.compress(b"a,y\n1,2\n" + b"\n" * 2**26)
         refused(write(tmp_path, blank, "blank.csv.gz"), "unpacks to more than", "rows=2000")
     assert len(tables.read_table(write(tmp_path, gzip.compress(rows().encode()), "ok.csv.gz")).frame) == 20
@@ -469,7 +471,7 @@ def test_D33_the_rows_of_a_small_file_are_counted_with_their_places(tmp_path, mo
 
 
 def test_D34_hours_of_blank_lines_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "MOST_BLANK_LINES", 1000)
+    monkeypatch.setattr(csv_rows, "MOST_BLANK_LINES", 1000)
     text = "a,y\n" + "\n" * 1001 + rows(header="")
     refused(write(tmp_path, gzip.compress(text.encode()), "t.csv.gz"), "blank lines")
     refused(write(tmp_path, text), "blank lines")
@@ -516,7 +518,7 @@ def test_D34_a_file_without_permission_is_named(tmp_path, monkeypatch):
     def deny(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(tables.os, "open", deny)
+    monkeypatch.setattr(files.os, "open", deny)
     with pytest.raises(InputForbidden, match="may not be read") as caught:
         tables.read_table(path)
     assert caught.value.exit_code == 77
@@ -524,14 +526,14 @@ def test_D34_a_file_without_permission_is_named(tmp_path, monkeypatch):
 
 def test_D35_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch):
     path = write(tmp_path, rows())
-    parse = tables._parse
+    parse = csv_rows._parse
 
     def append_and_parse(*arguments):
         with open(path, "a", encoding="utf-8") as file:
             file.write("1,2\n")
         return parse(*arguments)
 
-    monkeypatch.setattr(tables, "_parse", append_and_parse)
+    monkeypatch.setattr(csv_rows, "_parse", append_and_parse)
     with pytest.raises(InputChanged, match="changed while it was read") as caught:
         tables.read_table(path)
     assert caught.value.exit_code == 75

@@ -12,19 +12,20 @@ import pytest
 
 from ketgrad import datasets
 from ketgrad.foundation.errors import KetgradValueError
-from ketgrad.referee.run import _ask
-from ketgrad.referee.table import columns, preparation
+from ketgrad.referee.table import preparation
 from ketgrad.referee.table import reading as tables
 from ketgrad.referee.table import task as tasks
+from ketgrad.referee.table.cells import understand_column
+from ketgrad.referee.table.question import ask
 
 
 def understood(path, target, **choices):
     choices = {"task": None, "missing": "median", "drop": (), "text": (), "decimal": None, **choices}
-    return _ask(tables.read_table(path), target, **choices)
+    return ask(tables.read_table(path), target, **choices)
 
 
 def test_the_shipped_tables_are_those_that_the_script_writes():
-    script = Path(__file__).parents[2] / "tools" / "make_datasets.py"
+    script = Path(__file__).parents[3] / "tools" / "make_datasets.py"
     result = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
 
@@ -60,7 +61,7 @@ def test_the_messy_wine_table_is_understood_column_by_column():
 
 def column(values, **choices):
     cells = pandas.Series(values, dtype=object)
-    return columns.understand_column(cells, "c", [f"row {i}" for i in range(len(cells))], **choices)
+    return understand_column(cells, "c", [f"row {i}" for i in range(len(cells))], **choices)
 
 
 def test_dates_are_read_in_the_format_that_fits_every_cell():

@@ -21,7 +21,7 @@ from ketgrad.foundation.errors import KetgradOSError, KetgradValueError
 from ketgrad.foundation.files import file_name
 from ketgrad.foundation.memory import readable, reserve
 from ketgrad.referee.contest.play import Outcome
-from ketgrad.referee.results import decode
+from ketgrad.referee.decoding import decode
 
 try:
     import fcntl

@@ -13,14 +13,14 @@ import numpy as np
 
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.seeds import stream
-from ketgrad.referee.contest.classical import Contestant, Facts, Settings
+from ketgrad.referee.contest.contestants.contestant import Contestant, Facts, Settings
 from ketgrad.referee.metrics import Prediction, score
 from ketgrad.referee.results import Metric, SplitScore
 from ketgrad.referee.table.preparation import Part, Prepared
 
 
 @dataclass(frozen=True)
-class Rules:
+class ContestRules:
     """What is the same for every contestant. candidates: settings that each may try."""
 
     task: str
@@ -32,7 +32,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Circuit:
+class ModelSize:
     """What a fitted model says about its size: None where a model has no such thing."""
 
     parameters: int | None = None
@@ -44,16 +44,31 @@ class Circuit:
 
 
 @dataclass(frozen=True)
+class ScoredFit:
+    """One fit on one part: scores by metric, rows predicted right (classification), size, times.
+
+    failure: None, or why the scores are those of the dummy.
+    """
+
+    scores: dict[str, float | None]
+    correct: int | None
+    size: ModelSize
+    fit_seconds: float
+    predict_seconds: float
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
 class Outcome:
     """One finished piece of work. died: it failed because its process was ended, so another try may succeed."""
 
     model: str
     score: SplitScore
-    size: Circuit
+    size: ModelSize
     died: bool = False
 
 
-def play(contestant: Contestant, prepared: Prepared, rules: Rules) -> Outcome:
+def play(contestant: Contestant, prepared: Prepared, rules: ContestRules) -> Outcome:
     """Tune, fit and score one contestant on one split, on one thread.
 
     Tuning fits each of the first `rules.candidates` settings on every inner training part and keeps the one
@@ -73,44 +88,55 @@ def play(contestant: Contestant, prepared: Prepared, rules: Rules) -> Outcome:
         caught.clear()
         result = _fit_and_score(contestant, settings, prepared.outer, rules, facts)
     notes = dict.fromkeys(f"{entry.category.__name__}: {_first_line(entry.message)}" for entry in caught)
-    failure, size = None, Circuit()
-    if isinstance(result, str):
-        failure, fit_seconds, predict_seconds = result, 0.0, 0.0
-        scores, correct = _dummy_scores(prepared.outer, rules)
-    else:
-        scores, correct, size, fit_seconds, predict_seconds = result
+    found = _failed(prepared.outer, rules, result) if isinstance(result, str) else result
     item = SplitScore(
-        prepared.split.index,
-        scores,
-        correct,
-        {key: str(value) for key, value in settings.items()},
-        tuned - started,
-        fit_seconds,
-        predict_seconds,
-        failure,
-        sum(value is None for value in candidate_scores),
-        tuple(notes)[:3],
-        candidate_scores,
+        split=prepared.split.index,
+        scores=found.scores,
+        correct=found.correct,
+        chosen={key: str(value) for key, value in settings.items()},
+        tune_seconds=tuned - started,
+        fit_seconds=found.fit_seconds,
+        predict_seconds=found.predict_seconds,
+        failure=found.failure,
+        failed_candidates=sum(value is None for value in candidate_scores),
+        notes=tuple(notes)[:3],
+        candidate_scores=candidate_scores,
     )
-    return Outcome(contestant.name, item, size)
+    return Outcome(contestant.name, item, found.size)
 
 
-def lost(contestant: Contestant, prepared: Prepared, rules: Rules, reason: str) -> Outcome:
+def lost(contestant: Contestant, prepared: Prepared, rules: ContestRules, reason: str) -> Outcome:
     """The outcome of a fit whose process died: the scores of the dummy, and the reason."""
-    scores, correct = _dummy_scores(prepared.outer, rules)
-    item = SplitScore(prepared.split.index, scores, correct, {}, 0.0, 0.0, 0.0, reason)
-    return Outcome(contestant.name, item, Circuit(), died=True)
+    found = _failed(prepared.outer, rules, reason)
+    item = SplitScore(
+        split=prepared.split.index,
+        scores=found.scores,
+        correct=found.correct,
+        chosen={},
+        tune_seconds=0.0,
+        fit_seconds=0.0,
+        predict_seconds=0.0,
+        failure=reason,
+    )
+    return Outcome(contestant.name, item, found.size, died=True)
 
 
-def _facts(contestant: Contestant, prepared: Prepared, rules: Rules) -> Facts:
+def _facts(contestant: Contestant, prepared: Prepared, rules: ContestRules) -> Facts:
     # a twin shares the random numbers of its quantum model: the pair differs in the entanglers alone
     name = contestant.twin_of or contestant.name
     draw = stream(rules.seed, 2, prepared.split.index, zlib.crc32(name.encode()))
-    return Facts(rules.task, rules.num_classes, 0, 0, rules.qubits, int(draw.integers(2**31)))
+    return Facts(
+        task=rules.task,
+        num_classes=rules.num_classes,
+        num_features=0,
+        num_rows=0,
+        qubits=rules.qubits,
+        random_state=int(draw.integers(2**31)),
+    )
 
 
 def _tune(
-    contestant: Contestant, prepared: Prepared, rules: Rules, facts: Facts
+    contestant: Contestant, prepared: Prepared, rules: ContestRules, facts: Facts
 ) -> tuple[Settings, tuple[float | None, ...]]:
     """The best settings (the default if there is no choice or all fail), and the inner score of each one."""
     candidates = contestant.settings[: rules.candidates]
@@ -123,13 +149,13 @@ def _tune(
 
 
 def _inner_score(
-    contestant: Contestant, settings: Settings, prepared: Prepared, rules: Rules, facts: Facts
+    contestant: Contestant, settings: Settings, prepared: Prepared, rules: ContestRules, facts: Facts
 ) -> float | None:
     """Mean score over the inner parts; None if the model failed on one, or has no such score."""
     values = []
     for part in prepared.inner:
         result = _fit_and_score(contestant, settings, part, rules, facts)
-        value = None if isinstance(result, str) else result[0][rules.metric.name]
+        value = None if isinstance(result, str) else result.scores[rules.metric.name]
         if value is None:
             return None
         values.append(value)
@@ -137,9 +163,9 @@ def _inner_score(
 
 
 def _fit_and_score(
-    contestant: Contestant, settings: Settings, part: Part, rules: Rules, facts: Facts
-) -> tuple[dict[str, float | None], int | None, Circuit, float, float] | str:
-    """(scores, rows predicted right, size, fit seconds, predict seconds), or the reason of the failure."""
+    contestant: Contestant, settings: Settings, part: Part, rules: ContestRules, facts: Facts
+) -> ScoredFit | str:
+    """What one fit gave, or the reason of the failure."""
     rows, features = part.X_train.shape
     try:
         estimator = contestant.build(settings, replace(facts, num_features=features, num_rows=rows))
@@ -156,7 +182,13 @@ def _fit_and_score(
     if scores[rules.metric.name] is None:
         return f"the {rules.metric.title}, which decides, does not exist for this model on this split"
     right = None if rules.task == "regression" else int((prediction.labels == part.y_test).sum())
-    return scores, right, _size(estimator), fitted - started, finished - fitted
+    return ScoredFit(
+        scores=scores,
+        correct=right,
+        size=_size(estimator),
+        fit_seconds=fitted - started,
+        predict_seconds=finished - fitted,
+    )
 
 
 def predict(estimator: Any, X: np.ndarray, task: str, num_classes: int) -> Prediction:
@@ -192,32 +224,36 @@ def _beliefs(values: Any, rows: int, num_classes: int) -> np.ndarray:
     return array
 
 
-def _dummy_scores(part: Part, rules: Rules) -> tuple[dict[str, float | None], int | None]:
+def _failed(part: Part, rules: ContestRules, reason: str) -> ScoredFit:
+    """What a model that failed gets: the scores of the dummy, so that failing never pays."""
     if rules.task == "regression":
-        labels = np.full(len(part.y_test), part.y_train.mean())
-        return score(rules.task, part.y_test, Prediction(labels), 0), None
-    shares = np.bincount(part.y_train, minlength=rules.num_classes) / len(part.y_train)
-    labels = np.full(len(part.y_test), int(shares.argmax()))
-    beliefs = np.tile(shares, (len(labels), 1))
-    scores = score(rules.task, part.y_test, Prediction(labels, beliefs, beliefs), rules.num_classes)
-    return scores, int((labels == part.y_test).sum())
+        prediction = Prediction(np.full(len(part.y_test), part.y_train.mean()))
+        correct = None
+    else:
+        shares = np.bincount(part.y_train, minlength=rules.num_classes) / len(part.y_train)
+        labels = np.full(len(part.y_test), int(shares.argmax()))
+        beliefs = np.tile(shares, (len(labels), 1))
+        prediction = Prediction(labels, beliefs, beliefs)
+        correct = int((labels == part.y_test).sum())
+    scores = score(rules.task, part.y_test, prediction, rules.num_classes)
+    return ScoredFit(scores, correct, ModelSize(), fit_seconds=0.0, predict_seconds=0.0, failure=reason)
 
 
-def _size(estimator: Any) -> Circuit:
+def _size(estimator: Any) -> ModelSize:
     """The size of a fitted model: ketgrad's estimators say it, for scikit-learn's the fitted numbers are counted."""
     model = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
     model = getattr(model, "regressor_", model)
     summary = getattr(model, "summary_", None)
     if summary is not None:
-        return Circuit(
-            summary.num_weights + summary.num_readout_weights,
-            summary.num_qubits,
-            summary.num_gates,
-            summary.num_entangling_gates,
-            summary.depth,
-            summary.device_executions,
+        return ModelSize(
+            parameters=summary.num_weights + summary.num_readout_weights,
+            qubits=summary.num_qubits,
+            gates=summary.num_gates,
+            two_qubit_gates=summary.num_entangling_gates,
+            depth=summary.depth,
+            circuit_executions=summary.device_executions,
         )
-    return Circuit(parameters=_fitted_numbers(model))
+    return ModelSize(parameters=_fitted_numbers(model))
 
 
 def _fitted_numbers(model: Any) -> int | None:

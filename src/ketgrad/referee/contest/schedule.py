@@ -11,9 +11,9 @@ from typing import Any
 
 from ketgrad.foundation.errors import KetgradOSError
 from ketgrad.referee.contest import workers
-from ketgrad.referee.contest.classical import Contestant
+from ketgrad.referee.contest.contestants import Contestant
 from ketgrad.referee.contest.journal import Fits, Journal
-from ketgrad.referee.contest.play import Outcome, Rules, play
+from ketgrad.referee.contest.play import ContestRules, Outcome, play
 from ketgrad.referee.contest.progress import Progress, ProgressCallback
 from ketgrad.referee.contest.workers import Job
 from ketgrad.referee.table.preparation import Prepared
@@ -22,7 +22,7 @@ from ketgrad.referee.table.preparation import Prepared
 def run_all(
     chosen: tuple[Contestant, ...],
     prepared: tuple[Prepared, ...],
-    rules: Rules,
+    rules: ContestRules,
     threads: int,
     progress: ProgressCallback | None,
     clock: float,
@@ -64,7 +64,7 @@ def _place(job: Job) -> tuple[str, int]:
 
 
 def _outcomes(
-    jobs: Sequence[Job], rules: Rules, threads: int, started: Callable[[], None]
+    jobs: Sequence[Job], rules: ContestRules, threads: int, started: Callable[[], None]
 ) -> Generator[Outcome, None, None]:
     if threads > 1 and jobs:
         # processes, not threads: each fit has one thread, so that results do not depend on how many run beside it
@@ -158,8 +158,21 @@ class Reporter:
         split = 0 if prepared is None else prepared.split.index
         elapsed = time.perf_counter() - self._clock
         title = self._titles.get(model, "")
-        counts = (self._done, len(self._jobs), elapsed, self._left())
-        self._callback(Progress(kind, model, title, split, self._splits, *counts, score, message))
+        self._callback(
+            Progress(
+                kind=kind,
+                model=model,
+                title=title,
+                split=split,
+                splits=self._splits,
+                done=self._done,
+                total=len(self._jobs),
+                elapsed_seconds=elapsed,
+                seconds_left=self._left(),
+                score=score,
+                message=message,
+            )
+        )
 
     def _left(self) -> float | None:
         """Seconds left: known means where a model has run, its effort times the common pace elsewhere."""

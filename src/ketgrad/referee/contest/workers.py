@@ -6,6 +6,7 @@ thread of it waits on a pipe whose other end only the parent holds.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -19,8 +20,9 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from ketgrad.referee.contest.classical import Contestant
-from ketgrad.referee.contest.play import Outcome, Rules, lost, play
+from ketgrad.foundation.errors import KetgradValueError
+from ketgrad.referee.contest.contestants import Contestant
+from ketgrad.referee.contest.play import ContestRules, Outcome, lost, play
 from ketgrad.referee.table.preparation import Prepared
 
 Job = tuple[Contestant, Prepared]
@@ -30,6 +32,31 @@ ONE_THREAD = {
     f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB_MAXIMUM", "NUMBA", "NUMEXPR")
 }  # fmt: skip
 SECONDS_TO_END = 5.0
+
+
+def worker_count(threads: int | None) -> int:
+    """How many processes fit at the same time: as many as asked for, None for all cores that may be used."""
+    if threads is None:
+        return available_threads()
+    if threads > 1 and multiprocessing.current_process().daemon:
+        raise KetgradValueError(
+            f"`threads` must be 1 in a daemon of multiprocessing, which may start no processes, but is {threads}."
+        )
+    return threads
+
+
+def available_threads() -> int:
+    """Cores that this process may use: affinity, control group and OMP_NUM_THREADS respected.
+
+    One in a daemon of multiprocessing, which may start no processes.
+    """
+    import joblib
+
+    if multiprocessing.current_process().daemon:
+        return 1
+    cores = joblib.cpu_count()
+    wish = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(cores, int(wish))) if wish.isdigit() and int(wish) > 0 else cores
 
 
 @dataclass
@@ -43,7 +70,7 @@ class Worker:
 
 
 def outcomes(
-    jobs: Sequence[Job], rules: Rules, count: int, started: Callable[[], None]
+    jobs: Sequence[Job], rules: ContestRules, count: int, started: Callable[[], None]
 ) -> Generator[Outcome, None, None]:
     """What `count` processes make of the jobs, in the order in which they end; `started` is called for each start.
 
@@ -75,7 +102,7 @@ def outcomes(
         _end(crew)
 
 
-def _start(contestants: tuple[Contestant, ...], rules: Rules, crew: list[Worker]) -> Worker:
+def _start(contestants: tuple[Contestant, ...], rules: ContestRules, crew: list[Worker]) -> Worker:
     from joblib.externals.loky.backend import get_context
 
     # loky: a fresh interpreter that does not run the caller's script again, with contestants defined anywhere
@@ -117,7 +144,7 @@ def _signals_held() -> Generator[None, None, None]:
 
 
 def _serve(
-    connection: Connection, lifeline: Connection, contestants: tuple[Contestant, ...], rules: Rules
+    connection: Connection, lifeline: Connection, contestants: tuple[Contestant, ...], rules: ContestRules
 ) -> None:
     """The life of a worker: fit what is asked for until the parent has no more questions."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where signals cannot be held back
@@ -145,7 +172,7 @@ def _give(worker: Worker, job: Job) -> None:
         worker.connection.send((contestant.name, prepared))
 
 
-def _taken(worker: Worker, rules: Rules, crew: list[Worker]) -> Outcome:
+def _taken(worker: Worker, rules: ContestRules, crew: list[Worker]) -> Outcome:
     """The outcome of a worker that has one, or has died."""
     assert worker.job is not None
     contestant, prepared = worker.job

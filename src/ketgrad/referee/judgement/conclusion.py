@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 import statistics
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from ketgrad.referee.contest.classical import Contestant
-from ketgrad.referee.contest.play import Outcome
+from ketgrad.referee.contest.contestants import Contestant
+from ketgrad.referee.contest.play import ModelSize, Outcome
 from ketgrad.referee.judgement import verdict
 from ketgrad.referee.results import (
     Comparison,
-    Cost,
     Data,
     Environment,
+    FitCost,
     Missing,
     Model,
     Protocol,
     Timings,
 )
-from ketgrad.referee.table.columns import Understood
-from ketgrad.referee.table.reading import RawTable
-from ketgrad.referee.table.task import Task
-
-
-@dataclass(frozen=True)
-class Question:
-    """The table, understood, and what is asked of it."""
-
-    raw: RawTable
-    understood: Understood
-    task: Task
-    target: str
+from ketgrad.referee.table.question import TableQuestion
 
 
 def conclude(
-    question: Question,
+    question: TableQuestion,
     protocol: Protocol,
     chosen: tuple[Contestant, ...],
     outcomes: list[Outcome],
@@ -58,7 +46,17 @@ def conclude(
     )
     judged = verdict.judge(models, pairs, protocol)
     data = _data(question, protocol.qubits)
-    return Comparison(data, protocol, models, pairs, judged, surroundings, timings, interrupted, missing)
+    return Comparison(
+        data=data,
+        protocol=protocol,
+        models=models,
+        comparisons=pairs,
+        verdict=judged,
+        environment=surroundings,
+        timings=timings,
+        interrupted=interrupted,
+        missing=missing,
+    )
 
 
 def _model(contestant: Contestant, outcomes: Iterable[Outcome], protocol: Protocol, task: str) -> Model:
@@ -72,16 +70,16 @@ def _model(contestant: Contestant, outcomes: Iterable[Outcome], protocol: Protoc
             summary[metric.name] = verdict.summarise(values, metric, protocol, indices)
     settings = tuple(_spoken(item) for item in contestant.settings[: protocol.candidates])
     return Model(
-        contestant.name,
-        contestant.title(task),
-        contestant.family,
-        contestant.description,
-        contestant.twin_of,
-        contestant.source,
-        settings,
-        splits,
-        summary,
-        _cost(mine),
+        name=contestant.name,
+        title=contestant.title(task),
+        family=contestant.family,
+        description=contestant.description,
+        twin_of=contestant.twin_of,
+        source=contestant.source,
+        settings=settings,
+        splits=splits,
+        summary=summary,
+        cost=_cost(mine),
     )
 
 
@@ -89,63 +87,64 @@ def _spoken(settings: dict[str, Any]) -> str:
     return ", ".join(f"{key}={value}" for key, value in settings.items()) or "default"
 
 
-def _cost(mine: Sequence[Outcome]) -> Cost:
+def _cost(mine: Sequence[Outcome]) -> FitCost:
     def median(values: Iterator[Any]) -> Any:
         known = [value for value in values if value is not None]
         return statistics.median_low(known) if known else None
 
     fitted = [item.score for item in mine if item.score.failure is None]
     total = sum(s.score.tune_seconds + s.score.fit_seconds + s.score.predict_seconds for s in mine)
-    return Cost(
-        median(item.size.parameters for item in mine),
-        median(item.size.qubits for item in mine),
-        median(item.size.gates for item in mine),
-        median(item.size.two_qubit_gates for item in mine),
-        median(item.size.depth for item in mine),
-        median(item.size.circuit_executions for item in mine),
-        median(score.fit_seconds for score in fitted),
-        median(score.predict_seconds for score in fitted),
-        total,
+    sizes = {
+        field.name: median(getattr(item.size, field.name) for item in mine)
+        for field in dataclasses.fields(ModelSize)
+    }
+    return FitCost(
+        **sizes,
+        fit_seconds=median(score.fit_seconds for score in fitted),
+        predict_seconds=median(score.predict_seconds for score in fitted),
+        total_seconds=total,
     )
 
 
-def _data(question: Question, qubits: int) -> Data:
+def _data(question: TableQuestion, qubits: int) -> Data:
     raw, understood, task = question.raw, question.understood, question.task
     doubled = int(raw.frame.duplicated().sum())
-    warnings = [*raw.warnings, *task.warnings, *understood.warnings]
+    return Data(
+        name=raw.name,
+        path=raw.path,
+        sha256=raw.sha256,
+        rows=len(task.y),
+        rows_in_file=raw.rows_in_source,
+        columns=understood.columns,
+        target=question.target,
+        task=task.kind,
+        task_reason=task.reason,
+        classes=task.classes,
+        target_range=task.target_range,
+        dropped=understood.dropped,
+        duplicate_rows=doubled,
+        warnings=tuple(_warnings(question, doubled, qubits)),
+        separator=raw.separator,
+        decimal=understood.decimal if raw.separator else None,
+        encoding=raw.encoding,
+    )
+
+
+def _warnings(question: TableQuestion, doubled: int, qubits: int) -> Iterator[str]:
+    """What was odd about the table, and what makes a comparison on it weak."""
+    task, width = question.task, len(question.understood.columns)
+    yield from (*question.raw.warnings, *task.warnings, *question.understood.warnings)
     if doubled:
-        warnings.append(
+        yield (
             f"{doubled} rows are copies of earlier rows; a copy in both training and test part can make scores"
             " too good."
         )
-    width = len(understood.columns)
     if width > 1000:
-        warnings.append(
-            f"The table has {width} columns; a quantum model on {qubits} qubits sees {qubits} combinations."
-        )
+        yield f"The table has {width} columns; a quantum model on {qubits} qubits sees {qubits} combinations."
     if len(task.y) < 100:
-        warnings.append(f"{len(task.y)} rows are few: expect wide intervals and an undecided verdict.")
+        yield f"{len(task.y)} rows are few: expect wide intervals and an undecided verdict."
     if task.kind == "classification" and min(item.count for item in task.classes) * 10 < len(task.y):
-        warnings.append("The classes are unbalanced: read the balanced accuracy beside the accuracy.")
-    return Data(
-        raw.name,
-        raw.path,
-        raw.sha256,
-        len(task.y),
-        raw.rows_in_source,
-        understood.columns,
-        question.target,
-        task.kind,
-        task.reason,
-        task.classes,
-        task.target_range,
-        understood.dropped,
-        doubled,
-        tuple(warnings),
-        raw.separator,
-        understood.decimal if raw.separator else None,
-        raw.encoding,
-    )
+        yield "The classes are unbalanced: read the balanced accuracy beside the accuracy."
 
 
 def environment(threads: int, seed: int) -> Environment:
@@ -159,7 +158,15 @@ def environment(threads: int, seed: int) -> Environment:
         except metadata.PackageNotFoundError:
             versions[package] = "not installed"
     python = ".".join(map(str, sys.version_info[:3]))
-    return Environment(__version__, python, platform.platform(), versions, _instruction_set(), threads, seed)
+    return Environment(
+        ketgrad=__version__,
+        python=python,
+        platform=platform.platform(),
+        versions=versions,
+        instruction_set=_instruction_set(),
+        threads=threads,
+        seed=seed,
+    )
 
 
 def _instruction_set() -> str | None:

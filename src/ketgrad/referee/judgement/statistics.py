@@ -1,4 +1,4 @@
-"""The statistics of a comparison: intervals, paired tests for overlapping training sets, ranks over tables.
+"""The statistics of a comparison: intervals and paired tests for overlapping training sets.
 
 Cross-validation scores are not independent: two splits share most of their training rows, so the plain paired
 t-test finds differences where there are none. Every test here that looks at splits uses the correction of
@@ -39,16 +39,6 @@ class RopeProbabilities:
     p_worse: float
     p_equal: float
     p_better: float
-
-
-@dataclass(frozen=True)
-class FriedmanTest:
-    """Friedman's test on ranks, with the F form of Iman and Davenport: statistics and p-values."""
-
-    chi_squared: float
-    p: float
-    f: float
-    f_p: float
 
 
 def corrected_t(
@@ -146,23 +136,6 @@ def mean_interval(
     return test.low, test.high
 
 
-def wilson(correct: int, n: int, *, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's interval of a share: `correct` of `n`.
-
-    Wilson 1927, doi:10.1080/01621459.1927.10502953.
-
-    >>> low, high = wilson(8, 10)
-    >>> round(low, 4), round(high, 4)
-    (0.4902, 0.9433)
-    """
-    from scipy import stats
-
-    if not 0 <= correct <= n or n == 0:
-        raise KetgradValueError(f"`correct` must lie between 0 and `n` > 0, but is {correct} of {n}.")
-    interval = stats.binomtest(correct, n).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
-
-
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     """Holm's step-down correction of a family of p-values, in the given order.
 
@@ -177,67 +150,6 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     corrected = np.empty_like(given)
     corrected[order] = np.minimum(adjusted, 1.0)
     return tuple(float(p) for p in corrected)
-
-
-def mcnemar(only_first: int, only_second: int) -> float:
-    """Exact two-sided McNemar test: rows that only the first, or only the second, model predicts right.
-
-    McNemar 1947, doi:10.1007/BF02295996.
-
-    >>> round(mcnemar(12, 4), 7)
-    0.0768127
-    """
-    from scipy import stats
-
-    if only_first + only_second == 0:
-        return 1.0
-    return float(stats.binomtest(only_first, only_first + only_second).pvalue)
-
-
-def mean_ranks(scores: Sequence[Sequence[float]], *, higher_is_better: bool = True) -> np.ndarray:
-    """Mean rank of each of k models over N tables, scores (N, k); 1 is best, ties share their ranks.
-
-    >>> mean_ranks([[0.9, 0.8], [0.7, 0.7]])
-    array([1.25, 1.75])
-    """
-    from scipy import stats
-
-    table = np.asarray(scores, dtype=float)
-    return stats.rankdata(-table if higher_is_better else table, axis=1).mean(axis=0)
-
-
-def friedman(ranks: Sequence[float], num_tables: int) -> FriedmanTest:
-    """Friedman's test that k models with these mean ranks over N tables are all alike.
-
-    Demsar 2006, JMLR 7:1 (chi-squared form, and the F form of Iman and Davenport).
-
-    >>> test = friedman([3.143, 2.000, 2.893, 1.964], 14)
-    >>> round(test.chi_squared, 2), round(test.f, 2)
-    (9.28, 3.69)
-    """
-    from scipy import stats
-
-    given = _finite(ranks, "ranks", at_least=2)
-    k, n = len(given), num_tables
-    chi = 12 * n / (k * (k + 1)) * (float((given**2).sum()) - k * (k + 1) ** 2 / 4)
-    rest = n * (k - 1) - chi
-    f = math.inf if rest <= 0 else (n - 1) * chi / rest
-    f_p = float(stats.f.sf(f, k - 1, (k - 1) * (n - 1)))
-    return FriedmanTest(chi, float(stats.chi2.sf(chi, k - 1)), f, f_p)
-
-
-def nemenyi_distance(num_models: int, num_tables: int, *, level: float = 0.05) -> float:
-    """Critical difference of mean ranks: models further apart differ at `level`.
-
-    q sqrt(k (k + 1) / (6 N)) with q from the studentised range. Nemenyi 1963; Demsar 2006, JMLR 7:1.
-
-    >>> round(nemenyi_distance(4, 14), 3)
-    1.254
-    """
-    from scipy import stats
-
-    q = stats.studentized_range.ppf(1 - level, num_models, np.inf) / math.sqrt(2)
-    return float(q) * math.sqrt(num_models * (num_models + 1) / (6 * num_tables))
 
 
 def _finite(values: Sequence[float], name: str, *, at_least: int) -> np.ndarray:

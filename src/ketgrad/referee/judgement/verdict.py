@@ -11,6 +11,7 @@ from ketgrad.referee.judgement import statistics as stats
 from ketgrad.referee.results import Interval, Metric, Model, ModelVerdict, PairedDifference, Protocol, Verdict
 
 CERTAIN = 0.95  # a probability above this is called certain enough
+STATISTICS = ("low", "high", "t", "p", "p_holm", "p_better", "p_equal", "p_worse", "detectable")
 
 
 def summarise(
@@ -45,10 +46,16 @@ def pair(first: Model, second: Model, role: str, protocol: Protocol) -> PairedDi
             common.append(split)
             differences.append(sign * (a - b))
     base = PairedDifference(
-        first.name, second.name, role, metric.name, tuple(differences), None, *([None] * 9)
+        first=first.name,
+        second=second.name,
+        role=role,
+        metric=metric.name,
+        differences=tuple(differences),
+        mean=differences[0] if common else None,
+        **dict.fromkeys(STATISTICS),
     )
     if len(common) < 2:
-        return replace(base, mean=differences[0]) if common else base
+        return base
     return _with_statistics(base, protocol, common)
 
 
@@ -150,25 +157,31 @@ def judge(models: Sequence[Model], pairs: Sequence[PairedDifference], protocol: 
     main = next(item for item in verdicts if item.model == best_quantum.name)
     against = _find(pairs, best_quantum.name, "best classical")
     return Verdict(
-        main.kind,
-        main.sentence,
-        _reasons(best_quantum, best_classical, against, models, pairs, protocol),
-        main.entanglement,
-        main.entanglement_kind,
-        best_quantum.name,
-        best_classical.name,
-        against.detectable if against else None,
-        verdicts,
+        kind=main.kind,
+        sentence=main.sentence,
+        reasons=_reasons(best_quantum, best_classical, against, models, pairs, protocol),
+        entanglement=main.entanglement,
+        entanglement_kind=main.entanglement_kind,
+        best_quantum=best_quantum.name,
+        best_classical=best_classical.name,
+        minimal_detectable_difference=against.detectable if against else None,
+        models=verdicts,
     )
 
 
 def _no_contest(best_quantum: Model | None, best_classical: Model | None) -> Verdict:
     missing = "quantum" if best_quantum is None else "classical"
-    sentence = f"Nothing can be said: no {missing} model has a score."
-    name_quantum = best_quantum.name if best_quantum else None
-    name_classical = best_classical.name if best_classical else None
-    untested = ("Whether entanglement helps was not tested.", "not tested")
-    return Verdict("undecided", sentence, (), *untested, name_quantum, name_classical, None, ())
+    return Verdict(
+        kind="undecided",
+        sentence=f"Nothing can be said: no {missing} model has a score.",
+        reasons=(),
+        entanglement="Whether entanglement helps was not tested.",
+        entanglement_kind="not tested",
+        best_quantum=best_quantum.name if best_quantum else None,
+        best_classical=best_classical.name if best_classical else None,
+        minimal_detectable_difference=None,
+        models=(),
+    )
 
 
 def _judge_one(
@@ -186,7 +199,14 @@ def _judge_one(
         sentence += (
             " This is not shown to be due to entanglement: " + entanglement[0].lower() + entanglement[1:]
         )
-    return ModelVerdict(model.name, rival.name, kind, sentence, entanglement, entanglement_kind)
+    return ModelVerdict(
+        model=model.name,
+        against=rival.name,
+        kind=kind,
+        sentence=sentence,
+        entanglement=entanglement,
+        entanglement_kind=entanglement_kind,
+    )
 
 
 def _sentence(

@@ -22,7 +22,7 @@ import numpy as np
 
 from ketgrad.foundation.errors import KetgradMemoryError, missing_extra
 from ketgrad.foundation.memory import available_bytes, readable
-from ketgrad.referee.table.reading import LONGEST_CELL, BadTable, check_names, sample_indices
+from ketgrad.referee.table.raw_table import LONGEST_CELL, BadTable, check_names, sample_indices
 
 BAD_FILE, NO_ROOM = 65, 75
 ROWS_AT_A_TIME = 4096

@@ -17,7 +17,8 @@ from ketgrad.foundation.errors import missing_extra
 from ketgrad.foundation.memory import reserve
 from ketgrad.foundation.seeds import stream
 from ketgrad.referee.results import Split
-from ketgrad.referee.table.columns import MAX_CATEGORIES, Understood
+from ketgrad.referee.table.cells import MAX_CATEGORIES
+from ketgrad.referee.table.columns import Understood
 from ketgrad.referee.table.task import SplitRows, Task
 
 SENTENCE = (

@@ -12,8 +12,9 @@ import numpy as np
 from ketgrad.foundation.errors import KetgradValueError, near_matches
 from ketgrad.foundation.seeds import stream
 from ketgrad.referee.results import ClassCount, Split
-from ketgrad.referee.table.columns import Understood, advice_on_target, check_column, understand_column
-from ketgrad.referee.table.reading import BadTable, RawTable
+from ketgrad.referee.table.cells import advice_on_target, understand_column
+from ketgrad.referee.table.columns import Understood, check_column
+from ketgrad.referee.table.raw_table import BadTable, RawTable
 
 TASKS = ("classification", "regression")
 MAX_INTEGER_CLASSES = 20

@@ -7,75 +7,15 @@ returns an unfitted scikit-learn estimator; inputs are scaled columns (`preparat
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-Settings = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a contestant may know before it is built.
-
-    task: "classification" or "regression". num_features, num_rows: of the training part. random_state: from
-    the comparison's seed, the split and the contestant (a twin gets the one of its quantum model).
-    """
-
-    task: str
-    num_classes: int
-    num_features: int
-    num_rows: int
-    qubits: int
-    random_state: int
-
-
-@dataclass(frozen=True)
-class Contestant:
-    """One row of the table of models.
-
-    titles, classes of both tasks: (classification, regression). settings: what tuning chooses from, default
-    first. memory: bytes that one fit needs beyond the data, from (training rows, test rows, qubits), for the
-    preflight. effort: rough cost beside the others, to start the long ones first and to estimate the time
-    left.
-    """
-
-    name: str
-    titles: tuple[str, str]
-    family: str
-    description: str
-    source: str
-    settings: tuple[Settings, ...]
-    build: Callable[[Settings, Facts], Any]
-    twin_of: str | None = None
-    memory: Callable[[int, int, int], int] = lambda n_train, n_test, qubits: 0
-    effort: float = 1.0
-
-    def title(self, task: str) -> str:
-        """The title for a task."""
-        return self.titles[task == "regression"]
-
-
-def reduced(estimator: Any, settings: Settings, facts: Facts) -> Any:
-    """The estimator behind the reduction of features that `settings["reduce"]` names: "pca", "select" or none.
-
-    "pca": the principal components, as many as qubits. "select": the columns with the largest F statistic.
-    """
-    from sklearn.decomposition import PCA
-    from sklearn.feature_selection import SelectKBest, f_classif, f_regression
-    from sklearn.pipeline import make_pipeline
-
-    width = min(facts.qubits, facts.num_features, facts.num_rows - 1)
-    if settings.get("reduce") == "pca":
-        return make_pipeline(PCA(width, random_state=facts.random_state), estimator)
-    if settings.get("reduce") == "select":
-        statistic = f_classif if facts.task == "classification" else f_regression
-        return make_pipeline(SelectKBest(statistic, k=min(facts.qubits, facts.num_features)), estimator)
-    return estimator
-
-
-def _own(settings: Settings) -> Settings:
-    return {key: value for key, value in settings.items() if key != "reduce"}
+from ketgrad.referee.contest.contestants.contestant import (
+    Contestant,
+    Facts,
+    Settings,
+    reduced,
+    without_reduction,
+)
 
 
 def dummy(settings: Settings, facts: Facts) -> Any:
@@ -115,7 +55,9 @@ def forest(settings: Settings, facts: Facts) -> Any:
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     kind = RandomForestRegressor if facts.task == "regression" else RandomForestClassifier
-    return reduced(kind(100, random_state=facts.random_state, n_jobs=1, **_own(settings)), settings, facts)
+    return reduced(
+        kind(100, random_state=facts.random_state, n_jobs=1, **without_reduction(settings)), settings, facts
+    )
 
 
 def boosting(settings: Settings, facts: Facts) -> Any:
@@ -123,7 +65,7 @@ def boosting(settings: Settings, facts: Facts) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     kind = HistGradientBoostingRegressor if facts.task == "regression" else HistGradientBoostingClassifier
-    estimator = kind(random_state=facts.random_state, early_stopping=False, **_own(settings))
+    estimator = kind(random_state=facts.random_state, early_stopping=False, **without_reduction(settings))
     return reduced(estimator, settings, facts)
 
 
@@ -133,7 +75,7 @@ def mlp(settings: Settings, facts: Facts) -> Any:
     from sklearn.neural_network import MLPClassifier, MLPRegressor
     from sklearn.preprocessing import StandardScaler
 
-    common = {"max_iter": 300, "random_state": facts.random_state, **_own(settings)}
+    common = {"max_iter": 300, "random_state": facts.random_state, **without_reduction(settings)}
     if facts.task == "regression":
         network = TransformedTargetRegressor(MLPRegressor(**common), transformer=StandardScaler())
     else:
@@ -143,32 +85,39 @@ def mlp(settings: Settings, facts: Facts) -> Any:
 
 CLASSICAL = (
     Contestant(
-        "dummy",
-        ("Always the most frequent class", "Always the mean"),
-        "dummy",
-        "Looks at no column. What it scores can be had for nothing.",
-        "scikit-learn DummyClassifier, DummyRegressor",
-        ({},),
-        dummy,
+        name="dummy",
+        titles=("Always the most frequent class", "Always the mean"),
+        family="dummy",
+        description="Looks at no column. What it scores can be had for nothing.",
+        source="scikit-learn DummyClassifier, DummyRegressor",
+        settings=({},),
+        build=dummy,
         effort=0.01,
     ),
     Contestant(
-        "linear",
-        ("Logistic regression", "Ridge regression"),
-        "classical",
-        "A weighted sum of the columns. Fast, and hard to beat on small tables.",
-        "scikit-learn LogisticRegression, Ridge",
-        ({"C": 1.0}, {"C": 0.1}, {"C": 0.01}, {"C": 1.0, "reduce": "pca"}, {"C": 10.0}, {"C": 0.001}),
-        linear,
+        name="linear",
+        titles=("Logistic regression", "Ridge regression"),
+        family="classical",
+        description="A weighted sum of the columns. Fast, and hard to beat on small tables.",
+        source="scikit-learn LogisticRegression, Ridge",
+        settings=(
+            {"C": 1.0},
+            {"C": 0.1},
+            {"C": 0.01},
+            {"C": 1.0, "reduce": "pca"},
+            {"C": 10.0},
+            {"C": 0.001},
+        ),
+        build=linear,
         effort=0.1,
     ),
     Contestant(
-        "svm",
-        ("Support vector machine", "Support vector regression"),
-        "classical",
-        "Compares rows by their distance (Gaussian kernel).",
-        "scikit-learn SVC, SVR",
-        (
+        name="svm",
+        titles=("Support vector machine", "Support vector regression"),
+        family="classical",
+        description="Compares rows by their distance (Gaussian kernel).",
+        source="scikit-learn SVC, SVR",
+        settings=(
             {"C": 1.0, "gamma": 1.0},
             {"C": 10.0, "gamma": 0.3},
             {"C": 1.0, "gamma": 0.3},
@@ -176,16 +125,16 @@ CLASSICAL = (
             {"C": 10.0, "gamma": 1.0},
             {"C": 100.0, "gamma": 0.1},
         ),
-        svm,
+        build=svm,
         effort=0.2,
     ),
     Contestant(
-        "forest",
-        ("Random forest", "Random forest"),
-        "classical",
-        "One hundred decision trees, each on a random part of rows and columns, that vote.",
-        "Breiman 2001, doi:10.1023/A:1010933404324; scikit-learn RandomForest",
-        (
+        name="forest",
+        titles=("Random forest", "Random forest"),
+        family="classical",
+        description="One hundred decision trees, each on a random part of rows and columns, that vote.",
+        source="Breiman 2001, doi:10.1023/A:1010933404324; scikit-learn RandomForest",
+        settings=(
             {},
             {"min_samples_leaf": 3},
             {"max_features": 0.5, "min_samples_leaf": 5},
@@ -193,16 +142,16 @@ CLASSICAL = (
             {"max_features": 0.2, "min_samples_leaf": 2},
             {"max_features": 1.0},
         ),
-        forest,
+        build=forest,
         effort=1.5,
     ),
     Contestant(
-        "boosting",
-        ("Gradient boosting", "Gradient boosting"),
-        "classical",
-        "Small decision trees, each correcting those before it. Often the best on tables.",
-        "Ke et al. 2017 (LightGBM); scikit-learn HistGradientBoosting",
-        (
+        name="boosting",
+        titles=("Gradient boosting", "Gradient boosting"),
+        family="classical",
+        description="Small decision trees, each correcting those before it. Often the best on tables.",
+        source="Ke et al. 2017 (LightGBM); scikit-learn HistGradientBoosting",
+        settings=(
             {},
             {"learning_rate": 0.05, "max_leaf_nodes": 8},
             {"learning_rate": 0.1, "max_leaf_nodes": 4, "min_samples_leaf": 10},
@@ -210,16 +159,16 @@ CLASSICAL = (
             {"learning_rate": 0.2, "max_iter": 50, "max_leaf_nodes": 8},
             {"learning_rate": 0.03, "max_leaf_nodes": 16, "min_samples_leaf": 5},
         ),
-        boosting,
+        build=boosting,
         effort=2.0,
     ),
     Contestant(
-        "mlp",
-        ("Neural network", "Neural network"),
-        "classical",
-        "Layers of weighted sums with a bend between them, trained by gradients like the quantum circuit.",
-        "scikit-learn MLPClassifier, MLPRegressor",
-        (
+        name="mlp",
+        titles=("Neural network", "Neural network"),
+        family="classical",
+        description="Layers of weighted sums with a bend between them, trained by gradients like the quantum circuit.",
+        source="scikit-learn MLPClassifier, MLPRegressor",
+        settings=(
             {"hidden_layer_sizes": (100,)},
             {"hidden_layer_sizes": (32,), "alpha": 1.0},
             {"hidden_layer_sizes": (32,), "alpha": 10.0},
@@ -227,7 +176,7 @@ CLASSICAL = (
             {"hidden_layer_sizes": (100,), "alpha": 1.0},
             {"hidden_layer_sizes": (32,), "alpha": 0.01, "learning_rate_init": 0.01},
         ),
-        mlp,
+        build=mlp,
         effort=3.0,
     ),
 )

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from ketgrad.foundation.memory import state_bytes
-from ketgrad.referee.contest.classical import CLASSICAL, Contestant, Facts, Settings, reduced
+from ketgrad.referee.contest.contestants.contestant import (
+    Contestant,
+    Facts,
+    Settings,
+    reduced,
+    without_reduction,
+)
 
 MOST_COLUMNS_PER_QUBIT = (
     16  # beyond, a quantum model without a reduction of its own gets principal components
@@ -63,22 +69,20 @@ def _variational(settings: Settings, facts: Facts, *, entangle: bool) -> Any:
     from ketgrad.models import VariationalClassifier, VariationalRegressor
 
     kind = VariationalRegressor if facts.task == "regression" else VariationalClassifier
-    own = {key: value for key, value in settings.items() if key != "reduce"}
     common = {
         "max_qubits": facts.qubits,
         "entangle": entangle,
         "threads": 1,
         "random_state": facts.random_state,
     }
-    return reduced(kind(**common, **own), _with_reduction(settings, facts), facts)
+    return reduced(kind(**common, **without_reduction(settings)), _with_reduction(settings, facts), facts)
 
 
 def _kernel(settings: Settings, facts: Facts, *, entangle: bool) -> Any:
     from ketgrad.models import KernelClassifier, KernelRegressor
 
     kind = KernelRegressor if facts.task == "regression" else KernelClassifier
-    own = {key: value for key, value in settings.items() if key != "reduce"}
-    estimator = kind(max_qubits=facts.qubits, entangle=entangle, threads=1, **own)
+    estimator = kind(max_qubits=facts.qubits, entangle=entangle, threads=1, **without_reduction(settings))
     return reduced(estimator, _with_reduction(settings, facts), facts)
 
 
@@ -90,54 +94,53 @@ def _with_reduction(settings: Settings, facts: Facts) -> Settings:
 
 QUANTUM = (
     Contestant(
-        "variational",
-        ("Variational quantum classifier", "Variational quantum regressor"),
-        "quantum",
-        "A quantum circuit with adjustable angles, trained by gradients: the columns turn the qubits again and again,"
-        " entangling gates connect them, and measurements of the qubits are weighed into an answer.",
-        "Perez-Salinas et al. 2020, arXiv:1907.02085; ketgrad VariationalClassifier, VariationalRegressor",
-        VARIATIONAL_SETTINGS,
-        variational,
+        name="variational",
+        titles=("Variational quantum classifier", "Variational quantum regressor"),
+        family="quantum",
+        description="A quantum circuit with adjustable angles, trained by gradients: the columns turn the qubits again"
+        " and again, entangling gates connect them, and measurements of the qubits are weighed into an answer.",
+        source="Perez-Salinas et al. 2020, arXiv:1907.02085; ketgrad VariationalClassifier, VariationalRegressor",
+        settings=VARIATIONAL_SETTINGS,
+        build=variational,
         memory=circuit_memory,
         effort=20.0,
     ),
     Contestant(
-        "variational_twin",
-        ("Variational, entanglers removed", "Variational, entanglers removed"),
-        "twin",
-        "The same trained circuit without the gates that connect qubits. An ordinary computer needs no exponential"
-        " effort for it. If it does as well, entanglement is not what helps.",
-        "Bowles et al. 2024, arXiv:2403.07059",
-        VARIATIONAL_SETTINGS,
-        variational_twin,
+        name="variational_twin",
+        titles=("Variational, entanglers removed", "Variational, entanglers removed"),
+        family="twin",
+        description="The same trained circuit without the gates that connect qubits. An ordinary computer needs no"
+        " exponential effort for it. If it does as well, entanglement is not what helps.",
+        source="Bowles et al. 2024, arXiv:2403.07059",
+        settings=VARIATIONAL_SETTINGS,
+        build=variational_twin,
         twin_of="variational",
         memory=circuit_memory,
         effort=15.0,
     ),
     Contestant(
-        "kernel",
-        ("Quantum kernel machine", "Quantum kernel regression"),
-        "quantum",
-        "A support vector machine that compares two rows by how much the quantum states made from them overlap.",
-        "Havlicek et al. 2019, arXiv:1804.11326; ketgrad KernelClassifier, KernelRegressor",
-        KERNEL_SETTINGS,
-        kernel,
+        name="kernel",
+        titles=("Quantum kernel machine", "Quantum kernel regression"),
+        family="quantum",
+        description="A support vector machine that compares two rows by how much the quantum states made from them"
+        " overlap.",
+        source="Havlicek et al. 2019, arXiv:1804.11326; ketgrad KernelClassifier, KernelRegressor",
+        settings=KERNEL_SETTINGS,
+        build=kernel,
         memory=kernel_memory,
         effort=1.0,
     ),
     Contestant(
-        "kernel_twin",
-        ("Kernel, entanglers removed", "Kernel, entanglers removed"),
-        "twin",
-        "The same machine on states whose qubits are never connected. If it does as well, entanglement is not what"
-        " helps.",
-        "Bowles et al. 2024, arXiv:2403.07059",
-        KERNEL_SETTINGS,
-        kernel_twin,
+        name="kernel_twin",
+        titles=("Kernel, entanglers removed", "Kernel, entanglers removed"),
+        family="twin",
+        description="The same machine on states whose qubits are never connected. If it does as well, entanglement is"
+        " not what helps.",
+        source="Bowles et al. 2024, arXiv:2403.07059",
+        settings=KERNEL_SETTINGS,
+        build=kernel_twin,
         twin_of="kernel",
         memory=kernel_memory,
         effort=1.0,
     ),
 )
-CONTESTANTS = (*CLASSICAL, *QUANTUM)
-MOST_CANDIDATES = max(len(contestant.settings) for contestant in CONTESTANTS)
