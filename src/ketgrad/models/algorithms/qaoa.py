@@ -14,7 +14,7 @@ from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.numbers import check_count
 from ketgrad.foundation.seeds import check_seed, stream
-from ketgrad.functions.function import samples
+from ketgrad.functions.builders import samples
 from ketgrad.models.algorithms.problem_forms import read_problem
 from ketgrad.models.algorithms.several_starts import (
     check_state_fits,
