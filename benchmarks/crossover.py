@@ -22,7 +22,9 @@ import numpy as np
 import ketgrad as kg
 from ketgrad import w, x
 from ketgrad.executors.native import ARRAYS, load_core
-from ketgrad.programs.program import Expect, Program, compile
+from ketgrad.programs.lowering import compile
+from ketgrad.programs.program import Program
+from ketgrad.programs.questions import Expect
 
 
 def rotations(n: int, layer: int) -> list[kg.Op]:

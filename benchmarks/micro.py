@@ -22,7 +22,9 @@ import numpy as np
 import ketgrad as kg
 from ketgrad import w, x
 from ketgrad.executors.native import Native
-from ketgrad.programs.program import Expect, Program, compile
+from ketgrad.programs.lowering import compile
+from ketgrad.programs.program import Program
+from ketgrad.programs.questions import Expect
 
 GOAL = 0.55  # share of the peak for a training step of 8 to 12 qubits
 

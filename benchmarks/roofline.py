@@ -32,7 +32,9 @@ import numpy as np  # noqa: E402 - after the variables that it reads
 import ketgrad as kg  # noqa: E402
 from ketgrad import w, x  # noqa: E402
 from ketgrad.executors.native import Native  # noqa: E402
-from ketgrad.programs.program import Expect, Program, compile  # noqa: E402
+from ketgrad.programs.lowering import compile  # noqa: E402
+from ketgrad.programs.program import Program  # noqa: E402
+from ketgrad.programs.questions import Expect  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 RESULTS = HERE / "results"

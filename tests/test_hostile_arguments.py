@@ -16,7 +16,7 @@ import pytest
 import ketgrad as kg
 from ketgrad.circuits import ops
 from ketgrad.circuits.gates import CONTROLLED
-from ketgrad.programs.program import State
+from ketgrad.programs.questions import State
 
 HOSTILE = {
     "None": None,

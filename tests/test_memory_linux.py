@@ -9,7 +9,7 @@ from test_process import environment
 CODE = """
 import resource
 import numpy as np, ketgrad as kg
-from ketgrad.programs.program import compile
+from ketgrad.programs.lowering import compile
 n, layers, threads, batch, dtype = {n}, {layers}, {threads}, {batch}, "{dtype}"
 def brickwork():
     for layer in range(layers):

@@ -11,7 +11,7 @@ import pytest
 
 import ketgrad as kg
 from ketgrad.foundation import foreign_names as foreign
-from ketgrad.programs.program import State
+from ketgrad.programs.questions import State
 
 ASKED_FOR = (
     "RX RY RZ CNOT Hadamard PauliX AngleEmbedding AmplitudeEmbedding StronglyEntanglingLayers QSVC VQC ZZFeatureMap "

@@ -23,7 +23,8 @@ from ketgrad.circuits import ops
 from ketgrad.circuits.angles import as_angle, w
 from ketgrad.circuits.drawing.layout import angle_text
 from ketgrad.circuits.gates import CONTROLLED, GATES, Gate
-from ketgrad.programs.program import State, compile
+from ketgrad.programs.lowering import compile
+from ketgrad.programs.questions import State
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LINE_LENGTH = 110

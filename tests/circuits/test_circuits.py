@@ -13,7 +13,8 @@ from programs import random_circuit
 
 import ketgrad as kg
 from ketgrad.executors import get
-from ketgrad.programs.program import State, compile
+from ketgrad.programs.lowering import compile
+from ketgrad.programs.questions import State
 
 variables = st.one_of(
     st.integers(0, 3).map(lambda i: kg.w[i]),

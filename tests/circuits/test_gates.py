@@ -9,7 +9,8 @@ from scipy.linalg import expm
 import ketgrad as kg
 from ketgrad.circuits.gates import CONTROLLED, GATES, embed, rotation, table
 from ketgrad.executors import get
-from ketgrad.programs.program import State, compile
+from ketgrad.programs.lowering import compile
+from ketgrad.programs.questions import State
 
 ANGLES = [0.3, -1.1, 2.7, 0.9]
 ROWS = pytest.mark.parametrize("row", GATES.values(), ids=list(GATES))

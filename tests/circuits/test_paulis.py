@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import ketgrad as kg
 from ketgrad.circuits.paulis import PauliSum, reverse_bits
-from ketgrad.programs.program import Expect, compile
+from ketgrad.programs.lowering import compile
+from ketgrad.programs.questions import Expect
 
 terms = st.tuples(st.integers(0, 7), st.integers(0, 7), st.sampled_from([1.0, -0.5, 2.0, 0.25]))
 sums = st.lists(terms, min_size=1, max_size=5).map(PauliSum.collect)

@@ -6,7 +6,8 @@ from programs import random_circuit, random_observable
 
 import ketgrad as kg
 from ketgrad.executors import EXECUTORS, Executor, get
-from ketgrad.programs.program import Expect, Probabilities, State, compile
+from ketgrad.programs.lowering import compile
+from ketgrad.programs.questions import Expect, Probabilities, State
 
 EXACT = [name for name in EXECUTORS if "exact" in get(name).abilities and name != "reference"]
 BATCHES = [(1, 1), (1, 5), (5, 1), (7, 7)]  # rows of weights, rows of inputs

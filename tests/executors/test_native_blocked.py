@@ -8,7 +8,8 @@ from programs import random_circuit, random_observable
 import ketgrad as kg
 from ketgrad.executors import get
 from ketgrad.executors.native import ARRAYS, QUESTIONS, load_core
-from ketgrad.programs.program import Expect, Probabilities, State, compile
+from ketgrad.programs.lowering import compile
+from ketgrad.programs.questions import Expect, Probabilities, State
 
 
 def native(program, **options):

@@ -17,7 +17,7 @@ from ketgrad.functions.gradients import sweeps as shifts
 from ketgrad.functions.gradients.choice import check_usable, choose
 from ketgrad.functions.gradients.frequencies import shift_rule
 from ketgrad.functions.gradients.rules import Cost
-from ketgrad.functions.gradients.sweeps import blocks_at_once, slot_values
+from ketgrad.functions.gradients.sweeps import blocks_at_once
 
 w, x = kg.w, kg.x
 CIRCUIT = kg.Circuit([kg.rx(w[0], 0), kg.crx(w[1] * x[0], 0, 1), kg.rz(0.3, 2)])  # 1, 2 and 0 frequencies
@@ -216,7 +216,7 @@ def test_the_memory_of_all_derivatives_is_asked_for_at_once(monkeypatch):
 
 def test_the_slots_are_one_the_weights_and_the_inputs():
     f = kg.expectation(CIRCUIT, Z)
-    assert slot_values(point_of(f, [0.1, 0.2], [[0.3], [0.4]])).tolist() == [
+    assert f.program.slots(np.array([[0.1, 0.2]]), np.array([[0.3], [0.4]])).tolist() == [
         [1.0, 0.1, 0.2, 0.3],
         [1.0, 0.1, 0.2, 0.4],
     ]

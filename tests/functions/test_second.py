@@ -14,7 +14,8 @@ from ketgrad.executors import get
 from ketgrad.executors.reference import Reference
 from ketgrad.functions.gradients import directional as second
 from ketgrad.functions.gradients.frequencies import shift_rule
-from ketgrad.programs.program import Expect, Probabilities, State, compile
+from ketgrad.programs.lowering import compile
+from ketgrad.programs.questions import Expect, Probabilities, State
 
 TOLERANCE = {np.float64: 1e-10, np.float32: 5e-3}
 NAMES = ("values", "tangents", "dweights", "dinputs", "hweights", "hinputs")

@@ -17,7 +17,8 @@ import numpy as np
 import ketgrad as kg
 from ketgrad import _native, w, x
 from ketgrad.executors.native import Native
-from ketgrad.programs.program import Expect, Probabilities, State, compile
+from ketgrad.programs.lowering import compile
+from ketgrad.programs.questions import Expect, Probabilities, State
 
 SHIM = ctypes.CDLL(None)
 NATIVE = Native()

@@ -7,7 +7,8 @@ import numpy as np
 from ketgrad import _native
 from ketgrad.circuits.paulis import PauliSum
 from ketgrad.executors.native import Native
-from ketgrad.programs.program import Expect, Probabilities, Program, State
+from ketgrad.programs.program import Program
+from ketgrad.programs.questions import Expect, Probabilities, State
 
 # The exact executors, the native one on every instruction set of this machine.
 EXACT = {"reference": "reference"} | {

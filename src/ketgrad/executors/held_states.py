@@ -6,9 +6,17 @@ from typing import Any
 
 from ketgrad.executors.protocol import execution
 from ketgrad.foundation.errors import KetgradMemoryError
-from ketgrad.foundation.memory import FREE_BELOW, state_bytes
+from ketgrad.foundation.memory import FREE_BELOW, reserve, state_bytes
 from ketgrad.programs.program import Program
-from ketgrad.programs.questions import check_state
+
+
+def check_state(num_qubits: int, itemsize: int) -> None:
+    """Raise unless the state of so many qubits fits into memory."""
+    reserve(
+        state_bytes(num_qubits, 1, itemsize),
+        f"the state of {num_qubits} qubits",
+        "Every amplitude that the question can see is kept: use fewer qubits, or circuits on parts of them.",
+    )
 
 
 def check_held(executor: Any, program: Program, itemsize: int) -> None:

@@ -17,7 +17,8 @@ from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.memory import reserve
 from ketgrad.foundation.numbers import shot_count
 from ketgrad.foundation.seeds import stream
-from ketgrad.programs.program import PAULI_ROTATION, Expect, Probabilities, Program, Samples
+from ketgrad.programs.program import Program
+from ketgrad.programs.questions import Probabilities
 
 
 @dataclass(frozen=True)
@@ -67,15 +68,15 @@ class MeasuredDevice:
             threads: int | None = None, rng: np.random.Generator | None = None) -> np.ndarray:  # fmt: skip
         """Estimates (B, K), frequencies (B, 2**m), or outcome indices (B, shots) as uint64, from one job."""
         generator = stream(None) if rng is None else rng
-        batch, question = max(len(weights), len(inputs)), program.question
-        shots = question.shots if isinstance(question, Samples) else self.shots
+        batch = max(len(weights), len(inputs))
+        shots = program.num_outputs if program.question.is_drawn else self.shots
         asked = circuits(program)
         found = self.device.counts(asked, weights, inputs, shots=shots, rng=generator) if asked else []
         self._check(found, asked, batch)
-        if isinstance(question, Samples):
+        if program.question.is_drawn:
             return _in_random_order(self.name, generator, found[0], shots)
         real = np.float32 if np.dtype(dtype) == np.complex64 else np.float64
-        if isinstance(question, Probabilities):
+        if not program.reads_words:
             return _table(found[0], program.num_outputs).astype(real, copy=False)
         values = np.zeros((batch, program.num_outputs))
         counts = iter(found)
@@ -87,8 +88,7 @@ class MeasuredDevice:
         """The device; its states are not held here."""
         place = "remote, " if "remote" in self.abilities else ""
         engine = f"{self.name}, {place}counts only, all circuits of a call in one job"
-        question = program.question
-        shots = question.shots if isinstance(question, Samples) else self.shots
+        shots = program.num_outputs if program.question.is_drawn else self.shots
         return Execution(engine, None, len(circuits(program)), shots)
 
     def _check(self, found: Sequence[Counts], asked: Sequence[Program], batch: int) -> None:
@@ -136,17 +136,16 @@ def circuits(program: Program) -> tuple[Program, ...]:
     >>> len(circuits(f.program))
     2
     """
-    question = program.question
-    if isinstance(question, Expect):
+    if not program.question.measurable:
+        raise KetgradValueError(
+            "a state cannot be measured - ask for kg.probabilities or kg.samples, or for no shots."
+        )
+    if program.reads_words:
         return tuple(group.program for group in groups(program) if group.program is not None)
-    if isinstance(question, Probabilities):
+    if len(program.measured):
         return (program,)
-    if isinstance(question, Samples):
-        everything = Probabilities(tuple(range(program.num_qubits)))
-        return (_kept(program, "everything", lambda: program.asking(everything)),)
-    raise KetgradValueError(
-        "a state cannot be measured - ask for kg.probabilities or kg.samples, or for no shots."
-    )
+    everything = Probabilities(tuple(range(program.num_qubits)))
+    return (program.derived("everything", lambda: program.asking(everything)),)
 
 
 def groups(program: Program) -> tuple[Group, ...]:
@@ -158,8 +157,8 @@ def groups(program: Program) -> tuple[Group, ...]:
     >>> [len(group.parities) for group in groups(f.program)]
     [2, 1]
     """
-    return _kept(
-        program, "measured groups", lambda: tuple(_group(program, words) for words in _partition(program))
+    return program.derived(
+        "measured groups", lambda: tuple(_group(program, words) for words in _partition(program))
     )
 
 
@@ -168,11 +167,6 @@ def estimates(group: Group, counts: Counts) -> np.ndarray:
     frequencies = counts.numbers / counts.numbers.sum(axis=1, keepdims=True)
     means = [frequencies @ _signs(counts.outcomes & parity) for parity in group.parities]
     return np.stack(means, axis=1) @ group.coefficients
-
-
-def _kept(program: Program, key: str, make: Any) -> Any:
-    found = program.cache.get(key)
-    return found if found is not None else program.cache.setdefault(key, make())
 
 
 def _partition(program: Program) -> list[dict[tuple[int, int], np.ndarray]]:
@@ -212,46 +206,23 @@ def _group(program: Program, words: dict[tuple[int, int], np.ndarray]) -> Group:
     if not support:
         return Group(None, np.zeros(1, np.uint64), coefficients)
     places = [p for p in range(program.num_qubits - 1, -1, -1) if support >> p & 1]
-    rotations = [_to_z_basis(p, flip, parity) for p in places if flip >> p & 1]
+    builder = program.edited()
+    for place in places:
+        if flip >> place & 1:
+            x, z, angle = _to_z_basis(place, flip, parity)
+            builder.rotate(x, z, [(angle, 0, 0)])
     measured = tuple(program.num_qubits - 1 - p for p in places)
     bits = [
         sum(1 << (len(places) - 1 - k) for k, p in enumerate(places) if (x | z) >> p & 1) for x, z in words
     ]
     parities = np.array(bits, np.uint64 if len(places) <= WORD else object)
-    return Group(_append(program, rotations).asking(Probabilities(measured)), parities, coefficients)
+    return Group(builder.program(Probabilities(measured)), parities, coefficients)
 
 
 def _to_z_basis(place: int, flip: int, parity: int) -> tuple[int, int, float]:
     """(x, z, angle) of the rotation that turns X, by RY(-pi/2), or Y, by RX(pi/2), into Z."""
     bit = 1 << place
     return (bit, 0, np.pi / 2) if parity & bit else (bit, bit, -np.pi / 2)
-
-
-def _append(program: Program, rotations: list[tuple[int, int, float]]) -> Program:
-    """The program followed by constant Pauli rotations."""
-    if not rotations:
-        return program
-    extra = len(rotations)
-    x, z, angle = (list(column) for column in zip(*rotations, strict=True))
-
-    def longer(array: np.ndarray, values: Any) -> np.ndarray:
-        return np.concatenate([array, np.array(values, dtype=array.dtype)])
-
-    return replace(
-        program,
-        kind=longer(program.kind, [PAULI_ROTATION] * extra),
-        x=longer(program.x, x),
-        z=longer(program.z, z),
-        controls=longer(program.controls, [0] * extra),
-        term_start=longer(program.term_start, program.term_start[-1] + 1 + np.arange(extra)),
-        term_coefficient=longer(program.term_coefficient, angle),
-        term_a=longer(program.term_a, [0] * extra),
-        term_b=longer(program.term_b, [0] * extra),
-        target_start=longer(program.target_start, [program.target_start[-1]] * extra),
-        data_start=longer(program.data_start, [program.data_start[-1]] * extra),
-        normalize=longer(program.normalize, [0] * extra),
-        cache={},
-    )
 
 
 def _table(counts: Counts, num_outcomes: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,15 @@ from ketgrad.executors.protocol import Execution
 from ketgrad.executors.sampled import Sampled
 from ketgrad.foundation.errors import KetgradImportError, KetgradTypeError
 from ketgrad.foundation.memory import FREE_BELOW, reserve, state_bytes
-from ketgrad.programs.program import Expect, Probabilities, Program, State
+from ketgrad.programs.program import Program
+from ketgrad.programs.questions import Expect, Probabilities, Question, State
 
 FLOAT64, FLOAT32, COMPLEX128 = np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.complex128)
 LARGEST_GIVEN = (
     24  # qubits of programs that are handed over as they are; of wider ones what the question can see
 )
 MOST_QUBITS = 40  # that the core takes
-QUESTIONS = {Expect: 0, Probabilities: 1, State: 2}
+QUESTIONS: Mapping[type[Question], int] = {Expect: 0, Probabilities: 1, State: 2}  # as the core counts them
 ARRAYS = (
     "num_qubits", "num_weights", "num_inputs", "kind", "x", "z", "controls", "term_start", "term_coefficient", "term_a",
     "term_b", "target_start", "targets", "data_start", "data", "amplitude_slot", "normalize", "observable_start",
@@ -213,10 +215,8 @@ class Native:
 
     def _second(self, program: Program, batch: int, threads: int, backward: bool) -> Any:
         """The program compiled for states with tangents, once the memory that they need is known to be there."""
-        key, core = ("native second", self.instruction_set), self._core(program)
-        found = program.cache.get(key)
-        if found is None:
-            found = program.cache[key] = core.program.second()
+        core = self._core(program)
+        found = program.derived(("native second", self.instruction_set), core.program.second)
         reserve(
             found.bytes_needed(batch, threads, backward) + 2 * batch * core.row_bytes,
             f"the tangents of {batch} samples on {program.num_qubits} qubits",
@@ -230,10 +230,7 @@ class Native:
         return "native", self.instruction_set
 
     def _core(self, program: Program) -> _Core:
-        core = program.cache.get(self.direct)
-        if core is None:
-            core = program.cache[self.direct] = _compile(program, self.instruction_set)
-        return core
+        return program.derived(self.direct, lambda: _compile(program, self.instruction_set))
 
 
 def _in_blocks(facts: dict[str, Any]) -> str:
@@ -290,9 +287,9 @@ def _compile(program: Program, instruction_set: str) -> _Core:
         program=native,
         call=native.call,
         call_vjp=native.call_vjp,
-        is_state=question == 2,
+        is_state=program.question.is_complex,
         state_bytes=state_bytes(native.num_qubits),
-        row_bytes=program.num_outputs * (16 if question == 2 else 8),
+        row_bytes=program.num_outputs * (16 if program.question.is_complex else 8),
     )
 
 

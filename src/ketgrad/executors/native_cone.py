@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ketgrad.programs.program import PAULI_ROTATION, STATE_PREPARATION, WIDEST, Expect, Program, State
+from ketgrad.programs.program import PAULI_ROTATION, STATE_PREPARATION, Program
+from ketgrad.programs.questions import WIDEST
 
 
 class Support(NamedTuple):
@@ -31,7 +32,7 @@ def narrowed(program: Program) -> Program:
 
     Occurrences and the question itself stay those of the whole program. Cost: linear in the number of instructions.
     """
-    if isinstance(program.question, State):
+    if program.question.sees_everything:
         return program
     seen, reached = _light_cone(program)
     everything = (1 << program.num_qubits) - 1
@@ -94,10 +95,9 @@ def _support(program: Program, i: int) -> Support:
 
 def _support_of_question(program: Program) -> Support:
     flips = reads = 0
-    if isinstance(program.question, Expect):
-        for x, z in zip(program.word_x, program.word_z, strict=True):
-            flips |= int(x)
-            reads |= int(z)
+    for x, z in zip(program.word_x, program.word_z, strict=True):
+        flips |= int(x)
+        reads |= int(z)
     for place in program.measured:
         reads |= 1 << int(place)
     return Support(flips, reads)

@@ -10,22 +10,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ketgrad.executors.reference import (
-    _amplitudes,
-    _answer,
-    _apply_observable,
-    _cotangent_state,
-    _generator,
-    _multiply,
-    _outcome,
-    _outer,
-    _rotate,
-    _slots,
-    _summed,
-    _targets_first,
+from ketgrad.executors.state_vectors import (
+    Readout,
+    apply_generator,
+    apply_matrix,
+    prepare,
+    prepared_vector,
+    rotate,
+    summed,
+    targets_first,
 )
 from ketgrad.foundation.memory import reserve, state_bytes
-from ketgrad.programs.program import PAULI_ROTATION, UNITARY, WIDEST, Expect, Probabilities, Program
+from ketgrad.programs.program import PAULI_ROTATION, UNITARY, Program
+from ketgrad.programs.questions import WIDEST
 
 
 class Dual(NamedTuple):
@@ -42,14 +39,15 @@ class Lines(NamedTuple):
     angles: Dual
 
 
-def jvp(program: Program, weights: np.ndarray, inputs: np.ndarray, weights_direction: np.ndarray | None,
+def jvp(program: Program, readout: Readout, weights: np.ndarray, inputs: np.ndarray,
+        weights_direction: np.ndarray | None,
         inputs_direction: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """(values, tangents), each (batch, outputs)."""
     lines = _lines(program, weights, inputs, weights_direction, inputs_direction)
-    return tuple(_answers(program, _forward(program, lines)))  # type: ignore[return-value]
+    return tuple(_answers(program, readout, _forward(program, lines)))  # type: ignore[return-value]
 
 
-def hvp(program: Program, weights: np.ndarray, inputs: np.ndarray, cotangent: np.ndarray,
+def hvp(program: Program, readout: Readout, weights: np.ndarray, inputs: np.ndarray, cotangent: np.ndarray,
         weights_direction: np.ndarray | None, inputs_direction: np.ndarray | None,
         cotangent_direction: np.ndarray | None) -> tuple[np.ndarray, ...]:  # fmt: skip
     """(values, tangents, dweights, dinputs, hweights, hinputs).
@@ -59,8 +57,8 @@ def hvp(program: Program, weights: np.ndarray, inputs: np.ndarray, cotangent: np
     """
     lines = _lines(program, weights, inputs, weights_direction, inputs_direction)
     psi = _forward(program, lines)
-    answers = _answers(program, psi)
-    lam = _cotangent_states(program, psi, cotangent, cotangent_direction)
+    answers = _answers(program, readout, psi)
+    lam = _seeds(program, readout, psi, cotangent, cotangent_direction)
     gradient = Dual(np.zeros_like(lines.slots.value), np.zeros_like(lines.slots.value))
     for i in reversed(range(program.num_instructions)):
         if program.kind[i] == PAULI_ROTATION:
@@ -68,12 +66,12 @@ def hvp(program: Program, weights: np.ndarray, inputs: np.ndarray, cotangent: np
             psi, lam = (_turn(program, i, state, lines.angles, -1) for state in (psi, lam))
         elif program.kind[i] == UNITARY:
             psi, lam = (
-                Dual(*(_multiply(program, i, s, adjoint=True) for s in state)) for state in (psi, lam)
+                Dual(*(apply_matrix(program, i, s, adjoint=True) for s in state)) for state in (psi, lam)
             )
         else:
             psi, lam = _unprepare(program, i, lines.slots, psi, lam, gradient)
     split = 1 + program.num_weights
-    first, second = ((_summed(g[:, 1:split], weights), _summed(g[:, split:], inputs)) for g in gradient)
+    first, second = ((summed(g[:, 1:split], weights), summed(g[:, split:], inputs)) for g in gradient)
     return (*answers, *first, *second)
 
 
@@ -85,16 +83,13 @@ def _lines(program: Program, weights: np.ndarray, inputs: np.ndarray, weights_di
         np.zeros_like(v) if d is None else np.asarray(d, np.float64)
         for v, d in zip(values, given, strict=True)
     ]
-    slots = Dual(_slots(program, *values), _slots(program, *moves))
+    slots = Dual(program.slots(*values), program.slots(*moves))
     slots.tangent[:, 0] = 0.0
     a, b = program.term_a, program.term_b
     terms = program.term_coefficient * (
         slots.tangent[:, a] * slots.value[:, b] + slots.value[:, a] * slots.tangent[:, b]
     )
-    owner = np.repeat(np.arange(program.num_instructions), np.diff(program.term_start))
-    rates = np.zeros((len(slots.value), program.num_instructions))
-    np.add.at(rates.T, owner, terms.T)
-    return Lines(slots, Dual(program.angles(*values), rates))
+    return Lines(slots, Dual(program.angles(*values), program.totals(terms)))
 
 
 def _forward(program: Program, lines: Lines) -> Dual:
@@ -107,24 +102,24 @@ def _forward(program: Program, lines: Lines) -> Dual:
         if program.kind[i] == PAULI_ROTATION:
             psi = _turn(program, i, psi, lines.angles, 1)
         elif program.kind[i] == UNITARY:
-            psi = Dual(*(_multiply(program, i, state) for state in psi))
+            psi = Dual(*(apply_matrix(program, i, state) for state in psi))
         else:
             vector, _ = _vectors(program, i, lines.slots)
-            moved = _outer(program, i, psi.value, vector.tangent) + _outer(
+            moved = prepare(program, i, psi.value, vector.tangent) + prepare(
                 program, i, psi.tangent, vector.value
             )
-            psi = Dual(_outer(program, i, psi.value, vector.value), moved)
+            psi = Dual(prepare(program, i, psi.value, vector.value), moved)
     return psi
 
 
 def _turn(program: Program, i: int, state: Dual, angles: Dual, sense: int) -> Dual:
     """U(a) or its inverse on a state, whose tangent becomes U dpsi -+ (i/2) da G U psi."""
-    value, moved = (_rotate(program, i, s, sense * angles.value[:, i]) for s in state)
-    return Dual(value, moved - 0.5j * sense * angles.tangent[:, i, None] * _generator(program, i, value))
+    value, moved = (rotate(program, i, s, sense * angles.value[:, i]) for s in state)
+    return Dual(value, moved - 0.5j * sense * angles.tangent[:, i, None] * apply_generator(program, i, value))
 
 
 def _by_angle(program: Program, i: int, psi: Dual, lam: Dual) -> Dual:
-    turned = Dual(*(_generator(program, i, state) for state in psi))
+    turned = Dual(*(apply_generator(program, i, state) for state in psi))
     value = np.sum(np.conj(lam.value) * turned.value, axis=1).imag / 2
     moved = np.sum(np.conj(lam.tangent) * turned.value + np.conj(lam.value) * turned.tangent, axis=1).imag / 2
     return Dual(value, moved)
@@ -144,7 +139,7 @@ def _accumulate_angle(program: Program, i: int, slots: Dual, by_angle: Dual, gra
 def _vectors(program: Program, i: int, slots: Dual) -> tuple[Dual, Dual]:
     """The prepared vector v = u / N of each sample and its norm N; dN = Re <v|du>, dv = (du - v dN) / N."""
     rows = slice(program.data_start[i], program.data_start[i + 1])
-    vector, norm = _amplitudes(program, i, slots.value)
+    vector, norm = prepared_vector(program, i, slots.value)
     rate = program.data[rows] * slots.tangent[:, program.amplitude_slot[rows]]
     if not program.normalize[i]:
         return Dual(vector, rate), Dual(norm, np.zeros_like(norm))
@@ -157,10 +152,10 @@ def _unprepare(
 ) -> tuple[Dual, Dual]:
     """Undo a preparation on psi and lambda, and add the derivatives of its amplitudes to `gradient`."""
     vector, norm = _vectors(program, i, slots)
-    view, order = _targets_first(program, i, psi.value)
+    view, order = targets_first(program, i, psi.value)
     shape = (len(view), vector.value.shape[1], -1)
     by_target, of_lam = (
-        Dual(*(_targets_first(program, i, s)[0].reshape(shape) for s in d)) for d in (psi, lam)
+        Dual(*(targets_first(program, i, s)[0].reshape(shape) for s in d)) for d in (psi, lam)
     )
     rest = _rest(vector, by_target)
     outside = Dual(
@@ -215,27 +210,16 @@ def _projected(outside: Dual, vector: Dual, norm: Dual) -> Dual:
     return Dual(value, moved / norm.value)
 
 
-def _answers(program: Program, psi: Dual) -> Dual:
-    values = _answer(program, psi.value)
-    if isinstance(program.question, Expect):
-        columns = [
-            2 * np.sum(psi.tangent.conj() * _apply_observable(program, k, psi.value), axis=1).real
-            for k in range(program.num_outputs)
-        ]
-        return Dual(values, np.stack(columns, axis=1) if columns else np.zeros_like(values))
-    if isinstance(program.question, Probabilities):
-        rates = np.zeros_like(values)
-        np.add.at(rates.T, _outcome(program), 2 * np.real(np.conj(psi.value) * psi.tangent).T)
-        return Dual(values, rates)
-    return psi
+def _answers(program: Program, readout: Readout, psi: Dual) -> Dual:
+    return Dual(readout.values(program, psi.value), readout.rates(program, *psi))
 
 
-def _cotangent_states(
-    program: Program, psi: Dual, cotangent: np.ndarray, direction: np.ndarray | None
+def _seeds(
+    program: Program, readout: Readout, psi: Dual, cotangent: np.ndarray, direction: np.ndarray | None
 ) -> Dual:
     """lambda = O_c psi and dlambda = O_c dpsi + O_dc psi; for a state the cotangents themselves."""
-    move = np.zeros_like(cotangent) if direction is None else direction
-    value, moved = (_cotangent_state(program, s, c) for s, c in ((psi.value, cotangent), (psi.value, move)))
-    if isinstance(program.question, Expect | Probabilities):
-        moved = moved + _cotangent_state(program, psi.tangent, cotangent)
+    change = np.zeros_like(cotangent) if direction is None else direction
+    value, moved = (readout.seed(program, psi.value, c) for c in (cotangent, change))
+    if readout.reads_squares:
+        moved = moved + readout.seed(program, psi.tangent, cotangent)
     return Dual(value, moved)

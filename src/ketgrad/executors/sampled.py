@@ -18,7 +18,7 @@ from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.memory import reserve
 from ketgrad.foundation.numbers import shot_count
 from ketgrad.foundation.seeds import stream
-from ketgrad.programs.program import Probabilities, Program, Samples
+from ketgrad.programs.program import Program
 
 DRAWS_AT_ONCE = 2**22  # between two looks at pending signals; the bits are those of one draw
 CHUNK_BYTES = 32 * 2**20  # exact probabilities are held for about this much of the batch at a time
@@ -63,14 +63,14 @@ class Sampled:
             threads: int | None = None, rng: np.random.Generator | None = None) -> np.ndarray:  # fmt: skip
         """Estimates (B, K), frequencies (B, 2**m), or outcome indices (B, shots) as uint64."""
         generator = stream(None) if rng is None else rng
-        question, rows = program.question, (weights, inputs)
-        asked = circuits(program)
-        if isinstance(question, Samples):
-            exact = self._exact(asked[0], *rows, dtype, threads, 8 * question.shots)
-            drawn = [self._outcomes(generator, question.shots, chances) for chances in exact]
+        rows, asked = (weights, inputs), circuits(program)
+        if program.question.is_drawn:
+            shots = program.num_outputs
+            exact = self._exact(asked[0], *rows, dtype, threads, 8 * shots)
+            drawn = [self._outcomes(generator, shots, chances) for chances in exact]
             return drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
         real = np.float32 if np.dtype(dtype) == np.complex64 else np.float64
-        if isinstance(question, Probabilities):
+        if not program.reads_words:
             exact = self._exact(program, *rows, dtype, threads)
             counts = np.concatenate([generator.multinomial(self.shots, chances) for chances in exact])
             return (counts / self.shots).astype(real)
@@ -87,8 +87,7 @@ class Sampled:
 
     def describe(self, program: Program) -> Execution:
         """As the exact executor below says of the largest of the circuits that are run."""
-        question = program.question
-        shots = question.shots if isinstance(question, Samples) else self.shots
+        shots = program.num_outputs if program.question.is_drawn else self.shots
         inner = [execution(self.executor, one) for one in circuits(program)]
         if not inner:
             return Execution(self.executor.name, 0, 0, shots)

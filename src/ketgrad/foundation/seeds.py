@@ -76,6 +76,21 @@ def check_seed(seed: Any) -> np.random.SeedSequence:
     return np.random.SeedSequence(number)
 
 
+def fixed_seed(seed: Any) -> Any:
+    """A seed without a state of its own: None, an integer or a SeedSequence.
+
+    >>> fixed_seed(np.int64(3))
+    3
+    """
+    if isinstance(seed, np.random.Generator | np.random.RandomState):
+        raise KetgradTypeError(
+            "`seed` must be None, an integer or a SeedSequence - a function is compared and saved with it - but is "
+            f"a {type(seed).__name__}. Every call draws fresh noise under an integer too."
+        )
+    check_seed(seed)
+    return int(seed) if isinstance(seed, np.integer) else seed
+
+
 def seed_content(seed: Any) -> Any:
     """What two seeds are compared by: equal for two SeedSequences that give the same bits.
 

@@ -20,7 +20,8 @@ from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.memory import reserve
 from ketgrad.foundation.numbers import FLOAT32, FLOAT64
 from ketgrad.functions.angle_limits import MEANINGFUL
-from ketgrad.programs.program import LARGEST_OBSERVABLE, STATE_PREPARATION, Program
+from ketgrad.programs.program import STATE_PREPARATION, Program
+from ketgrad.programs.questions import LARGEST_OBSERVABLE
 
 # A sum of squares below this holds no NaN, no infinity, and no number of which too few digits are left for an angle.
 QUICK_BOUND = {FLOAT64: 2.0**52, FLOAT32: 2.0**24}
@@ -221,9 +222,7 @@ def check_derivatives(program: Program, by_name: Mapping[str, np.ndarray]) -> No
 
 def check_amplitudes(program: Program, rows: Rows) -> None:
     """Raise unless every vector that a prepared state takes from variables has norm 1, or can be normalised."""
-    batch, weights = max(len(rows.weights), len(rows.inputs)), 1 + rows.weights.shape[1]
-    slots = np.ones((batch, weights + rows.inputs.shape[1]))
-    slots[:, 1:weights], slots[:, weights:] = rows.weights, rows.inputs
+    slots = program.slots(rows.weights, rows.inputs)
     for k in np.flatnonzero(program.kind == STATE_PREPARATION):
         part = slice(int(program.data_start[k]), int(program.data_start[k + 1]))
         with np.errstate(over="ignore", invalid="ignore"):

@@ -10,17 +10,21 @@ import numpy as np
 from ketgrad import executors
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.paulis import PauliSum
+from ketgrad.executors.held_states import check_state
 from ketgrad.executors.sampled import with_shots
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.numbers import complex_type, flag, shot_count, thread_count
+from ketgrad.foundation.seeds import fixed_seed
 from ketgrad.functions.function import Function
-from ketgrad.programs.program import Expect, Probabilities, Question, Samples, State
+from ketgrad.programs.lowering import check_circuit
 from ketgrad.programs.questions import (
-    check_circuit,
-    check_state,
-    fixed_seed,
-    hermitian_sums,
-    measured_qubits,
+    Expect,
+    Probabilities,
+    Question,
+    Samples,
+    State,
+    as_observables,
+    as_qubits,
 )
 
 
@@ -53,7 +57,7 @@ def expectation(
     array([1., 0.])
     """
     circuit = check_circuit(circuit)
-    question = Expect(hermitian_sums(observables, circuit.num_qubits))
+    question = Expect(as_observables(observables))
     draws = seed, common_random_numbers
     return _function(circuit, question, executor, gradient, shots, dtype, threads, draws)
 
@@ -84,8 +88,7 @@ def probabilities(
         check_state(circuit.num_qubits, itemsize)  # before a million of them are listed
         measured = tuple(range(circuit.num_qubits))
     else:
-        measured = measured_qubits(qubits, circuit.num_qubits)
-        check_state(len(measured), itemsize)
+        measured = as_qubits(qubits)
     question, draws = Probabilities(measured), (seed, common_random_numbers)
     return _function(circuit, question, executor, gradient, shots, dtype, threads, draws)
 
@@ -151,7 +154,7 @@ def _function(
     engine = executors.get(executor)
     if shots is not None:
         engine = with_shots(engine, shot_count(shots))
-    if isinstance(question, State):
+    if not question.measurable:
         _check_gives_states(engine)
     kind, workers = complex_type(dtype), thread_count(threads)
     seed, repeats = fixed_seed(draws[0]), flag(draws[1], "common_random_numbers")

@@ -11,7 +11,7 @@ import numpy as np
 
 from ketgrad import executors
 from ketgrad.circuits.circuit import Circuit, as_circuit
-from ketgrad.executors.held_states import check_held, held_bytes
+from ketgrad.executors.held_states import check_held, check_state, held_bytes
 from ketgrad.executors.protocol import Direct
 from ketgrad.foundation.arrays import (
     as_cotangent,
@@ -49,9 +49,11 @@ from ketgrad.functions.gradients.choice import check_usable, choose
 from ketgrad.functions.gradients.rules import is_adjoint, vjp_with_slope
 from ketgrad.functions.gradients.sweeps import Point
 from ketgrad.functions.input_functions import Near, chain_inputs, near_edges
-from ketgrad.functions.plan import Plan, make_plan, question_text
-from ketgrad.programs.program import Expect, Probabilities, Program, Samples, State, compile
+from ketgrad.functions.plan import Plan, make_plan
+from ketgrad.programs.lowering import compile
+from ketgrad.programs.program import Program
 from ketgrad.programs.questions import (
+    Question,
     unpacked,
 )
 
@@ -77,7 +79,7 @@ class Function:
     """
 
     circuit: Circuit
-    question: Expect | Probabilities | State | Samples
+    question: Question
     executor: Any
     gradient: Any = None
     dtype: np.dtype = COMPLEX128
@@ -113,6 +115,7 @@ class Function:
         if self.gradient is not None:
             check_usable(self.gradient, self.executor, program)
         check_observables(program, REAL_OF[self.dtype])
+        check_state(self.question.table_qubits(self.circuit.num_qubits), self.dtype.itemsize)
         check_held(self.executor, program, self.dtype.itemsize)
         adjoint = Adjoint()
         plain = (
@@ -120,7 +123,7 @@ class Function:
             and not has_variable_amplitudes(program)
             and "shots" not in self.executor.abilities
         )
-        outputs = self.question.shots if isinstance(self.question, Samples) else program.num_outputs
+        outputs = self.question.num_outputs(self.circuit.num_qubits)
         found = {
             "program": program,
             "num_weights": self.circuit.num_weights,
@@ -141,7 +144,7 @@ class Function:
 
     def __repr__(self) -> str:
         sizes = f"{self.circuit.num_qubits} qubits, {self.num_weights} weights, {self.num_inputs} inputs"
-        return f"<Function: {question_text(self.question)}; {sizes}; {self.executor.name}>"
+        return f"<Function: {self.question.text()}; {sizes}; {self.executor.name}>"
 
     def __reduce__(self) -> Any:
         fields = (self.circuit, self.question, self.executor, self.gradient)
@@ -165,7 +168,7 @@ class Function:
         else:
             values = self._point(rows).run(rows.weights, rows.inputs)
             values = values.reshape(*rows.lead, self.num_outputs)
-        unpack = isinstance(self.question, Samples) and not self.packed
+        unpack = self.question.is_drawn and not self.packed
         return unpacked(values, self.circuit.num_qubits) if unpack else values
 
     def vjp(
@@ -213,7 +216,7 @@ class Function:
             values, dweights, dinputs = vjp_with_slope(rule, point, direction, tilt)
             direction = direction + tilt * values
         if self.program.input_map is not None:
-            wide = np.complex128 if isinstance(self.question, State) else np.float64
+            wide = np.complex128 if self.question.is_complex else np.float64
             dinputs = chain_inputs(
                 self.program,
                 self._near_edges(point),
@@ -235,7 +238,7 @@ class Function:
         return near_edges(self.program, point.weights, point.inputs, point.batch)
 
     def _slope(self, slope: Any, rows: Rows) -> np.ndarray:
-        if isinstance(self.question, State):
+        if self.question.is_complex:
             raise KetgradValueError(
                 "`slope` is for real values, but `state` gives complex ones. Pass the cotangent of the state alone."
             )
@@ -255,7 +258,7 @@ class Function:
         """
         rule = self._rule()
         rows = self._rows(weights, inputs)
-        kind = rows.dtype if isinstance(self.question, State) else REAL_OF[rows.dtype]
+        kind = rows.dtype if self.question.is_complex else REAL_OF[rows.dtype]
         batch, variables = math.prod(rows.lead), self.num_weights + self.program.num_inputs
         reserve(
             2 * kind.itemsize * batch * self.num_outputs * variables,
@@ -430,10 +433,10 @@ class Function:
     def _preflight(self, lead: tuple[int, ...], dtype: np.dtype) -> None:
         """Refuse, before any copy, a batch whose rows and results do not fit."""
         batch, qubits, outputs = math.prod(lead), self.circuit.num_qubits, self.num_outputs
-        if isinstance(self.question, Samples):
+        if self.question.is_drawn:
             size, kind = (8 if self.packed else 8 + qubits), f"samples of {qubits} qubits"
         else:
-            size = dtype.itemsize if isinstance(self.question, State) else dtype.itemsize // 2
+            size = dtype.itemsize if self.question.is_complex else dtype.itemsize // 2
             kind = "outputs"
         reserve(
             batch * outputs * size + held_bytes(self.executor, self.program, dtype.itemsize),
@@ -457,13 +460,13 @@ class Function:
 
     def _nothing(self, rows: Rows) -> np.ndarray:
         """The values of no samples."""
-        kinds = {State: rows.dtype, Samples: np.dtype(np.uint64)}
-        kind = kinds.get(type(self.question), REAL_OF[rows.dtype])
+        kind = rows.dtype if self.question.is_complex else REAL_OF[rows.dtype]
+        kind = np.dtype(np.uint64) if self.question.is_drawn else kind
         return np.zeros((*rows.lead, self.num_outputs), dtype=kind)
 
     def _cotangent(self, cotangent: Any, rows: Rows, name: str = "cotangent") -> np.ndarray:
         """The cotangent (or the slope) in rows, checked; None is the derivative of a single real output."""
-        complex_valued = isinstance(self.question, State)
+        complex_valued = self.question.is_complex
         if cotangent is None:
             self._check_single_output(name)
             cotangent = np.ones(1)
@@ -481,11 +484,10 @@ class Function:
         return converted(array, kind, name).reshape(-1, self.num_outputs)
 
     def _check_single_output(self, name: str) -> None:
-        if name == "cotangent" and self.num_outputs == 1 and not isinstance(self.question, State):
+        if name == "cotangent" and self.num_outputs == 1 and not self.question.is_complex:
             return
-        kind = "complex amplitudes" if isinstance(self.question, State) else "outputs"
         raise KetgradValueError(
             f"`{name}` must have shape (..., {self.num_outputs}) - one number for each output - but is missing. It may "
-            f"be left out for a single real output only, and there are {self.num_outputs} {kind}: pass "
-            f"np.ones({self.num_outputs}) for the derivative of their sum, or ask for f.jacobian."
+            f"be left out for a single real output only, and there are {self.num_outputs} {self.question.outputs}: "
+            f"pass np.ones({self.num_outputs}) for the derivative of their sum, or ask for f.jacobian."
         )

@@ -192,8 +192,7 @@ def frequencies(program: Program, weights: np.ndarray, columns: np.ndarray) -> n
     pairs = program.input_map or ()
     sizes = np.abs(columns.astype(np.float64))
     sizes[:, [name != "identity" for name, _ in pairs]] = np.pi
-    parts = (np.ones((1, 1)), np.abs(weights.astype(np.float64)), sizes)
-    slots = np.concatenate([np.broadcast_to(part, (len(sizes), part.shape[1])) for part in parts], axis=1)
+    slots = program.slots(np.abs(weights.astype(np.float64)), sizes)
     result = np.zeros((len(sizes), sum(name == "identity" for name, _ in pairs)))
     for k, (_, j) in enumerate(pairs):
         slot = 1 + program.num_weights + k

@@ -14,7 +14,6 @@ from ketgrad.foundation.memory import LARGEST_SIZE, readable, state_bytes
 from ketgrad.functions.gradients.adjoint import Adjoint
 from ketgrad.functions.gradients.choice import choose
 from ketgrad.functions.gradients.rules import is_adjoint
-from ketgrad.programs.program import Expect, Probabilities, Samples
 
 WIDTH = 110  # of a printed plan
 
@@ -117,7 +116,7 @@ def make_plan(function: Any) -> Plan:
         cost, reason = chosen.cost(program), _why(chosen, function)
         memory = cost.memory * function.dtype.itemsize // 16
     return Plan(
-        question=question_text(function.question),
+        question=function.question.text(),
         num_qubits=program.num_qubits,
         num_weights=function.num_weights,
         num_inputs=function.num_inputs,
@@ -146,16 +145,6 @@ def _held(memory: int, run: Execution, num_qubits: int) -> int:
     if run.simulated_qubits is None:
         return 0
     return memory >> (min(num_qubits, LARGEST_SIZE) - run.simulated_qubits)
-
-
-def question_text(question: Any) -> str:
-    """What is asked of a circuit, as a noun."""
-    if isinstance(question, Expect):
-        words = sum(len(observable.terms) for observable in question.observables)
-        return f"expectation values of {_count(len(question.observables), 'observable')}, {_count(words, 'Pauli word')}"
-    if isinstance(question, Probabilities):
-        return f"probabilities of the outcomes of {_count(len(question.qubits), 'qubit')}"
-    return f"{question.shots} measured bit strings" if isinstance(question, Samples) else "the state vector"
 
 
 def _why(rule: Any, function: Any) -> str:

@@ -24,7 +24,7 @@ from ketgrad.kernels.kernel import (
     reserve_gram,
 )
 from ketgrad.kernels.overlaps import WORK_BYTES, pieces
-from ketgrad.programs.questions import hermitian_sums
+from ketgrad.programs.questions import Expect, as_observables
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class ProjectedKernel:
         check_positive(self.gamma, "gamma")
         check_run(self.executor, self.threads)
         if self.observables is not None:
-            sums = hermitian_sums(self.observables, self.circuit.num_qubits)
+            sums = as_observables(self.observables)
+            Expect(sums).check(self.circuit.num_qubits)
             object.__setattr__(self, "observables", sums)
 
     def __call__(self, X: Any, Y: Any = None) -> np.ndarray:

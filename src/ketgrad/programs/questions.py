@@ -1,65 +1,376 @@
-"""What may be asked of a circuit: the checks of observables, qubits, shots and types, and their wording."""
+"""What may be asked of a circuit: one class for each kind of question, which holds all that is particular to it.
+
+Executors answer `Expect`, `Probabilities`, `State` and `Samples`. A composed question, such as `Variance`, asks one of
+these for more and says how its values follow, with derivatives: executors and gradient rules never see it.
+"""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ketgrad.circuits.circuit import Circuit, as_circuit
-from ketgrad.circuits.paulis import PauliSum, check_hermitian
-from ketgrad.foundation.errors import (
-    KetgradIndexError,
-    KetgradTypeError,
-    KetgradValueError,
-)
-from ketgrad.foundation.memory import reserve, state_bytes
-from ketgrad.foundation.seeds import check_seed
+from ketgrad.circuits.paulis import PauliSum, check_hermitian, reverse_bits
+from ketgrad.foundation.errors import KetgradIndexError, KetgradTypeError, KetgradValueError, shown
+from ketgrad.foundation.memory import reserve
 
+LARGEST_OBSERVABLE = 2.0**500  # sum of the coefficients: twice it, times another such number, is still finite
+WIDEST = 62  # qubits that fit into the masks of an executor; wider programs can be described, not simulated
+BYTES_PER_PRODUCT = 200  # of two Pauli words, while they are collected
 UNPACKED_AT_ONCE = 2**18  # outcomes, which stay in the cache
 
 
-def fixed_seed(seed: Any) -> Any:
-    """A seed without a state of its own: None, an integer or a SeedSequence."""
-    if isinstance(seed, np.random.Generator | np.random.RandomState):
-        raise KetgradTypeError(
-            "`seed` must be None, an integer or a SeedSequence - a function is compared and saved with it - but is "
-            f"a {type(seed).__name__}. Every call draws fresh noise under an integer too."
+class QuestionArrays(NamedTuple):
+    """What executors read of a question: Pauli words and which observable each belongs to, and measured places.
+
+    Word j of observable k, observable_start[k] <= j < observable_start[k + 1], is
+    word_coefficient[j] * i^|x & z| X^x Z^z. measured: bit positions, the most significant first.
+    """
+
+    observable_start: np.ndarray
+    word_x: np.ndarray
+    word_z: np.ndarray
+    word_coefficient: np.ndarray
+    measured: np.ndarray
+
+
+class Question(ABC):
+    """What a circuit is asked. A kind of question is one frozen subclass, and its row in `QUESTIONS`.
+
+    is_complex: whether its values are amplitudes. differentiable: whether they have derivatives. measurable: whether
+    they can be estimated from shots. is_drawn: whether they are outcomes of shots themselves. sees_everything:
+    whether all qubits matter, or only those of its words and measured places. outputs: what its values are called.
+    observables: the Pauli sums that it names.
+    """
+
+    is_complex: ClassVar[bool]
+    differentiable: ClassVar[bool]
+    measurable: ClassVar[bool]
+    is_drawn: ClassVar[bool]
+    sees_everything: ClassVar[bool]
+    outputs: ClassVar[str]
+    observables: Any
+
+    @abstractmethod
+    def check(self, num_qubits: int) -> None:
+        """Raise unless it can be asked of a register of so many qubits."""
+
+    @abstractmethod
+    def num_outputs(self, num_qubits: int) -> int:
+        """Length of the last axis of the values."""
+
+    @abstractmethod
+    def table_qubits(self, num_qubits: int) -> int:
+        """The values are a table over the outcomes, or basis states, of so many qubits; 0 where they are none."""
+
+    @abstractmethod
+    def text(self) -> str:
+        """What is asked, as a noun."""
+
+    @property
+    @abstractmethod
+    def base(self) -> Question:
+        """The question that executors answer: itself, unless it is composed."""
+
+    @abstractmethod
+    def arrays(self, num_qubits: int) -> QuestionArrays:
+        """What executors read of it, for a register of so many qubits; not checked."""
+
+
+class ComposedQuestion(Question):
+    """A question whose real values are a function of the values of its base; the last axis is that of outputs.
+
+    Written in plain arithmetic, so that `values` also takes the arrays of other libraries.
+    """
+
+    @abstractmethod
+    def values(self, base: Any) -> Any:
+        """The values, (..., outputs), of those of the base (..., outputs of the base)."""
+
+    @abstractmethod
+    def tangents(self, base: np.ndarray, change: np.ndarray) -> np.ndarray:
+        """How the values change with those of the base: their derivative along `change`."""
+
+    @abstractmethod
+    def pulled_back(self, base: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
+        """The cotangent of the base that stands for a cotangent of the values."""
+
+    @abstractmethod
+    def pulled_back_change(self, base: np.ndarray, change: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
+        """How `pulled_back` changes with the values of the base, the cotangent fixed."""
+
+
+@dataclass(frozen=True)
+class Expect(Question):
+    """Expectation values of Hermitian Pauli sums."""
+
+    observables: tuple[PauliSum, ...]
+
+    is_complex: ClassVar[bool] = False
+    differentiable: ClassVar[bool] = True
+    measurable: ClassVar[bool] = True
+    is_drawn: ClassVar[bool] = False
+    sees_everything: ClassVar[bool] = False
+    outputs: ClassVar[str] = "outputs"
+
+    def check(self, num_qubits: int) -> None:
+        """Raise unless all are Hermitian Pauli sums within the register, of finite size."""
+        check_observables(self.observables, num_qubits, LARGEST_OBSERVABLE)
+
+    def num_outputs(self, num_qubits: int) -> int:
+        """One for each observable."""
+        return len(self.observables)
+
+    def table_qubits(self, num_qubits: int) -> int:
+        """None."""
+        return 0
+
+    def text(self) -> str:
+        """How many observables and words."""
+        return f"expectation values of {_in_words(self.observables, self.observables)}"
+
+    @property
+    def base(self) -> Question:
+        """Itself."""
+        return self
+
+    def arrays(self, num_qubits: int) -> QuestionArrays:
+        """The words of all observables below each other."""
+        words = [
+            (reverse_bits(x, num_qubits), reverse_bits(z, num_qubits), complex(c).real)
+            for observable in self.observables
+            for x, z, c in observable.terms
+        ]
+        sizes = [len(observable.terms) for observable in self.observables]
+        return QuestionArrays(
+            np.cumsum([0, *sizes], dtype=np.int64),
+            masks([word[0] for word in words], num_qubits),
+            masks([word[1] for word in words], num_qubits),
+            np.array([word[2] for word in words], np.float64),
+            np.empty(0, np.int64),
         )
-    check_seed(seed)
-    return int(seed) if isinstance(seed, np.integer) else seed
 
 
-def check_circuit(circuit: Any) -> Circuit:
-    """The circuit, itself or as a bridge returned it; raise unless its program fits into memory."""
-    circuit = as_circuit(circuit)
-    masks = (1 + len(circuit.ops)) * circuit.num_qubits // 2  # bytes: four bits for each qubit and op
-    reserve(
-        masks, f"the program of {len(circuit.ops)} ops on {circuit.num_qubits} qubits", "Use fewer of them."
-    )
-    return circuit
+@dataclass(frozen=True)
+class Probabilities(Question):
+    """Probabilities of the 2**m outcomes of measuring `qubits`; the first is the most significant bit."""
+
+    qubits: tuple[int, ...]
+
+    is_complex: ClassVar[bool] = False
+    differentiable: ClassVar[bool] = True
+    measurable: ClassVar[bool] = True
+    is_drawn: ClassVar[bool] = False
+    sees_everything: ClassVar[bool] = False
+    outputs: ClassVar[str] = "outputs"
+    observables: ClassVar[tuple[PauliSum, ...]] = ()
+
+    def check(self, num_qubits: int) -> None:
+        """Raise unless the qubits are different ones of the register, at least one."""
+        if not self.qubits:
+            raise KetgradValueError("`qubits` must name at least one qubit, but is empty; None measures all.")
+        seen = set()
+        for k, qubit in enumerate(self.qubits):
+            if not 0 <= qubit < num_qubits:
+                raise KetgradIndexError(
+                    f"`qubits[{k}]` is {shown(qubit)}, but the circuit has qubits 0 to {num_qubits - 1}."
+                )
+            if qubit in seen:
+                raise KetgradValueError(f"`qubits` must differ, but names qubit {qubit} twice.")
+            seen.add(qubit)
+
+    def num_outputs(self, num_qubits: int) -> int:
+        """One for each outcome."""
+        return 2 ** len(self.qubits)
+
+    def table_qubits(self, num_qubits: int) -> int:
+        """The measured ones."""
+        return len(self.qubits)
+
+    def text(self) -> str:
+        """How many qubits are measured."""
+        return f"probabilities of the outcomes of {_count(len(self.qubits), 'qubit')}"
+
+    @property
+    def base(self) -> Question:
+        """Itself."""
+        return self
+
+    def arrays(self, num_qubits: int) -> QuestionArrays:
+        """The measured places."""
+        return _without_words(num_qubits, [num_qubits - 1 - q for q in self.qubits])
 
 
-def check_state(num_qubits: int, itemsize: int) -> None:
-    """Raise unless the state of so many qubits fits into memory."""
-    reserve(
-        state_bytes(num_qubits, 1, itemsize),
-        f"the state of {num_qubits} qubits",
-        "Every amplitude that the question can see is kept: use fewer qubits, or circuits on parts of them.",
-    )
+@dataclass(frozen=True)
+class State(Question):
+    """The state vector."""
+
+    is_complex: ClassVar[bool] = True
+    differentiable: ClassVar[bool] = True
+    measurable: ClassVar[bool] = False
+    is_drawn: ClassVar[bool] = False
+    sees_everything: ClassVar[bool] = True
+    outputs: ClassVar[str] = "complex amplitudes"
+    observables: ClassVar[tuple[PauliSum, ...]] = ()
+
+    def check(self, num_qubits: int) -> None:
+        """Every register has a state."""
+
+    def num_outputs(self, num_qubits: int) -> int:
+        """One for each amplitude."""
+        return 2**num_qubits
+
+    def table_qubits(self, num_qubits: int) -> int:
+        """All."""
+        return num_qubits
+
+    def text(self) -> str:
+        """The state vector."""
+        return "the state vector"
+
+    @property
+    def base(self) -> Question:
+        """Itself."""
+        return self
+
+    def arrays(self, num_qubits: int) -> QuestionArrays:
+        """Nothing."""
+        return _without_words(num_qubits)
 
 
-def hermitian_sums(observables: Any, num_qubits: int) -> tuple[PauliSum, ...]:
-    """One Pauli sum or several, all Hermitian and inside the register."""
+@dataclass(frozen=True)
+class Samples(Question):
+    """`shots` measured outcomes of all qubits."""
+
+    shots: int
+
+    is_complex: ClassVar[bool] = False
+    differentiable: ClassVar[bool] = False
+    measurable: ClassVar[bool] = True
+    is_drawn: ClassVar[bool] = True
+    sees_everything: ClassVar[bool] = True
+    outputs: ClassVar[str] = "samples"
+    observables: ClassVar[tuple[PauliSum, ...]] = ()
+
+    def check(self, num_qubits: int) -> None:
+        """Every register can be measured."""
+
+    def num_outputs(self, num_qubits: int) -> int:
+        """One outcome for each shot."""
+        return self.shots
+
+    def table_qubits(self, num_qubits: int) -> int:
+        """None: outcomes are numbers."""
+        return 0
+
+    def text(self) -> str:
+        """How many shots."""
+        return f"{self.shots} measured bit strings"
+
+    @property
+    def base(self) -> Question:
+        """Itself."""
+        return self
+
+    def arrays(self, num_qubits: int) -> QuestionArrays:
+        """Nothing."""
+        return _without_words(num_qubits)
+
+
+@dataclass(frozen=True)
+class Variance(ComposedQuestion):
+    """Variances <O^2> - <O>^2 of Hermitian Pauli sums: from the expectation values of each sum and of its square.
+
+    The multiple of the identity in a sum is left out first: it changes no variance, and digits are lost by it.
+    """
+
+    observables: tuple[PauliSum, ...]
+
+    is_complex: ClassVar[bool] = False
+    differentiable: ClassVar[bool] = True
+    measurable: ClassVar[bool] = True
+    is_drawn: ClassVar[bool] = False
+    sees_everything: ClassVar[bool] = False
+    outputs: ClassVar[str] = "outputs"
+
+    def check(self, num_qubits: int) -> None:
+        """Raise unless all are Hermitian Pauli sums within the register, whose squares are of finite size."""
+        check_observables(self.observables, num_qubits, LARGEST_OBSERVABLE**0.5)
+
+    def num_outputs(self, num_qubits: int) -> int:
+        """One for each observable."""
+        return len(self.observables)
+
+    def table_qubits(self, num_qubits: int) -> int:
+        """None."""
+        return 0
+
+    def text(self) -> str:
+        """How many observables and words."""
+        return f"variances of {_in_words(self.observables, self.base.observables)}"
+
+    @cached_property
+    def base(self) -> Question:  # type: ignore[override]
+        """The expectation values of all sums, then of their squares."""
+        centred = [PauliSum((x, z, c) for x, z, c in one.terms if x | z) for one in self.observables]
+        products = sum(len(one.terms) ** 2 for one in centred)
+        reserve(
+            BYTES_PER_PRODUCT * products,
+            f"the squares of {_count(len(centred), 'observable')}, of {products} products of Pauli words",
+            "Ask for fewer words at a time.",
+        )
+        return Expect((*centred, *(one * one for one in centred)))
+
+    def arrays(self, num_qubits: int) -> QuestionArrays:
+        """Those of its base."""
+        return self.base.arrays(num_qubits)
+
+    def values(self, base: Any) -> Any:
+        """<O^2> - <O>^2."""
+        half = len(self.observables)
+        return base[..., half:] - base[..., :half] ** 2
+
+    def tangents(self, base: np.ndarray, change: np.ndarray) -> np.ndarray:
+        """d<O^2> - 2 <O> d<O>."""
+        half = len(self.observables)
+        return change[..., half:] - 2 * base[..., :half] * change[..., :half]
+
+    def pulled_back(self, base: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
+        """(-2 <O> c, c)."""
+        mean = base[..., : len(self.observables)]
+        return np.concatenate(np.broadcast_arrays(-2 * mean * cotangent, cotangent), axis=-1)
+
+    def pulled_back_change(self, base: np.ndarray, change: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
+        """(-2 d<O> c, 0)."""
+        moved = -2 * change[..., : len(self.observables)] * cotangent
+        return np.concatenate([moved, np.zeros_like(moved)], axis=-1)
+
+
+QUESTIONS = (Expect, Probabilities, State, Samples, Variance)
+
+
+# -- checks and shapes ------------------------------------------------------------------------------------
+
+
+def as_observables(observables: Any) -> tuple[Any, ...]:
+    """One Pauli sum or several, as a tuple of at least one; what stands in it is not looked at."""
     several = isinstance(observables, Iterable) and not isinstance(observables, PauliSum | str)
     several = several and np.ndim(observables) == 1 if isinstance(observables, np.ndarray) else several
-    sums: tuple[Any, ...] = tuple(observables) if several else (observables,)
+    sums = tuple(observables) if several else (observables,)
     if not sums:
         raise KetgradValueError("`observables` must hold at least one Pauli sum, but is empty.")
+    return sums
+
+
+def check_observables(sums: tuple[Any, ...], num_qubits: int, largest: float) -> None:
+    """Raise unless all are Hermitian Pauli sums within the register, with sizes up to `largest`."""
     for k, observable in enumerate(sums):
-        name = f"observables[{k}]" if several else "observables"
+        name = f"observables[{k}]" if len(sums) > 1 else "observables"
         if not isinstance(observable, PauliSum):
             hint = f" Write kg.Pauli({observable!r})." if isinstance(observable, str) else ""
             raise KetgradTypeError(f"`{name}` must be a Pauli sum, but is {type(observable).__name__}.{hint}")
@@ -68,27 +379,28 @@ def hermitian_sums(observables: Any, num_qubits: int) -> tuple[PauliSum, ...]:
                 f"`{name}` reads qubit {observable.num_qubits - 1}, but the circuit has qubits 0 to {num_qubits - 1}."
             )
         check_hermitian(observable, name, "only then are its values real")
-    return sums
+        size = sum(abs(complex(c)) for _, _, c in observable.terms)
+        if not size <= largest:
+            raise KetgradValueError(
+                f"`{name}` must have coefficients whose sizes add up to {largest:.1g} at most - beyond, values and "
+                f"derivatives are no finite numbers - but they add up to {size:.3g}. Divide them by their scale, and "
+                "multiply the values by it."
+            )
 
 
-def measured_qubits(qubits: Any, num_qubits: int) -> tuple[int, ...]:
-    """Different qubits of the register, at least one."""
+def as_qubits(qubits: Any) -> tuple[int, ...]:
+    """A sequence of integers as Python's own."""
     try:
-        places = tuple(operator.index(q) for q in qubits)
+        return tuple(operator.index(q) for q in qubits)
     except TypeError:
         raise KetgradTypeError(
             f"`qubits` must be None or a sequence of integers, but is {qubits!r}."
         ) from None
-    if not places:
-        raise KetgradValueError("`qubits` must name at least one qubit, but is empty; None measures all.")
-    for k, qubit in enumerate(places):
-        if not 0 <= qubit < num_qubits:
-            raise KetgradIndexError(
-                f"`qubits[{k}]` is {qubit}, but the circuit has qubits 0 to {num_qubits - 1}."
-            )
-        if qubit in places[:k]:
-            raise KetgradValueError(f"`qubits` must differ, but names qubit {qubit} twice.")
-    return places
+
+
+def masks(values: list[int], num_qubits: int) -> np.ndarray:
+    """Masks of qubits as an array: of machine words, where the register fits into one."""
+    return np.array(values, np.uint64 if num_qubits <= WIDEST else object)
 
 
 def unpacked(outcomes: np.ndarray, num_qubits: int) -> np.ndarray:
@@ -100,3 +412,21 @@ def unpacked(outcomes: np.ndarray, num_qubits: int) -> np.ndarray:
         for qubit in range(num_qubits):
             table[part, qubit] = (flat[part] >> np.uint64(num_qubits - 1 - qubit)) & np.uint64(1)
     return bits
+
+
+def _without_words(num_qubits: int, measured: Iterable[int] = ()) -> QuestionArrays:
+    none = masks([], num_qubits)
+    return QuestionArrays(np.zeros(1, np.int64), none, none, np.empty(0), np.array([*measured], np.int64))
+
+
+def num_words(observables: Iterable[PauliSum]) -> int:
+    """How many Pauli words the sums have together."""
+    return sum(len(observable.terms) for observable in observables)
+
+
+def _in_words(asked: Sequence[PauliSum], read: Sequence[PauliSum]) -> str:
+    return f"{_count(len(asked), 'observable')}, {_count(num_words(read), 'Pauli word')}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

@@ -9,13 +9,13 @@ rules, so that whatever is saved can be loaded.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from ketgrad.foundation.numbers import MOST_THREADS
-from ketgrad.programs.program import Expect, State
-from ketgrad.programs.questions import hermitian_sums
+from ketgrad.programs.questions import QUESTIONS, Expect
 from ketgrad.saving.kinds import (
     CIRCUIT,
     DIGEST_TEXT,
@@ -61,12 +61,7 @@ OPTIMIZER = NONE | instance(
     "ketgrad.training.optimizers.spsa.SPSA",
     "ketgrad.training.optimizers.scipy.COBYLA",
 )
-QUESTION = instance(
-    "ketgrad.programs.program.Expect",
-    "ketgrad.programs.program.Probabilities",
-    "ketgrad.programs.program.State",
-    "ketgrad.programs.program.Samples",
-)
+QUESTION = instance(*(f"{kind.__module__}.{kind.__name__}" for kind in QUESTIONS))
 KERNEL = instance("ketgrad.kernels.fidelity.FidelityKernel", "ketgrad.kernels.projected.ProjectedKernel")
 SEED = NONE | Kind(
     "an integer or a SeedSequence",
@@ -183,9 +178,8 @@ COPY: Mapping[str, Kind] = {"copy": FLAG}
 
 
 def _function_fits(function: Any) -> bool:
-    if isinstance(function.question, Expect):
-        hermitian_sums(function.question.observables, function.circuit.num_qubits)
-    return not (isinstance(function.question, State) and "exact" not in function.executor.abilities)
+    function.question.check(function.circuit.num_qubits)
+    return function.question.measurable or "exact" in function.executor.abilities
 
 
 def _scaling_fits(scaling: Any) -> bool:
@@ -369,6 +363,13 @@ CLASSIFIER_MAYBE: Mapping[str, Kind] = {"epsilon": one_of(0.0), **XFIT}
 TARGETS = floats("t", finite=True) | floats("", finite=True)
 SEEN = whole(0) | number(0.0) | array("iuf", "d")
 
+# what the fields of questions hold, by their names
+ASKED = {
+    "observables": several(tuple, SUMS, 1),
+    "qubits": several(tuple, whole(0), 1),
+    "shots": whole(1, 2**53),
+}
+
 RULES: Mapping[str, Rules] = {
     "Function": Rules(
         {
@@ -384,10 +385,7 @@ RULES: Mapping[str, Rules] = {
         },
         fits=_function_fits,
     ),
-    "Expect": Rules({"observables": several(tuple, SUMS, 1)}),
-    "Probabilities": Rules({"qubits": several(tuple, whole(0), 1)}),
-    "State": Rules({}),
-    "Samples": Rules({"shots": whole(1, 2**53)}),
+    **{kind.__name__: Rules({f.name: ASKED[f.name] for f in fields(kind)}) for kind in QUESTIONS},
     "Native": Rules({"instruction_set": one_of("", "baseline", "avx2", "avx512")}),
     "Reference": Rules({}),
     "Sampled": Rules({"executor": one_of("native", "reference") | EXACT, "shots": whole(1, 2**53)}),

@@ -23,6 +23,7 @@ from ketgrad.circuits.gates import GATES, Gate, gate_named
 from ketgrad.circuits.op import Op
 from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.errors import KetgradError, KetgradTypeError, KetgradValueError
+from ketgrad.programs.questions import QUESTIONS
 from ketgrad.saving.arrays import laid_out, strides_to_keep
 from ketgrad.saving.kinds import Kind, Sizes
 from ketgrad.saving.rules import RULES, TRAINING_ROWS
@@ -42,10 +43,7 @@ PARAMETERS = "parameters"  # written: the parameters of an estimator, and what i
 # name in the file (kept for ever) -> (module, what is written of an instance: FIELDS, PARAMETERS or field names)
 CLASSES: Mapping[str, tuple[str, str | tuple[str, ...]]] = {
     "Function": ("ketgrad.functions.function", FIELDS),
-    "Expect": ("ketgrad.programs.program", FIELDS),
-    "Probabilities": ("ketgrad.programs.program", FIELDS),
-    "State": ("ketgrad.programs.program", FIELDS),
-    "Samples": ("ketgrad.programs.program", FIELDS),
+    **{kind.__name__: (kind.__module__, FIELDS) for kind in QUESTIONS},
     "Native": ("ketgrad.executors.native", ("instruction_set",)),
     "Reference": ("ketgrad.executors.reference", ()),
     "Sampled": ("ketgrad.executors.sampled", FIELDS),

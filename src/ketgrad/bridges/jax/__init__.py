@@ -20,7 +20,6 @@ from ketgrad.foundation.arrays import check_width
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, missing_extra
 from ketgrad.functions.batch import common_lead
 from ketgrad.functions.function import Function
-from ketgrad.programs.program import Samples
 
 try:
     import jax.numpy as jnp
@@ -79,7 +78,7 @@ def function(f: Function) -> JaxFunction:
         raise KetgradTypeError(
             f"`f` must be a ketgrad Function, such as kg.expectation returns, but is {type(f).__name__}."
         )
-    if isinstance(f.question, Samples):
+    if not f.question.differentiable:
         raise KetgradValueError(
             "`f` draws samples, which have no derivative, and JAX would be free to draw them once or twice. Use "
             "kg.probabilities or kg.expectation with `shots`, or call the function itself outside JAX."

@@ -25,7 +25,6 @@ from ketgrad.functions.function import Function
 from ketgrad.functions.gradients.directional import check_usable
 from ketgrad.functions.gradients.rules import is_adjoint
 from ketgrad.functions.gradients.sweeps import Point
-from ketgrad.programs.program import State
 
 VJP, JVP = 1, 2  # kinds of calls with draws of their own; those of values are the function's
 WEIGHTS, INPUTS = 1, 2  # bits of `by` and `along`: which variables a derivative is taken by
@@ -39,7 +38,7 @@ class BoundCall:
     def __init__(self, function: Function) -> None:
         self.function = function
         self.program = function.program
-        self.is_state = isinstance(function.question, State)
+        self.is_state = function.question.is_complex
         self.native = isinstance(function.executor, Native)
         self.threads = default_threads() if function.threads is None else function.threads
         self.core: Any = function.executor._core(function.program) if self.native else None
@@ -270,7 +269,9 @@ def program_name(function: Function) -> int:
         array = np.ascontiguousarray(getattr(function.program, name))
         digest.update(f"{name} {array.dtype.str} {array.shape};".encode())
         digest.update(array.tobytes())
-    digest.update(f"{QUESTIONS[type(function.question)]} {function.executor.instruction_set}".encode())
+    digest.update(
+        f"{QUESTIONS[type(function.program.question)]} {function.executor.instruction_set}".encode()
+    )
     return int.from_bytes(digest.digest(), "little") >> 1
 
 

@@ -15,7 +15,6 @@ from typing import Any
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, missing_extra
 from ketgrad.foundation.numbers import COMPLEX64
 from ketgrad.functions.function import Function
-from ketgrad.programs.program import Samples, State
 from ketgrad.saving import file as saving
 
 try:
@@ -80,7 +79,7 @@ class Layer(keras.layers.Layer):
                 "`function` must be made by kg.expectation or kg.probabilities, but is "
                 f"{type(function).__name__}."
             )
-        if isinstance(function.question, Samples | State):
+        if function.question.is_complex or not function.question.differentiable:
             raise KetgradTypeError(
                 "`function` must have real values and derivatives, but samples are integers and amplitudes complex - "
                 "use kg.expectation or kg.probabilities."

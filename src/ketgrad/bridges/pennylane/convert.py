@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from ketgrad.circuits.op import Op
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 from ketgrad.functions.builders import expectation, probabilities, samples, state
 from ketgrad.functions.function import Function
-from ketgrad.programs.program import Expect, Probabilities, State
+from ketgrad.programs.questions import Expect, Probabilities, Question, Samples, State, Variance
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,14 +245,18 @@ def _check_width(given: Any, name: str, width: int) -> None:
         )
 
 
+MEASUREMENTS: Mapping[type[Question], Callable[[Any, list[Any]], list[Any]]] = {
+    Expect: lambda question, names: [qml.expval(to_observable(one, names)) for one in question.observables],
+    Variance: lambda question, names: [qml.var(to_observable(one, names)) for one in question.observables],
+    Probabilities: lambda question, names: [qml.probs(wires=[names[q] for q in question.qubits])],
+    State: lambda question, names: [qml.state()],
+    Samples: lambda question, names: [qml.sample(wires=names)],
+}
+
+
 def _measured(function: Function, names: list[Any]) -> Any:
-    question = function.question
-    register = names[: function.circuit.num_qubits]
-    if isinstance(question, Expect):
-        found = [qml.expval(to_observable(one, names)) for one in question.observables]
-        return found[0] if len(found) == 1 else tuple(found)
-    if isinstance(question, Probabilities):
-        return qml.probs(wires=[names[q] for q in question.qubits])
-    if isinstance(question, State):
-        return qml.state()
-    return qml.sample(wires=register)
+    kind = type(function.question)
+    if kind not in MEASUREMENTS:
+        raise KetgradTypeError(f"PennyLane has no measurement that asks for {function.question.text()}.")
+    found = MEASUREMENTS[kind](function.question, names[: function.circuit.num_qubits])
+    return found[0] if len(found) == 1 else tuple(found)

@@ -16,7 +16,6 @@ from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 from ketgrad.foundation.numbers import COMPLEX64
 from ketgrad.foundation.seeds import check_seed
 from ketgrad.functions.function import Function
-from ketgrad.programs.program import Samples
 
 REAL = (torch.float32, torch.float64)
 PRE_DISPATCH = torch._C.DispatchKey.PreDispatch  # included where make_fx records before autograd
@@ -27,7 +26,7 @@ def checked_call(function: Function, weights: Any, inputs: Any) -> torch.Tensor:
     """`apply` outside of torch.compile."""
     if modes() or includes(PRE_DISPATCH):
         _refuse_tracing()
-    if not isinstance(function, Function) or isinstance(function.question, Samples):
+    if not isinstance(function, Function) or not function.question.differentiable:
         refuse_function(function)
     if function.seed is not None and (worker := torch.utils.data.get_worker_info()) is not None:
         function = _of_worker(function, worker.seed)

@@ -12,7 +12,6 @@ from ketgrad.bridges.torch.calls import REAL, checked_call, refuse_function
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 from ketgrad.foundation.numbers import COMPLEX64
 from ketgrad.functions.function import Function
-from ketgrad.programs.program import Samples
 
 START = 0.1  # standard deviation of the first weights: near the identity, where gradients are not flat
 
@@ -81,7 +80,7 @@ class Layer(torch.nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(function, Function) or isinstance(function.question, Samples):
+        if not isinstance(function, Function) or not function.question.differentiable:
             refuse_function(function)
         kind = torch.get_default_dtype() if dtype is None else dtype
         if kind not in REAL or (function.dtype is COMPLEX64 and kind is not torch.float32):

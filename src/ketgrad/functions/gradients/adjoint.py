@@ -10,7 +10,7 @@ import numpy as np
 from ketgrad.foundation.memory import state_bytes
 from ketgrad.functions.gradients.rules import Cost, without_derivative
 from ketgrad.functions.gradients.sweeps import Point, blocks_at_once, repeat
-from ketgrad.programs.program import Program, State
+from ketgrad.programs.program import Program
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Adjoint:
         """One row per sample and output with a unit cotangent each: a batch, not a loop."""
         batch, outputs = point.batch, point.program.num_outputs
         # Re(conj(c) d psi): c = 1 gives the real part of an amplitude's derivative, c = i the imaginary part
-        units = (1.0, 1j) if isinstance(point.program.question, State) else (1.0,)
+        units = (1.0, 1j) if point.program.question.is_complex else (1.0,)
         kind = point.dtype if len(units) == 2 else point.weights.dtype
         by_weights = np.zeros(
             (batch, outputs, point.weights.shape[1]), np.complex128 if len(units) == 2 else float

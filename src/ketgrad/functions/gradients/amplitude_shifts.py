@@ -8,13 +8,12 @@ vectors away from zero.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from ketgrad.foundation.arrays import row_norms
-from ketgrad.functions.gradients.sweeps import Point, Stencil, contract, kept, slot_values, with_offsets
+from ketgrad.functions.gradients.sweeps import Point, Stencil, contract, with_offsets
 from ketgrad.programs.program import STATE_PREPARATION, Program
 
 
@@ -40,30 +39,21 @@ def has_variable_amplitudes(program: Program) -> bool:
 
 def freed(program: Program) -> FreeAmplitudes:
     """The program with free amplitudes, kept with the original."""
-    return kept(program, "free amplitudes", lambda: _freed(program))
+    return program.derived("free amplitudes", lambda: _freed(program))
 
 
 def _freed(program: Program) -> FreeAmplitudes:
-    base = with_offsets(program)
+    builder = with_offsets(program).edited()
     owners, parts = [], []
     for k in np.flatnonzero(program.kind == STATE_PREPARATION):
         part = np.arange(program.data_start[k], program.data_start[k + 1])
         if (program.amplitude_slot[part] > 0).any():
+            builder.free_amplitudes(int(k))
             owners.append(k)
             parts.append(part)
-    entries = np.concatenate([np.empty(0, np.int64), *parts])
-    slots, normalize = base.amplitude_slot.copy(), base.normalize.copy()
-    slots[entries] = 1 + base.num_weights + base.num_inputs + np.arange(len(entries))
-    normalize[owners] = 1
-    counts = [len(part) for part in parts]
+    entries, counts = np.concatenate([np.empty(0, np.int64), *parts]), [len(part) for part in parts]
     return FreeAmplitudes(
-        replace(
-            base,
-            num_inputs=base.num_inputs + len(entries),
-            amplitude_slot=slots,
-            normalize=normalize,
-            cache={},
-        ),
+        builder.program(),
         vector=np.repeat(np.arange(len(owners)), counts),
         slot=program.amplitude_slot[entries],
         size=np.abs(program.data[entries]),
@@ -80,7 +70,7 @@ def executions(program: Program) -> int:
 def unit_vectors(point: Point) -> tuple[np.ndarray, np.ndarray]:
     """The amplitudes (B, A) without their factors c_j, divided by the norm (B, A) of their vector."""
     amplitudes = freed(point.program)
-    values = slot_values(point)[:, amplitudes.slot]
+    values = point.program.slots(point.weights, point.inputs)[:, amplitudes.slot]
     norms = np.empty(values.shape)
     for owner in range(1 + amplitudes.vector.max(initial=-1)):
         mine = amplitudes.vector == owner

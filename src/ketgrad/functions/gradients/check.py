@@ -18,7 +18,7 @@ from ketgrad.functions.gradients.finite_difference import FiniteDifference
 from ketgrad.functions.gradients.parameter_shift import ParameterShift
 from ketgrad.functions.gradients.rules import is_random
 from ketgrad.functions.gradients.sweeps import Point, with_offsets
-from ketgrad.programs.program import STATE_PREPARATION, Program, State
+from ketgrad.programs.program import STATE_PREPARATION, Program
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _random_point(function: Function, points: int, rng: np.random.Generator) -> 
     _normalise_amplitudes(program, weights, inputs)
     shape = (points, program.num_outputs)
     cotangent = rng.normal(size=shape).astype(real)
-    if isinstance(program.question, State):
+    if program.question.is_complex:
         cotangent = (cotangent + 1j * rng.normal(size=shape)).astype(function.dtype)
     rows = (weights.astype(real), inputs.astype(real))
     return Point(function.executor, program, *rows, function.dtype, function.threads, None), cotangent

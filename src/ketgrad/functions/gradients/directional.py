@@ -18,7 +18,7 @@ from ketgrad.functions.batch import Rows, in_rows, unbroadcast, warn_of_infinity
 from ketgrad.functions.gradients.rules import is_adjoint
 from ketgrad.functions.gradients.sweeps import Point, blocks_at_once, repeat
 from ketgrad.functions.input_functions import Near, Place, by_input, continued, interior, near_edges, place
-from ketgrad.programs.program import Expect, Program, Samples, State
+from ketgrad.programs.program import Program
 
 
 class HessianProduct(NamedTuple):
@@ -52,7 +52,7 @@ def check_usable(rule: Any, executor: Any, program: Program) -> None:
     Traceback (most recent call last):
     ketgrad.foundation.errors.KetgradValueError: derivatives along a direction cannot be had here: they ...
     """
-    if isinstance(program.question, Samples):
+    if not program.question.differentiable:
         reason = "samples are integers, which have no derivative"
         way_out = "Differentiate kg.expectation or kg.probabilities."
     elif rule is not None and not is_adjoint(rule):
@@ -179,8 +179,7 @@ class _AlongDirection(NamedTuple):
 
     def sizes(self, rows: np.ndarray) -> list[np.ndarray]:
         """Of what is added up in the tangents (and dinputs, hweights, hinputs) of these rows."""
-        expects = isinstance(self.point.program.question, Expect)
-        observables = self.point.program.observable_size if expects else 1.0
+        observables = self.point.program.value_size
 
         def largest(array: np.ndarray | None) -> np.ndarray:
             rowwise = np.zeros(1) if array is None else np.abs(array).max(axis=1, initial=0.0)
@@ -300,4 +299,4 @@ def _direction(direction: Any, name: str, shape: tuple[int, ...], rows: Rows) ->
 
 def _nothing(point: Point, shape: tuple[int, ...]) -> np.ndarray:
     """Values of no samples."""
-    return np.zeros(shape, point.dtype if isinstance(point.program.question, State) else point.weights.dtype)
+    return np.zeros(shape, point.dtype if point.program.question.is_complex else point.weights.dtype)

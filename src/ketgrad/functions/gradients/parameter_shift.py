@@ -20,7 +20,7 @@ from ketgrad.functions.gradients.amplitude_shifts import (
 from ketgrad.functions.gradients.frequencies import shift_rule
 from ketgrad.functions.gradients.rules import Cost, without_derivative
 from ketgrad.functions.gradients.sweeps import Point, Stencil, chain, collapse, sweep, with_offsets
-from ketgrad.programs.program import Program, State
+from ketgrad.programs.program import Program
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class ParameterShift:
 
     def objection(self, executor: Any, program: Program) -> str | None:
         """None unless the output is a state, or frequencies of a gate cannot be told apart."""
-        if isinstance(program.question, State):
+        if program.question.is_complex:
             return "it differentiates expectation values and probabilities, not amplitudes"
         for occurrence in program.occurrences:
             frequencies = occurrence.frequencies or ()

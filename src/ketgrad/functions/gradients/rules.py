@@ -13,7 +13,7 @@ import numpy as np
 
 from ketgrad.foundation.memory import readable
 from ketgrad.functions.gradients.sweeps import Point
-from ketgrad.programs.program import Expect, Probabilities, Program, State
+from ketgrad.programs.program import Program
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,6 @@ def vjp_with_slope(
 
 def without_derivative(program: Program | None) -> str | None:
     """Why no rule can differentiate the answer, or None."""
-    if program is None or isinstance(program.question, Expect | Probabilities | State):
+    if program is None or program.question.differentiable:
         return None
     return "samples are integers, which have no derivative; differentiate kg.expectation or kg.probabilities"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from ketgrad.foundation.memory import reserve
 from ketgrad.foundation.numbers import COMPLEX128
 from ketgrad.functions.angle_limits import check_angles
-from ketgrad.programs.program import Expect, Program, State
+from ketgrad.programs.program import Program
 
 CHUNK_BYTES = 32 * 2**20  # shifted rows are evaluated in portions of about this size,
 CHUNK_ROWS = 64  # but never fewer rows than keep every core and every vector register busy
@@ -44,9 +43,8 @@ class Point(NamedTuple):
 
     def size(self, cotangent: np.ndarray | None = None) -> np.ndarray:
         """(batch,): a bound of the values, times the largest entry of a cotangent."""
-        largest = self.program.observable_size if isinstance(self.program.question, Expect) else 1.0
         rows = np.ones(self.batch) if cotangent is None else np.abs(cotangent).max(axis=1, initial=0.0)
-        return largest * rows.astype(np.float64)
+        return self.program.value_size * rows.astype(np.float64)
 
     def run(self, weights: np.ndarray, inputs: np.ndarray) -> np.ndarray:
         """The values at other weights and inputs."""
@@ -62,15 +60,9 @@ class Point(NamedTuple):
         return self.run(weights, inputs)
 
 
-def kept(program: Program, key: str, make: Callable[[], Any]) -> Any:
-    """`make()`, kept with the program."""
-    found = program.cache.get(key)
-    return found if found is not None else program.cache.setdefault(key, make())
-
-
 def with_offsets(program: Program) -> Program:
     """`program.with_offsets()`, kept with the program, so that an executor's own copy of it is kept too."""
-    return kept(program, "with offsets", program.with_offsets)
+    return program.derived("with offsets", program.with_offsets)
 
 
 class Stencil(NamedTuple):
@@ -91,7 +83,7 @@ def sweep(point: Point, stencil: Stencil, cotangent: np.ndarray | None) -> np.nd
     batch, split = point.batch, point.weights.shape[1]
     outputs = point.program.num_outputs
     tail = (batch,) if cotangent is not None else (batch, outputs)
-    kind = COMPLEX128 if cotangent is None and isinstance(point.program.question, State) else np.float64
+    kind = COMPLEX128 if cotangent is None and point.program.question.is_complex else np.float64
     reserve(
         16 * stencil.num_variables * math.prod(tail),
         f"the derivatives of {batch} rows by {stencil.num_variables} angles or variables",
@@ -146,19 +138,13 @@ def collapse(derivative: np.ndarray, rows: int) -> np.ndarray:
 
 def chain(point: Point, by_angle: np.ndarray) -> np.ndarray:
     """From derivatives by angles (R, B, ...) to those by the slots [1, weights, inputs] (1 + W + X, B, ...)."""
-    terms, slots = angle_terms(point.program), slot_values(point).T
+    terms, slots = angle_terms(point.program), point.program.slots(point.weights, point.inputs).T
     result = np.zeros((len(slots), *by_angle.shape[1:]))
     spread = (...,) + (None,) * (by_angle.ndim - 2)
     for first, second in ((terms.a, terms.b), (terms.b, terms.a)):
         factor = terms.coefficient[:, None] * slots[second]
         np.add.at(result, first, by_angle[terms.occurrence] * factor[spread])
     return result
-
-
-def slot_values(point: Point) -> np.ndarray:
-    """The slots [1, weights, inputs] of each sample, (B, 1 + W + X)."""
-    parts = (np.ones((1, 1)), point.weights, point.inputs)
-    return np.concatenate([np.broadcast_to(a, (point.batch, a.shape[1])) for a in parts], axis=1, dtype=float)
 
 
 class AngleTerms(NamedTuple):
