@@ -220,7 +220,8 @@ def test_circuits_are_recognised_by_what_they_hold():
 
 
 def test_a_circuit_seen_before_is_not_compiled_again():
-    from ketgrad.bridges.qiskit.primitives import expectation_function, samples_function
+    from ketgrad.bridges.qiskit.estimator import expectation_function
+    from ketgrad.bridges.qiskit.sampler import samples_function
 
     estimator, sampler, circuit = kg.qiskit.Estimator(), kg.qiskit.Sampler(), ansatz()
     measured = circuit.measure_all(inplace=False)

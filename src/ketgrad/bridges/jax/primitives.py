@@ -29,7 +29,9 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from ketgrad.bridges.jax.batching import batched
 from ketgrad.bridges.jax.calls import INPUTS, WEIGHTS, BoundCall, batch_of, placed, selected
+from ketgrad.bridges.jax.execution import compiled, refuse_export, refuse_platform
 from ketgrad.foundation.errors import KetgradValueError
 
 # -- how they are called ---------------------------------------------------------------------------------------
@@ -273,70 +275,6 @@ def _second_backward(
     return [None, None, *_in_place(found, first), *[None] * len(other)]
 
 
-# -- batches ---------------------------------------------------------------------------------------------------
-
-
-def _roles(name: str, by: int, along: int) -> tuple[list[str], list[str]]:
-    """What each argument and each result has rows like: "w" weights, "x" inputs, "y" values."""
-    first, other = selected("wx", by), selected("wx", along)
-    return {
-        "value": (["w", "x"], ["y"]),
-        "jvp": (["w", "x", *first], ["y"]),
-        "vjp": (["w", "x", "y"], first),
-        "hvp": (["w", "x", "y", *other], first),
-        "second": (["w", "x", *first, *other], ["y"]),
-    }[name]
-
-
-def _batched(
-    primitive: Any,
-    name: str,
-    arguments: Sequence[Any],
-    axes: Sequence[Any],
-    *,
-    call: BoundCall,
-    by: int = 0,
-    along: int = 0,
-) -> tuple[Any, Any]:
-    """The mapped axis becomes part of the rows: N times B samples in one call.
-
-    A variable that is not mapped stays one row, shared by all, unless it is differentiated: each mapped entry has a
-    derivative of its own.
-    """
-    taken, given = _roles(name, by, along)
-    mapped = [axis is not None for axis in axes]
-    count = next(a.shape[axis] for a, axis in zip(arguments, axes, strict=True) if axis is not None)
-    front = [a if axis is None else jnp.moveaxis(a, axis, 0) for a, axis in zip(arguments, axes, strict=True)]
-    own = {"w": front[0].shape[-2], "x": front[1].shape[-2]}
-    own["y"] = own["x"] if own["w"] == 1 else own["w"]
-    apart = {role for role, is_mapped in zip(taken, mapped, strict=True) if is_mapped} | {*given, "y"}
-    apart |= {role for role in "wx" if own[role] != 1}
-    rows = [
-        _expanded(a, is_mapped, count, own["y"]) if role in apart else a
-        for a, role, is_mapped in zip(front, taken, mapped, strict=True)
-    ]
-    parameters = {"by": by} if name in ("jvp", "vjp") else {"by": by, "along": along} if by else {}
-    found = primitive.bind(*rows, call=call, **parameters)
-    results = found if primitive.multiple_results else [found]
-    results = [
-        _folded(result, count, own["y"], own[role]) for result, role in zip(results, given, strict=True)
-    ]
-    return (results, [0] * len(results)) if primitive.multiple_results else (results[0], 0)
-
-
-def _expanded(array: Any, is_mapped: bool, count: int, batch: int) -> Any:
-    """(count * batch, columns) of an array (rows, columns), or (count, rows, columns) if it is mapped."""
-    array = array if is_mapped else array[None]
-    columns = array.shape[-1]
-    return jnp.broadcast_to(array, (count, batch, columns)).reshape(count * batch, columns)
-
-
-def _folded(array: Any, count: int, batch: int, rows: int) -> Any:
-    """(count, rows, columns) of (count * batch, columns): samples that shared a row are added up."""
-    array = array.reshape(count, batch, array.shape[-1])
-    return array if rows == batch else array.sum(axis=1, keepdims=True)
-
-
 # -- what runs -------------------------------------------------------------------------------------------------
 
 
@@ -380,36 +318,6 @@ def _computation(name: str) -> Callable[..., Any]:
     return compute
 
 
-def _refuse_platform(context: Any, *_: Any, call: BoundCall, **__: Any) -> Any:
-    platforms = ", ".join(context.module_context.platforms)
-    raise KetgradValueError(
-        f"ketgrad's circuits run on the CPU, but this computation is compiled for {platforms}. Place it there: with "
-        'jax.default_device(jax.devices("cpu")[0]), or jax.jit(..., backend="cpu").'
-    )
-
-
-def _compiled(primitive: Any) -> Callable[..., Any]:
-    """What runs outside of jit: the operation alone, compiled, also where jit is switched off to look at a program."""
-    run = jax.jit(primitive.bind, static_argnames=("call", "by", "along"))
-
-    def call_compiled(*arrays: Any, **parameters: Any) -> Any:
-        if not jax.config.jax_disable_jit:  # pyright: ignore[reportAttributeAccessIssue] - options are made at run time
-            return run(*arrays, **parameters)
-        with jax.disable_jit(False):
-            return run(*arrays, **parameters)
-
-    return call_compiled
-
-
-def _refuse_export(context: Any) -> None:
-    if context.module_context.lowering_parameters.for_export:
-        raise KetgradValueError(
-            "a circuit cannot be exported by jax.export - its compiled program lives in this process, and the exported "
-            "bytes would only hold its number. Keep the function with kg.save(f, path), the weights beside it, and "
-            "call kg.jax.function(kg.load(path)) in the other process."
-        )
-
-
 def _primitive(
     name: str, shape: Callable[..., Any], forward: Callable[..., Any], backward: Callable[..., Any] | None
 ) -> Any:
@@ -417,20 +325,20 @@ def _primitive(
     primitive = Primitive(f"ketgrad_{name}")
     primitive.multiple_results = name in ("vjp", "hvp")
     primitive.def_abstract_eval(shape)
-    primitive.def_impl(_compiled(primitive))
+    primitive.def_impl(compiled(primitive))
     ad.primitive_jvps[primitive] = forward
     if backward is not None:
         ad.primitive_transposes[primitive] = backward
-    batching.primitive_batchers[primitive] = functools.partial(_batched, primitive, name)
+    batching.primitive_batchers[primitive] = functools.partial(batched, primitive, name)
     lowered = mlir.lower_fun(_computation(name), multiple_results=primitive.multiple_results)
 
     def lower(context: Any, *arguments: Any, call: BoundCall, **parameters: int) -> Any:
-        _refuse_export(context)
+        refuse_export(context)
         context.module_context.add_keepalive(call)  # compiled code knows only its number
         return lowered(context, *arguments, call=call, **parameters)
 
     mlir.register_lowering(primitive, lower, platform="cpu")
-    mlir.register_lowering(primitive, _refuse_platform)
+    mlir.register_lowering(primitive, refuse_platform)
     return primitive
 
 

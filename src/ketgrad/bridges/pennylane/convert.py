@@ -12,10 +12,10 @@ from pennylane.measurements import ExpectationMP, MeasurementProcess, Probabilit
 from pennylane.ops import MidMeasure
 from pennylane.tape import QuantumScript
 
-from ketgrad.bridges.pennylane.device import run_natively
 from ketgrad.bridges.pennylane.gates import evaluate, lower, operators, preparation, reads_angles
 from ketgrad.bridges.pennylane.observables import from_observable, to_observable
 from ketgrad.bridges.pennylane.tapes import real_amplitudes
+from ketgrad.bridges.pennylane.transforms import run_natively
 from ketgrad.circuits.angles import Angle, as_angle, w, x
 from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.op import Op

@@ -19,10 +19,11 @@ try:
 except ModuleNotFoundError as error:
     raise missing_extra("qiskit", "qiskit") from error
 
+from ketgrad.bridges.qiskit.estimator import Estimator
 from ketgrad.bridges.qiskit.gradient import EstimatorGradient, SamplerGradient
 from ketgrad.bridges.qiskit.paulis import from_sparse_pauli_op, to_sparse_pauli_op
-from ketgrad.bridges.qiskit.primitives import Estimator, Sampler
 from ketgrad.bridges.qiskit.reader import Imported, from_qiskit
+from ketgrad.bridges.qiskit.sampler import Sampler
 from ketgrad.bridges.qiskit.writer import to_qiskit
 
 __all__ = [

@@ -6,16 +6,43 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qiskit.circuit import Parameter, ParameterExpression
+from qiskit.circuit import Parameter, ParameterExpression, ParameterVector, ParameterVectorElement
 
 from ketgrad.bridges.importing import Computed
 from ketgrad.circuits.angles import ZERO, Angle, Variable, arccos, as_angle
-from ketgrad.foundation.errors import KetgradValueError
+from ketgrad.foundation.errors import KetgradValueError, near_matches
 
 Names = Mapping[Parameter, Angle]
 
 # Points at which a polynomial must agree with the expression that it was read from: of both signs, of no pattern.
 _PROBES = (0.37, -0.82, 1.13, -1.71, 0.59, -0.24, 2.03)
+
+
+def chosen_parameters(chosen: Any, parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
+    """The parameters that `inputs` names, in its order; a vector stands for all of its elements."""
+    by_name: dict[str, tuple[Parameter, ...]] = {parameter.name: (parameter,) for parameter in parameters}
+    for parameter in parameters:
+        if isinstance(parameter, ParameterVectorElement):
+            by_name.setdefault(parameter.vector.name, tuple(parameter.vector))
+    if isinstance(chosen, str | Parameter | ParameterVector):
+        chosen = [chosen]
+    found: list[Parameter] = []
+    for entry in chosen:
+        if isinstance(entry, ParameterVector):
+            found += list(entry)
+        elif isinstance(entry, Parameter) and entry in parameters:
+            found.append(entry)
+        elif isinstance(entry, str) and entry in by_name:
+            found += by_name[entry]
+        else:
+            hint = near_matches(str(entry), by_name) if by_name else "It has none."
+            raise KetgradValueError(
+                f"`inputs` must name parameters of the circuit, but {entry!r} is none. {hint}"
+            )
+    if len(set(found)) != len(found):
+        twice = next(parameter.name for k, parameter in enumerate(found) if parameter in found[:k])
+        raise KetgradValueError(f"`inputs` must name each parameter once, but {twice!r} occurs twice.")
+    return tuple(found)
 
 
 def angle_of(value: Any, names: Names, where: str, computed: Computed | None = None) -> Angle:

@@ -12,9 +12,10 @@ from qiskit.primitives import PrimitiveJob
 
 from ketgrad import executors
 from ketgrad.bridges.qiskit.cache import Conversions
+from ketgrad.bridges.qiskit.estimator import expectation_function
 from ketgrad.bridges.qiskit.exact import probabilities_function
 from ketgrad.bridges.qiskit.paulis import from_sparse_pauli_op
-from ketgrad.bridges.qiskit.primitives import expectation_function, unmeasured
+from ketgrad.bridges.qiskit.pubs import unmeasured
 from ketgrad.bridges.qiskit.reader import Imported, from_qiskit
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.paulis import PauliSum

@@ -23,17 +23,15 @@ from qiskit.circuit import (
     Measure,
     Parameter,
     ParameterExpression,
-    ParameterVector,
     PowerModifier,
     QuantumCircuit,
     Reset,
 )
 from qiskit.circuit import library as lib
-from qiskit.circuit.parametervector import ParameterVectorElement
 from qiskit.quantum_info import Clifford, Operator
 
 from ketgrad.bridges.importing import Computed
-from ketgrad.bridges.qiskit.angles import angle_of
+from ketgrad.bridges.qiskit.angles import angle_of, chosen_parameters
 from ketgrad.bridges.qiskit.evolution import WIDEST, evolution
 from ketgrad.bridges.qiskit.gates import RULES, u_ops
 from ketgrad.bridges.qiskit.paulis import from_sparse_pauli_op
@@ -43,7 +41,7 @@ from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.gates import embed
 from ketgrad.circuits.op import Op
 from ketgrad.circuits.paulis import PauliSum
-from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, near_matches
+from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 
 MAX_OPERATIONS = 10**7
 DEEPEST = 100  # definitions inside definitions
@@ -118,33 +116,6 @@ def _read(circuit: QuantumCircuit, inputs: Any, computed: Computed | None) -> Im
         tuple(parameter.name for parameter in data),
         _registers(circuit, reader.measured),
     )
-
-
-def chosen_parameters(chosen: Any, parameters: Sequence[Parameter]) -> tuple[Parameter, ...]:
-    """The parameters that `inputs` names, in its order; a vector stands for all of its elements."""
-    by_name: dict[str, tuple[Parameter, ...]] = {parameter.name: (parameter,) for parameter in parameters}
-    for parameter in parameters:
-        if isinstance(parameter, ParameterVectorElement):
-            by_name.setdefault(parameter.vector.name, tuple(parameter.vector))
-    if isinstance(chosen, str | Parameter | ParameterVector):
-        chosen = [chosen]
-    found: list[Parameter] = []
-    for entry in chosen:
-        if isinstance(entry, ParameterVector):
-            found += list(entry)
-        elif isinstance(entry, Parameter) and entry in parameters:
-            found.append(entry)
-        elif isinstance(entry, str) and entry in by_name:
-            found += by_name[entry]
-        else:
-            hint = near_matches(str(entry), by_name) if by_name else "It has none."
-            raise KetgradValueError(
-                f"`inputs` must name parameters of the circuit, but {entry!r} is none. {hint}"
-            )
-    if len(set(found)) != len(found):
-        twice = next(parameter.name for k, parameter in enumerate(found) if parameter in found[:k])
-        raise KetgradValueError(f"`inputs` must name each parameter once, but {twice!r} occurs twice.")
-    return tuple(found)
 
 
 def _registers(circuit: QuantumCircuit, measured: Mapping[int, int]) -> tuple[tuple[str, int, int], ...]:
