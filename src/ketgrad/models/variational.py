@@ -19,7 +19,7 @@ from ketgrad.models.fitting.circuit_choice import CircuitChoice
 from ketgrad.models.fitting.rows import TrainingRows, class_rows, number_rows
 from ketgrad.models.fitting.seeds import PREDICTION, with_seed
 from ketgrad.models.fitting.training import Training, check_known, raise_if_interrupted
-from ketgrad.programs.program import Expect
+from ketgrad.programs.questions import Expect
 from ketgrad.training.run import Fit
 
 LEAST_QUBITS = 2  # one qubit could not be entangled
