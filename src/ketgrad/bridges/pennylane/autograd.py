@@ -9,23 +9,23 @@ import autograd
 import numpy as np
 from autograd.extend import defvjp, defvjp_argnums, primitive
 
-from ketgrad.bridges.pennylane.nodes import Batch
 from ketgrad.bridges.pennylane.second import refuse_third
+from ketgrad.bridges.pennylane.tape_batch import TapeBatch
 
 
-def results(batch: Batch) -> Sequence[Any]:
+def results(batch: TapeBatch) -> Sequence[Any]:
     """The results of all tapes, one after the other."""
     return _results(autograd.builtins.tuple(batch.parameters), batch)
 
 
 @primitive
-def _results(parameters: tuple[Any, ...], batch: Batch) -> tuple[np.ndarray, ...]:
+def _results(parameters: tuple[Any, ...], batch: TapeBatch) -> tuple[np.ndarray, ...]:
     return tuple(batch.results())
 
 
 @primitive
 def _slopes(
-    parameters: tuple[Any, ...], cotangents: tuple[np.ndarray, ...], batch: Batch
+    parameters: tuple[Any, ...], cotangents: tuple[np.ndarray, ...], batch: TapeBatch
 ) -> tuple[np.ndarray, ...]:
     return tuple(batch.slopes(cotangents))
 
@@ -35,13 +35,13 @@ def _changes(
     parameters: tuple[Any, ...],
     cotangents: tuple[np.ndarray, ...],
     turns: tuple[np.ndarray, ...],
-    batch: Batch,
+    batch: TapeBatch,
 ) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
     by_parameters, by_cotangents = batch.changes(cotangents, turns)
     return tuple(by_parameters), tuple(by_cotangents)
 
 
-def _results_pulled(_: Any, parameters: Any, batch: Batch) -> Callable[..., Any]:
+def _results_pulled(_: Any, parameters: Any, batch: TapeBatch) -> Callable[..., Any]:
     return lambda cotangents: _slopes(parameters, cotangents, batch)
 
 

@@ -15,9 +15,9 @@ import tensorflow as tf
 from pennylane.measurements import StateMP
 from pennylane.tape import QuantumScript
 
-from ketgrad.bridges.pennylane.nodes import Batch
 from ketgrad.bridges.pennylane.second import refuse_third
 from ketgrad.bridges.pennylane.slopes import is_fixed
+from ketgrad.bridges.pennylane.tape_batch import TapeBatch
 
 Work = Callable[..., Sequence[Any]]
 
@@ -25,7 +25,7 @@ Work = Callable[..., Sequence[Any]]
 class Graph(NamedTuple):
     """A batch of tapes with tensors in the `places` of each tape; the trainable parameters are some of these."""
 
-    batch: Batch
+    batch: TapeBatch
     places: tuple[tuple[int, ...], ...]
     numbers: tuple[Any, ...]
     trained: tuple[int, ...]  # which of the numbers are parameters
@@ -39,7 +39,7 @@ class Graph(NamedTuple):
         """The same with tensors of the graph that is built now: a gradient is built in a graph of its own."""
         return self._replace(numbers=tuple(map(tf.identity, self.numbers)))
 
-    def at(self, arrays: Sequence[np.ndarray]) -> Batch:
+    def at(self, arrays: Sequence[np.ndarray]) -> TapeBatch:
         """The batch with arrays in the places of the tensors."""
         rest = iter(arrays)
         tapes = tuple(
@@ -65,7 +65,7 @@ class Graph(NamedTuple):
         return tuple(made)
 
 
-def results(batch: Batch, node: Callable[..., tuple[Any, ...]]) -> tuple[Any, ...]:
+def results(batch: TapeBatch, node: Callable[..., tuple[Any, ...]]) -> tuple[Any, ...]:
     """The results of all tapes, one after the other. node: tensors, as a function of arguments with a gradient."""
     graph = _graph(batch)
     found = graph.call(lambda batch: batch.results(), (), _result_types(graph))
@@ -75,7 +75,7 @@ def results(batch: Batch, node: Callable[..., tuple[Any, ...]]) -> tuple[Any, ..
 def _slopes(graph: Graph, node: Any, cotangents: Sequence[Any]) -> tuple[Any, ...]:
     graph = graph.here()
 
-    def work(batch: Batch, *arrays: Any) -> Sequence[Any]:
+    def work(batch: TapeBatch, *arrays: Any) -> Sequence[Any]:
         return [np.conj(slope) for slope in batch.slopes([np.conj(array) for array in arrays])]
 
     found = graph.call(work, cotangents, _types(graph.parameters))
@@ -88,7 +88,7 @@ def _changes(graph: Graph, node: Any, cotangents: Sequence[Any], turns: Sequence
     graph, cotangents = graph.here(), [tf.identity(one) for one in cotangents]
     count = len(cotangents)
 
-    def work(batch: Batch, *arrays: Any) -> Sequence[Any]:
+    def work(batch: TapeBatch, *arrays: Any) -> Sequence[Any]:
         by_parameters, by_cotangents = batch.changes(
             [np.conj(array) for array in arrays[:count]], arrays[count:]
         )
@@ -101,7 +101,7 @@ def _changes(graph: Graph, node: Any, cotangents: Sequence[Any], turns: Sequence
     return node(found, [*graph.parameters, *cotangents, *turns], refuse)
 
 
-def _graph(batch: Batch) -> Graph:
+def _graph(batch: TapeBatch) -> Graph:
     tapes, places, numbers, trained = [], [], [], []
     for tape in batch.tapes:
         given = tape.get_parameters(trainable_only=False)

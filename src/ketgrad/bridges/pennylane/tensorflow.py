@@ -13,11 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from ketgrad.bridges.pennylane import graphs as pennylane_graphs
-from ketgrad.bridges.pennylane.nodes import Batch
 from ketgrad.bridges.pennylane.second import refuse_third
+from ketgrad.bridges.pennylane.tape_batch import TapeBatch
 
 
-def results(batch: Batch) -> tuple[Any, ...]:
+def results(batch: TapeBatch) -> tuple[Any, ...]:
     """The results of all tapes, one after the other."""
     if not tf.executing_eagerly():
         return pennylane_graphs.results(batch, _node)
@@ -26,7 +26,7 @@ def results(batch: Batch) -> tuple[Any, ...]:
     return _node(found, parameters, lambda *cotangents: _slopes(batch, parameters, cotangents))
 
 
-def _slopes(batch: Batch, parameters: Sequence[Any], cotangents: Sequence[Any]) -> tuple[Any, ...]:
+def _slopes(batch: TapeBatch, parameters: Sequence[Any], cotangents: Sequence[Any]) -> tuple[Any, ...]:
     slopes = _conjugates(batch.slopes(_conjugates(_arrays(cotangents))))
     found = _like(slopes, parameters)
     return _node(
@@ -35,7 +35,7 @@ def _slopes(batch: Batch, parameters: Sequence[Any], cotangents: Sequence[Any]) 
 
 
 def _changes(
-    batch: Batch, parameters: Sequence[Any], cotangents: Sequence[Any], turns: Sequence[Any]
+    batch: TapeBatch, parameters: Sequence[Any], cotangents: Sequence[Any], turns: Sequence[Any]
 ) -> tuple[Any, ...]:
     by_parameters, by_cotangents = batch.changes(_conjugates(_arrays(cotangents)), _arrays(turns))
     found = (*_like(by_parameters, parameters), *_like(by_cotangents, cotangents))

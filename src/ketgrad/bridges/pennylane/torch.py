@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch.autograd import Function as Node
 
-from ketgrad.bridges.pennylane.nodes import Batch
 from ketgrad.bridges.pennylane.second import refuse_third
+from ketgrad.bridges.pennylane.tape_batch import TapeBatch
 
 
-def results(batch: Batch) -> tuple[Any, ...]:
+def results(batch: TapeBatch) -> tuple[Any, ...]:
     """The results of all tapes, one after the other."""
     return Results.apply(batch, *batch.parameters)
 
@@ -40,7 +40,7 @@ class Results(Node):
     """The results at the parameters of the tapes."""
 
     @staticmethod
-    def forward(ctx: Any, batch: Batch, *parameters: Any) -> tuple[Any, ...]:
+    def forward(ctx: Any, batch: TapeBatch, *parameters: Any) -> tuple[Any, ...]:
         """One run."""
         ctx.batch = batch
         ctx.save_for_backward(*parameters)
@@ -56,7 +56,7 @@ class Slopes(Node):
     """The derivatives by the parameters, at the parameters and the cotangents."""
 
     @staticmethod
-    def forward(ctx: Any, batch: Batch, *tensors: Any) -> tuple[Any, ...]:
+    def forward(ctx: Any, batch: TapeBatch, *tensors: Any) -> tuple[Any, ...]:
         """One vector-Jacobian product."""
         ctx.batch = batch
         ctx.save_for_backward(*tensors)
@@ -74,7 +74,7 @@ class Changes(Node):
     """The derivatives of sum(turns * slopes) by the parameters and the cotangents."""
 
     @staticmethod
-    def forward(ctx: Any, batch: Batch, *tensors: Any) -> tuple[Any, ...]:
+    def forward(ctx: Any, batch: TapeBatch, *tensors: Any) -> tuple[Any, ...]:
         """One product with the Hessian."""
         count = len(batch.parameters)
         cotangents, turns = tensors[count:-count], tensors[-count:]
