@@ -1,15 +1,34 @@
-"""The conformance suite: every executor equals the definition on random programs, in every answer it can give."""
+"""The conformance suite: every executor keeps the protocol and the promises of its abilities.
+
+An exact one equals the definition on random programs in every answer that it can give; one that measures lies within
+its statistical bounds; one with noise answers as any mixture of states must. A new row of `EXECUTORS` is held to it.
+"""
+
+import pickle
+from typing import get_args
 
 import numpy as np
 import pytest
+from devices import Depolarised, FakeDevice
 from programs import random_circuit, random_observable
 
 import ketgrad as kg
-from ketgrad.executors import EXECUTORS, Executor, get
+from ketgrad.executors import EXECUTORS, Execution, Executor, get
+from ketgrad.executors.protocol import Ability
 from ketgrad.programs.lowering import compile
 from ketgrad.programs.questions import Expect, Probabilities, State
 
-EXACT = [name for name in EXECUTORS if "exact" in get(name).abilities and name != "reference"]
+EXACT = [
+    name
+    for name in EXECUTORS
+    if {"exact", "noise"} & get(name).abilities == {"exact"} and name != "reference"
+]
+NOISY = [Depolarised(), *(get(name) for name in EXECUTORS if {"exact", "noise"} <= get(name).abilities)]
+MEASURING = {
+    **{name: lambda shots, name=name: get(name).with_shots(shots) for name in EXECUTORS},
+    "device": lambda shots: get(FakeDevice(shots)),
+    "noise": lambda shots: Depolarised().with_shots(shots),
+}
 BATCHES = [(1, 1), (1, 5), (5, 1), (7, 7)]  # rows of weights, rows of inputs
 TOLERANCE = {np.complex128: 1e-11, np.complex64: 3e-5}
 
@@ -34,9 +53,126 @@ def data(program, rows, seed):
 def test_the_protocol_is_kept(name):
     executor = get(name)
     assert isinstance(executor, Executor) and executor.name == name
-    assert executor.abilities <= {"exact", "shots", "adjoint", "second", "noise", "gpu"}
+    assert executor.abilities <= {*get_args(Ability)}
+    assert ("exact" in executor.abilities) != ("shots" in executor.abilities) == (executor.shots is not None)
     assert ("adjoint" in executor.abilities) == hasattr(executor, "vjp")
     assert ("second" in executor.abilities) == (hasattr(executor, "jvp") and hasattr(executor, "hvp"))
+    assert executor == get(name) == pickle.loads(pickle.dumps(executor)) and hash(executor) == hash(get(name))
+
+
+@pytest.mark.parametrize("name", EXECUTORS)
+def test_an_executor_describes_what_it_is_going_to_do(name):
+    executor = get(name)
+    program = compile(
+        kg.Circuit([kg.h(0), kg.rx(kg.w[0], 1)], 3), Expect((kg.Pauli("Z0 X1"), kg.Pauli("X0")))
+    )
+    found = executor.describe(program)
+    assert isinstance(found, Execution) and found.shots == executor.shots and found.executions >= 1
+    assert found.simulated_qubits is None or 0 <= found.simulated_qubits <= 3
+    assert found.engine and "\n" not in found.engine
+    measuring = executor.with_shots(7)
+    assert "shots" in measuring.abilities and "exact" not in measuring.abilities and measuring.shots == 7
+    assert measuring.describe(program).shots == 7 and measuring.with_shots(9) == executor.with_shots(9)
+
+
+@pytest.mark.parametrize("name", MEASURING)
+def test_measured_values_lie_within_their_statistical_bounds(name):
+    """Of the executor's own probabilities; of 20 rows alike, five standard errors of their mean."""
+    shots, rows = 2000, 20
+    source = {"device": get("reference"), "sampled": get("reference"), "noise": Depolarised()}.get(
+        name
+    ) or get(name)
+    for seed in range(4):
+        circuit = random_circuit(3, 10, seed, prepare=seed % 2 == 1)
+        expect, probabilities, _ = questions(3)
+        for question in (expect, probabilities):
+            program = compile(circuit, question)
+            weights, inputs, _ = data(program, (1, 1), seed)
+            exact = source.run(program, weights, inputs)[0]
+            found = MEASURING[name](shots).run(
+                program, weights, np.repeat(inputs, rows, axis=0), rng=np.random.default_rng(seed)
+            )
+            sizes = [
+                sum(abs(complex(c)) for _, _, c in observable.terms) for observable in expect.observables
+            ]
+            scale = np.array(sizes) if question is expect else 0.5
+            assert found.shape == (rows, program.num_outputs)
+            assert (np.abs(found.mean(axis=0) - exact) < 5 * scale / np.sqrt(shots * rows)).all()
+
+
+@pytest.mark.parametrize("executor", NOISY, ids=lambda executor: executor.name)
+def test_noise_gives_means_of_mixed_states_and_their_derivatives(executor):
+    for seed in range(4):
+        circuit = random_circuit(3, 10, seed)
+        expect, probabilities, _ = questions(3)
+        with pytest.raises(kg.KetgradError, match="a mixed state is no vector"):
+            kg.state(circuit, executor=executor)
+        program = compile(circuit, probabilities)
+        weights, inputs, _ = data(program, (1, 4), seed)
+        chances = executor.run(program, weights, inputs)
+        assert (chances > -1e-12).all()
+        np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-12)
+        f = kg.expectation(circuit, expect.observables, executor=executor)
+        values, *derivatives = f.vjp(weights[0], inputs, np.ones((4, 3)))
+        sizes = [sum(abs(complex(c)) for _, _, c in observable.terms) for observable in expect.observables]
+        assert (np.abs(values) <= np.array(sizes) + 1e-12).all()
+        shifted = kg.expectation(circuit, expect.observables, executor=executor, gradient=kg.ParameterShift())
+        for found, wanted in zip(
+            derivatives, shifted.vjp(weights[0], inputs, np.ones((4, 3)))[1:], strict=True
+        ):
+            np.testing.assert_allclose(found, wanted, atol=1e-9)
+
+
+class Least:
+    """What an executor needs at least: a name, abilities and `run`."""
+
+    def __init__(self, *abilities):
+        self.name, self.abilities = "least", frozenset(abilities)
+
+    def run(self, program, weights, inputs, **options):
+        return get("reference").run(program, weights, inputs)
+
+
+def test_a_name_abilities_and_run_make_an_executor():
+    circuit, word = kg.Circuit([kg.ry(kg.w[0], 0)], 2), kg.Pauli("Z0")
+    exact = kg.expectation(circuit, word, executor=Least("exact"))
+    value, slope, _ = exact.vjp([0.3], None)
+    assert value[0] == pytest.approx(np.cos(0.3)) and slope[0] == pytest.approx(-np.sin(0.3))
+    assert (
+        exact.plan.engine == "least"
+        and exact.plan.memory == 64
+        and "has no adjoint method" in str(exact.plan)
+    )
+    drawn = kg.expectation(circuit, word, executor=Least("exact"), shots=10_000, seed=0)
+    assert abs(drawn([0.3])[0] - np.cos(0.3)) < 5 * np.sin(0.3) / 100 and drawn.executor.name == "sampled"
+    assert kg.samples(circuit, shots=3, executor=Least("exact"))([np.pi]).tolist() == [[1, 0]] * 3
+    noisy = kg.expectation(circuit, word, executor=Least("shots", "remote"))
+    assert noisy.plan.shots is None and noisy.plan.memory == 0
+    assert "a number that the executor does not say in each execution" in " ".join(str(noisy.plan).split())
+    with pytest.raises(kg.KetgradError, match=r"'least': it measures, and has no `with_shots`"):
+        kg.expectation(circuit, word, executor=Least("shots"), shots=5)
+    with pytest.raises(kg.KetgradError, match="a mixed state is no vector, so the executor 'least' cannot"):
+        kg.state(circuit, executor=Least("exact", "noise"))
+
+
+def test_half_of_what_an_executor_says_is_refused():
+    class Half(Least):
+        shots = 5
+
+        def describe(self, program):
+            return Execution("half", 0)
+
+    with pytest.raises(
+        kg.KetgradError, match=r"shots, with_shots and describe together.*but Half has no with_shots"
+    ):
+        get(Half("shots"))
+    for wrong, message in (
+        (3, "name, abilities, shots and counts, but is int"),
+        (Least, "an instance, but is the class Least"),
+        (object(), "name, abilities and run"),
+    ):
+        with pytest.raises(TypeError, match=f"`executor` must be.*{message}"):
+            get(wrong)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=["complex128", "complex64"])

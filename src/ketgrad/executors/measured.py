@@ -94,7 +94,9 @@ class MeasuredDevice:
     def _check(self, found: Sequence[Counts], asked: Sequence[Program], batch: int) -> None:
         """Refuse an answer that is not one table of counts for each circuit, with a row for each of the batch."""
         if len(found) != len(asked):
-            self._refuse(f"must answer with {len(asked)} tables, one for each circuit", f"gave {len(found)}")
+            self._refuse(
+                f"must answer with one table for each circuit, {len(asked)} here", f"gave {len(found)}"
+            )
         for counts, program in zip(found, asked, strict=True):
             outcomes, numbers = counts
             if numbers.shape != (batch, len(outcomes)):

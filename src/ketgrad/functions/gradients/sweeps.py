@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ketgrad.executors.protocol import execution
 from ketgrad.foundation.memory import reserve
 from ketgrad.foundation.numbers import COMPLEX128
 from ketgrad.functions.angle_limits import check_angles
@@ -90,7 +92,11 @@ def sweep(point: Point, stencil: Stencil, cotangent: np.ndarray | None) -> np.nd
         "Use f.vjp, or smaller batches.",
     )
     result = np.zeros((stencil.num_variables, *tail), dtype=kind)
-    step = blocks_at_once(point, split + point.inputs.shape[1] + 2 * outputs)
+    numbers = split + point.inputs.shape[1] + 2 * outputs
+    step = blocks_at_once(point, numbers)
+    row_bytes = 8 * numbers * batch * min(step, len(stencil.column))
+    if row_bytes > CHUNK_BYTES:
+        reserve(row_bytes, f"the shifted copies of {batch} rows", "Use smaller batches.")
     for start in range(0, len(stencil.column), step):
         part = slice(start, start + step)
         column, shift = stencil.column[part], stencil.shift[part]
@@ -104,8 +110,16 @@ def sweep(point: Point, stencil: Stencil, cotangent: np.ndarray | None) -> np.nd
 
 
 def blocks_at_once(point: Point, numbers: int) -> int:
-    """How many copies of the batch to evaluate in one run, for `numbers` real numbers beside the state per row."""
-    row_bytes = 8 * numbers + 16 * 2**point.program.num_qubits
+    """How many copies of the batch to evaluate in one run, for `numbers` real numbers beside the state per row.
+
+    All of them where no states are held here: each run of a device is a job of its own.
+    """
+    program, executor = point.program, point.executor
+    if "exact" not in executor.abilities and program.derived(
+        f"{executor.name} holds no state", lambda: execution(executor, program).simulated_qubits is None
+    ):
+        return sys.maxsize
+    row_bytes = 8 * numbers + 16 * 2**program.num_qubits
     return max(1, CHUNK_BYTES // (point.batch * row_bytes), CHUNK_ROWS // point.batch)
 
 
