@@ -23,7 +23,7 @@ def test_every_row_of_the_page_is_read_and_no_word_stands_twice():
     lines = [
         line
         for line in PAGE.splitlines()
-        if line.startswith("| ") and not line.startswith(("| word", "| ---"))
+        if line.startswith("| ") and not line.startswith(("| word | means", "| ---"))
     ]
     words = [row[0] for row in ROWS]
     assert len(words) == len(lines) == len(set(words)) > 40
