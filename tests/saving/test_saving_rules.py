@@ -30,12 +30,21 @@ from sklearn.svm import SVC, SVR, NuSVC, OneClassSVM
 
 import ketgrad as kg
 from ketgrad import w, x
+from ketgrad.executors.table import EXECUTORS
+from ketgrad.functions.gradients.table import RULES as GRADIENT_RULES
+from ketgrad.models import MODELS
+from ketgrad.programs.questions import QUESTIONS
 from ketgrad.saving import file as saving
-from ketgrad.saving import values as saving_values
+from ketgrad.saving import reader as saving_reader
 from ketgrad.saving.arrays import strides_to_keep
-from ketgrad.saving.rules import ESTIMATORS, RULES, TRAINING_ROWS
-from ketgrad.saving.values import CLASSES, FIELDS, PARAMETERS
+from ketgrad.saving.classes import CLASSES, ESTIMATORS, NAMES, PARAMETERS, written_fields
+from ketgrad.saving.reader import ValueReader
+from ketgrad.saving.rules import WRITTEN, rules_of
+from ketgrad.saving.rules.machines import TRAINING_ROWS
+from ketgrad.saving.writer import ValueWriter
+from ketgrad.training.optimizers import OPTIMIZERS
 
+RULES = {name: rules_of(name) for name in CLASSES}
 RANDOM = np.random.default_rng(3)
 X = RANDOM.normal(size=(24, 3))
 TWO = np.where(X[:, 0] + X[:, 1] > 0, "yes", "no")
@@ -52,9 +61,13 @@ def kind_of(name):
 # ------------------------------------------------------------------------------------------------- the table
 
 
-def test_every_class_has_rules_and_every_rule_a_class():
-    assert RULES.keys() == CLASSES.keys()
-    assert {name for name, (_, written) in CLASSES.items() if written == PARAMETERS} == ESTIMATORS
+def test_every_rule_that_is_written_is_of_a_class_and_no_two_classes_share_a_name():
+    assert WRITTEN.keys() <= CLASSES.keys() and not WRITTEN.keys() & MODELS.keys()
+    assert len(NAMES) == len(CLASSES)
+    tables = (QUESTIONS, EXECUTORS, GRADIENT_RULES, OPTIMIZERS, MODELS)
+    assert len([name for name, (module, _) in CLASSES.items() if module.startswith("ketgrad.")]) == 6 + sum(
+        map(len, tables)
+    )
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -63,7 +76,7 @@ def test_the_rules_of_a_class_name_all_its_parameters_and_no_other(name):
     if written == PARAMETERS:
         known = set(inspect.signature(kind.__init__).parameters) - {"self"}
     else:
-        known = set(saving_values._constructor_fields(kind) if written == FIELDS else written)
+        known = set(written_fields(kind, written))
     assert set(RULES[name].parameters) == known
 
 
@@ -175,12 +188,12 @@ MACHINES = {
     "a table with names": lambda: SVC().fit(pd.DataFrame(X, columns=list("abc")), TWO),
     "not fitted": lambda: make_pipeline(StandardScaler(), SVC(kernel=kernel())),
 }  # fmt: skip
-QUESTIONS = ("predict", "decision_function", "predict_proba")
+METHODS = ("predict", "decision_function", "predict_proba")
 
 
 def same(again, model, rows, path):
     """Assert equal answers to every question that the model takes."""
-    for question in QUESTIONS:
+    for question in METHODS:
         assert hasattr(again, question) == hasattr(model, question)
         if hasattr(model, question):
             expected = getattr(model, question)(rows)
@@ -497,7 +510,7 @@ def test_a_matrix_in_a_file_is_unitary(factor):
 @pytest.mark.parametrize(("factor", "kept"), [(1 + 1e-11, True), (1 + 1e-9, False)])
 def test_the_bits_of_a_matrix_stay_unless_it_is_further_from_unitary_than_rounding(factor, kept):
     matrix = np.array(MATRIX) * factor
-    op = saving_values.Reader({"a": matrix}).read_op([{"unitary": {"name": "a"}}, [0], [], []])
+    op = ValueReader({"a": matrix}).read_op([{"unitary": {"name": "a"}}, [0], [], []])
     assert (op.gate.unitary == matrix.tobytes()) == kept
     np.testing.assert_allclose(op.gate.matrix(), matrix, atol=1e-8)
 
@@ -530,9 +543,9 @@ def test_arrays_come_back_in_their_order_in_memory(layout):
         for dtype in (np.float64, np.float32, np.complex128, np.int64, bool):
             array = LAYOUTS[layout]((RANDOM.normal(size=shape) * 9).astype(dtype))
             arrays = {}
-            form = saving_values.Writer(arrays).write(array, "a")
-            plain = json.loads(json.dumps(saving_values.Writer(None).write(array, "a")))
-            for again in (saving_values.Reader(arrays).read(form), saving_values.Reader({}).read(plain)):
+            form = ValueWriter(arrays).write(array, "a")
+            plain = json.loads(json.dumps(ValueWriter(None).write(array, "a")))
+            for again in (ValueReader(arrays).read(form), ValueReader({}).read(plain)):
                 np.testing.assert_array_equal(again, array)
                 assert again.dtype == array.dtype
                 steps = [(a, b) for a, b, n in zip(again.strides, array.strides, shape, strict=True) if n > 1]
@@ -561,24 +574,20 @@ def test_wide_gaps_are_closed_and_axes_keep_their_order():
 def test_strides_that_no_array_has_are_refused(strides):
     arrays = {"a": np.zeros((3, 3))}
     with pytest.raises(kg.KetgradError):
-        saving_values.Reader(arrays).read({"$array": {"name": "a", "strides": strides}})
+        ValueReader(arrays).read({"$array": {"name": "a", "strides": strides}})
 
 
 def test_an_array_of_one_entry_has_any_strides():
     arrays = {"a": np.full((1, 1), 7.0)}
-    assert saving_values.Reader(arrays).read({"$array": {"name": "a", "strides": [5, -5]}}).tolist() == [
-        [7.0]
-    ]
+    assert ValueReader(arrays).read({"$array": {"name": "a", "strides": [5, -5]}}).tolist() == [[7.0]]
 
 
 def test_an_array_is_copied_once_however_often_it_is_named():
     arrays = {"a": np.zeros((3, 3))}
-    first, second = saving_values.Reader(arrays).read([{"$array": {"name": "a", "strides": [1, 3]}}] * 2)
+    first, second = ValueReader(arrays).read([{"$array": {"name": "a", "strides": [1, 3]}}] * 2)
     assert first is second
     with pytest.raises(kg.KetgradError, match="two orders"):
-        saving_values.Reader(arrays).read(
-            [{"$array": {"name": "a", "strides": s}} for s in ([1, 3], [-1, 3])]
-        )
+        ValueReader(arrays).read([{"$array": {"name": "a", "strides": s}} for s in ([1, 3], [-1, 3])])
 
 
 @pytest.mark.parametrize(
@@ -620,24 +629,24 @@ def test_a_short_text_in_a_long_dtype_is_refused_but_labels_keep_their_dtype():
 
 @pytest.mark.parametrize("dtype", ["<U60", "|S60"])
 def test_only_what_a_dtype_adds_to_its_texts_counts_as_padding(dtype, monkeypatch):
-    monkeypatch.setattr(saving_values, "MOST_PADDING", 100)
+    monkeypatch.setattr(saving_reader, "MOST_PADDING", 100)
     whole = {"$array": {"entries": ["a" * 60] * 3, "dtype": dtype, "shape": [3]}}
-    assert saving_values.Reader({}).read(whole).tolist() == np.array(["a" * 60] * 3, dtype).tolist()
+    assert ValueReader({}).read(whole).tolist() == np.array(["a" * 60] * 3, dtype).tolist()
     short = {"$array": {"entries": ["a" * 20] * 3, "dtype": dtype, "shape": [3]}}
     with pytest.raises(kg.KetgradError, match="longer than 20"):
-        saving_values.Reader({}).read(short)
+        ValueReader({}).read(short)
 
 
 @pytest.mark.parametrize("parts", [[1, 2.0], [1.0, 2], [1, 2], [True, 2.0]])
 def test_both_parts_of_a_complex_number_are_floats(parts):
     with pytest.raises(kg.KetgradError, match="two parts"):
-        saving_values.Reader({}).read({"$complex": parts})
+        ValueReader({}).read({"$complex": parts})
 
 
 def test_values_nest_a_hundred_levels_deep_and_no_deeper():
-    assert saving_values.Reader({}).read(nested(100)) == nested(100)
+    assert ValueReader({}).read(nested(100)) == nested(100)
     with pytest.raises(kg.KetgradError, match="levels deep"):
-        saving_values.Reader({}).read(nested(101))
+        ValueReader({}).read(nested(101))
 
 
 def pipelines(depth, width=1):

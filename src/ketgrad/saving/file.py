@@ -2,7 +2,7 @@
 
 The file is a safetensors file, so any reader of that format can look at it: the arrays under their names, and in its
 metadata one JSON text with everything else (parameters, circuit, versions, a few predictions to check the reader
-against) and the SHA-256 of the whole. Reading builds only what `saving_values.CLASSES` lists and never runs anything.
+against) and the SHA-256 of the whole. Reading builds only what `classes.CLASSES` lists and never runs anything.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from ketgrad.foundation.errors import (
 from ketgrad.foundation.files import file_name, write_atomically
 from ketgrad.foundation.memory import reserve
 from ketgrad.foundation.version import __version__
-from ketgrad.saving.values import BAD_FORM, Reader, Writer
+from ketgrad.saving.reader import BAD_FORM, ValueReader
+from ketgrad.saving.writer import ValueWriter
 
 FORMAT = 1  # raised when an older ketgrad could not read the file
 DIGEST = re.compile(rb'\\"sha256\\":\\"([0-9a-f]{64})\\"')
@@ -104,9 +105,9 @@ def describe(value: Any) -> dict[str, Any]:
     >>> restore(describe(f)) == f
     True
     """
-    form = Writer(None).write(value, type(value).__name__)
+    form = ValueWriter(None).write(value, type(value).__name__)
     with _refusing_what_cannot_be_read(value):
-        Reader({}).read(form)
+        ValueReader({}).read(form)
     return {"ketgrad": FORMAT, "value": form}
 
 
@@ -114,12 +115,12 @@ def restore(description: Mapping[str, Any]) -> Any:
     """What `describe` was given. Raises `KetgradValueError` for anything else."""
     if not isinstance(description, Mapping) or description.get("ketgrad") != FORMAT:
         raise KetgradValueError("This is no description of a ketgrad object (of format 1).")
-    return Reader({}).read(description.get("value"))
+    return ValueReader({}).read(description.get("value"))
 
 
 def _file(model: Any) -> bytes:
     arrays: dict[str, np.ndarray] = {}
-    writer = Writer(arrays)
+    writer = ValueWriter(arrays)
     content = {
         "format": FORMAT,
         "versions": _versions(),
@@ -184,7 +185,7 @@ def _value(data: bytes, path: str, check: bool) -> Any:
     _check_digest(data, _header_end(data, path), path)
     content = _content(data, path)
     arrays = _arrays(data, path)
-    reader = Reader(arrays)
+    reader = ValueReader(arrays)
     value = reader.read(content.get("value"))
     if check:
         _compare(value, reader.read(content.get("probe")), content, path)

@@ -41,7 +41,7 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Rules:
+class ObjectRules:
     """What a file may say about the objects of one class, and nothing else.
 
     parameters: of the constructor. learned: attributes of a fitted object, all of them or none, in an order in which
@@ -137,8 +137,11 @@ def instance(*names: str) -> Kind:
     """Instances of exactly these classes, given as "module.Class"; they are imported when a value is there."""
 
     def holds(value: Any, _: Sizes) -> bool:
-        modules = (name.rpartition(".") for name in names)
-        return any(type(value) is getattr(importlib.import_module(m), c) for m, _, c in modules)
+        kind = type(value)
+        modules = (
+            module for module, _, name in (full.rpartition(".") for full in names) if name == kind.__name__
+        )
+        return any(kind is getattr(importlib.import_module(module), kind.__name__) for module in modules)
 
     return Kind(" or ".join(name.rpartition(".")[2] for name in names), holds)
 
