@@ -37,8 +37,8 @@ class RunOptions(TypedDict, total=False):
 class Execution:
     """What an executor will do for one value of a program: known before anything runs, printed by `f.plan`.
 
-    engine: what does the work, in one line. simulated_qubits: of the largest state that this process holds; None
-    where it holds none. executions: circuits that are run; shots: of each, None where values are exact. price: of a
+    engine: what does the work, in one line. simulated_qubits: of the largest state vector that this process holds, a
+    density matrix counting twice its qubits; None where it holds none. executions: circuits that are run; shots: of each, None where values are exact. price: of a
     value, with its unit; "" where nothing is known of it. remark: why another executor is faster, as a clause.
     """
 
@@ -80,7 +80,8 @@ class Executor(Protocol):
     - "adjoint": has `vjp`. "second": has `jvp` and `hvp`. Their signatures are those of `executors.reference`.
     - "noise": values are those of mixed states, under channels that the executor knows of. With "exact" they are exact
       means over the noise, with "adjoint" their exact derivatives. It never answers `State`: a mixed state is no
-      vector. A program has no channels of its own, so the noise is the executor's, compared and saved with it.
+      vector. A program has no channels of its own, so the noise is the executor's, compared and saved with it. Where
+      it is measured, the rotations that turn a basis are gates of the circuit, and as noisy as the others.
     - "remote": programs leave this process; a run may wait, cost, and fail. No memory is reserved for states.
     - "gpu": states are held by an accelerator.
 

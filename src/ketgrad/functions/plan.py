@@ -89,7 +89,7 @@ class Plan:
 
     def _shots(self) -> str:
         if "exact" in self.abilities:
-            return "none: values are exact"
+            return "none: values are exact" + " means over the noise" * ("noise" in self.abilities)
         number = "a number that the executor does not say" if self.shots is None else str(self.shots)
         runs = _count(self.circuits, "execution")
         return f"{number} in each execution, {runs} for a value of one sample: values are estimates"
@@ -144,7 +144,7 @@ def _held(memory: int, run: Execution, num_qubits: int) -> int:
     """Bytes of the states that are held, of those of the whole register: each qubit left out halves a state."""
     if run.simulated_qubits is None:
         return 0
-    return memory >> (min(num_qubits, LARGEST_SIZE) - run.simulated_qubits)
+    return memory << run.simulated_qubits >> min(num_qubits, LARGEST_SIZE)
 
 
 def _why(rule: Any, function: Any) -> str:
