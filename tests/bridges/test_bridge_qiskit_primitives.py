@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 from counting import Counting
+from devices import FakeDevice
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import AnnotatedOperation, ControlModifier, Parameter, ParameterVector, PowerModifier
 from qiskit.circuit import library as lib
@@ -286,6 +287,8 @@ def test_what_the_primitives_cannot_do_is_refused():
         ),
         (lambda: kg.qiskit.Estimator().run([(ansatz(), H3, ROWS, 1e-9)]), "at least 1e-07"),
         (lambda: kg.qiskit.Estimator().run([], precision=np.inf), "`precision` must be 0"),
+        (lambda: kg.qiskit.Estimator(executor=FakeDevice()), "`executor` must be exact.*'fake' is not"),
+        (lambda: kg.qiskit.Sampler(executor=FakeDevice()), "`executor` must be exact.*'fake' is not"),
         (lambda: kg.qiskit.Estimator(executor="sampled"), "`executor` must be exact"),
         (lambda: kg.qiskit.Estimator().run([(ansatz(), H3, ROWS * np.nan)]), r"of 'theta\[0\]'"),
         (lambda: kg.qiskit.Estimator().run([(ansatz(), H3, ROWS[:, :3])]), "3|6"),

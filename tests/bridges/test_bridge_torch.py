@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from devices import FakeDevice
 from test_process import environment, python
 from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, stack_module_state, vjp, vmap
@@ -727,3 +728,16 @@ def test_without_torch_the_install_line_is_given():
         "KetgradImportError `torch` is not installed - this part of ketgrad needs it. "
         "Install it with: pip install 'ketgrad[torch]'\n"
     )
+
+
+def test_a_layer_is_trained_on_a_device_that_reports_counts():
+    device = FakeDevice(shots=200)
+    f = kg.expectation(kg.Circuit([kg.rx(x[0], 0), kg.ry(w[0], 0)]), kg.Pauli("Z0"), executor=device, seed=0)
+    layer = kg.torch.Layer(f, initializer=lambda weights: torch.nn.init.constant_(weights, 0.3))
+    rows = torch.zeros(4, 1)
+    loss = layer(rows).mean()
+    loss.backward()
+    assert abs(loss.item() - np.cos(0.3)) < 5 * np.sin(0.3) / np.sqrt(800)
+    (slope,) = (parameter.grad for parameter in layer.parameters())
+    assert abs(slope.item() + np.sin(0.3)) < 5 * np.cos(0.3) / np.sqrt(2 * 800)
+    assert device.executions == 4 * f.plan.executions + 4  # forwards, then values and shifts backwards

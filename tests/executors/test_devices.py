@@ -10,7 +10,7 @@ from devices import FakeDevice, WideDevice
 from programs import random_circuit, random_observable
 
 import ketgrad as kg
-from ketgrad.executors import counted, get
+from ketgrad.executors import EXECUTORS, counted, get
 from ketgrad.executors.measured import MeasuredDevice
 from ketgrad.executors.sampled import Sampled
 
@@ -249,6 +249,13 @@ def test_models_are_trained_and_asked_on_a_device():
     device = FakeDevice(shots=20)
     model = kg.VariationalClassifier(executor=device, max_steps=2, random_state=0).fit(rows, rows[:, 0] > 0)
     assert len(model.predict(rows)) == 12 and all(shots == 20 for _, _, shots in device.jobs)
+
+
+def test_a_device_in_the_table_is_known_by_its_name(monkeypatch):
+    table = {**EXECUTORS, "fake": ("devices", "FakeDevice")}
+    monkeypatch.setattr("ketgrad.executors.table.EXECUTORS", table)
+    f = kg.expectation(CIRCUIT, OBSERVABLES, executor="fake", shots=7)
+    assert f.executor == MeasuredDevice(FakeDevice(), 7) and f(*POINT).shape == (3,)
 
 
 def test_a_device_may_not_say_that_it_is_exact():

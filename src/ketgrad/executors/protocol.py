@@ -38,8 +38,9 @@ class Execution:
     """What an executor will do for one value of a program: known before anything runs, printed by `f.plan`.
 
     engine: what does the work, in one line. simulated_qubits: of the largest state vector that this process holds, a
-    density matrix counting twice its qubits; None where it holds none. executions: circuits that are run; shots: of each, None where values are exact. price: of a
-    value, with its unit; "" where nothing is known of it. remark: why another executor is faster, as a clause.
+    density matrix counting twice its qubits; None where it holds none. executions: circuits that are run; shots: of
+    each, None where values are exact. price: of a value, with its unit; "" where nothing is known of it. remark: why
+    another executor is faster, as a clause.
     """
 
     engine: str

@@ -28,7 +28,7 @@ def get(executor: Any) -> Any:
         if executor not in EXECUTORS:
             raise KetgradValueError(f"`executor` is {executor!r}. {near_matches(executor, EXECUTORS)}")
         module, name = EXECUTORS[executor]
-        return getattr(importlib.import_module(module), name)()
+        executor = getattr(importlib.import_module(module), name)()
     if isinstance(executor, Executor):
         return executor
     if isinstance(executor, type):

@@ -153,7 +153,8 @@ def _why(rule: Any, function: Any) -> str:
     if is_adjoint(rule):
         return f"exact, at a cost that does not grow with the parameters; {function.executor.name} has an adjoint pass"
     objection = Adjoint().objection(function.executor, function.program)
-    return f"exact in the mean; the adjoint method cannot be used: {objection}"
+    exact = "exact" if "exact" in function.executor.abilities else "exact in the mean"
+    return f"{exact}; the adjoint method cannot be used: {objection}"
 
 
 def _not_faster(function: Any, rule: Any, run: Execution) -> str:
