@@ -10,7 +10,8 @@ from native_programs import EXACT
 import ketgrad as kg
 from ketgrad import _native, w, x
 from ketgrad.circuits.angles import add_up
-from ketgrad.circuits.gates import Gate, known_gate
+from ketgrad.circuits.gate import Gate, known_gate
+from ketgrad.circuits.gate_definitions import Fixed
 from ketgrad.circuits.op import Op
 from ketgrad.executors.native import ARRAYS
 from ketgrad.foundation.errors import KetgradError, KetgradMemoryError, KetgradValueError
@@ -261,7 +262,7 @@ def test_a_matrix_that_is_not_unitary_is_refused_however_it_comes(matrix, tmp_pa
         data = np.array(matrix, complex).tobytes()
         with pytest.raises(KetgradValueError, match="must be a unitary matrix"):
             Gate(name, 1, unitary=data)
-        by_hand = Op.build(known_gate(name=name, num_qubits=1, unitary=data), [0])
+        by_hand = Op.build(known_gate(name, Fixed(data), 1), [0])
         with pytest.raises(KetgradValueError, match=f"matrix of {name} on qubit 0 must be unitary"):
             kg.state(kg.Circuit([by_hand]))
         if name == "unitary":

@@ -114,6 +114,7 @@ CALLS = {
             "unitary": None,
             "equals": None,
             "amplitudes": None,
+            "definition": None,
         },
     ),
     "Gate.eigenvalues": (kg.GATES["rx"].eigenvalues, {"controlled": True}),
@@ -131,6 +132,11 @@ CALLS = {
         {"amplitudes": [0.6, 0.8], "qubit": 0, "normalize": False},
     ),
     "from_qasm": (kg.from_qasm, {"text": "OPENQASM 3.0; qubit q;", "max_operations": 10}),
+    "qasm.parse": (
+        kg.qasm.parse,
+        {"text": "OPENQASM 3.0; qubit q;", "max_operations": 10, "name": "qasm"},
+    ),
+    "qasm.read": (kg.qasm.read, {"path": "no such file", "max_operations": 10}),
     "qasm.write": (kg.qasm.write, {"circuit": LAYER}),
     "draw.draw": (kg.draw.draw, {"circuit": LAYER, "style": "svg", "width": 800}),
     "draw.layout": (kg.draw.layout, {"circuit": LAYER}),
@@ -470,7 +476,7 @@ def test_a_hostile_argument_is_refused_in_words_or_works(name, argument):
 ELSEWHERE = {
     "KetgradError", "save", "load", "compare", "Adjoint", "ParameterShift", "Fit", "Molecule", "GroundState",
     "GramGradient", "Cost", "Cell", "Layout", "Comparison", "Progress", "render", "scores_csv", "Kernel", "Optimizer",
-    "Counts", "Device", "Execution",
+    "Reading", "Counts", "Device", "Execution",
     "Executor", "GradientRule", "VariationalClassifier", "VariationalRegressor", "KernelClassifier", "KernelRegressor",
 }  # fmt: skip
 

@@ -22,7 +22,9 @@ import ketgrad as kg
 from ketgrad.circuits import ops
 from ketgrad.circuits.angles import as_angle, w
 from ketgrad.circuits.drawing.layout import angle_text
-from ketgrad.circuits.gates import CONTROLLED, GATES, Gate
+from ketgrad.circuits.gate import Gate
+from ketgrad.circuits.gate_definitions import Fixed, Rotation, Sequence
+from ketgrad.circuits.gates import CONTROLLED, GATES
 from ketgrad.programs.lowering import compile
 from ketgrad.programs.questions import State
 
@@ -102,9 +104,10 @@ def _tuple(names: list[str]) -> str:
 
 def gates_page() -> str:
     """Every row of the table and every builder with controls."""
-    fixed = [(name, row, 0) for name, row in GATES.items() if row.unitary is not None]
-    rotations = [(name, row, 0) for name, row in GATES.items() if row.generator is not None]
-    sequences = [(name, row, 0) for name, row in GATES.items() if row.equals is not None]
+    fixed, rotations, sequences = (
+        [(name, row, 0) for name, row in GATES.items() if isinstance(row.definition, kind)]
+        for kind in (Fixed, Rotation, Sequence)
+    )
     controlled = [(name, GATES[row], controls) for name, (row, controls) in CONTROLLED.items()]
     return "\n".join(
         [

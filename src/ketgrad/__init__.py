@@ -27,7 +27,7 @@ x = Variables("x", builder=_ops.x)  # x[0] is an input, x(0) the gate
 
 # Names that load on first use, so that `import ketgrad` costs little more than NumPy: name -> the module that has it.
 _LAZY = {
-    "Gate": "circuits.gates",
+    "Gate": "circuits.gate",
     "GATES": "circuits.gates",
     "from_qasm": "circuits.openqasm",
     "Function": "functions.function",

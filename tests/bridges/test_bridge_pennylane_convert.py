@@ -10,7 +10,8 @@ import pytest
 from pennylane import numpy as pnp
 
 import ketgrad as kg
-from ketgrad.circuits.gates import GATES, embed
+from ketgrad.circuits.gates import GATES
+from ketgrad.circuits.matrices import embed
 from ketgrad.circuits.op import Op
 
 # PennyLane warns of what it will change in itself.

@@ -7,7 +7,8 @@ import pytest
 from scipy.linalg import expm
 
 import ketgrad as kg
-from ketgrad.circuits.gates import CONTROLLED, GATES, embed, rotation, table
+from ketgrad.circuits.gates import CONTROLLED, GATES, rotation, table
+from ketgrad.circuits.matrices import embed
 from ketgrad.executors import get
 from ketgrad.programs.lowering import compile
 from ketgrad.programs.questions import State

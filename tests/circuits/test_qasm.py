@@ -15,7 +15,10 @@ from scipy.stats import unitary_group
 import ketgrad as kg
 from ketgrad.circuits import decompositions
 from ketgrad.circuits import openqasm as qasm
-from ketgrad.circuits.gates import GATES, embed, known_gate
+from ketgrad.circuits.gate import known_gate
+from ketgrad.circuits.gate_definitions import Fixed
+from ketgrad.circuits.gates import GATES
+from ketgrad.circuits.matrices import embed
 from ketgrad.circuits.op import Op
 from ketgrad.circuits.qasm.gates import LIBRARIES
 
@@ -240,13 +243,33 @@ def test_a_decomposition_has_as_many_gates_as_announced():
     assert len(decompositions.of_unitary(matrix)) < 3 * 4**4
 
 
+def mine(name, generator=None, equals=None):
+    """A gate of one's own: two words, or a sequence that holds an inverse."""
+    return kg.Gate(name, 2, 1, generator=generator, equals=equals)
+
+
+def test_gates_of_ones_own_come_back_even_where_they_share_a_name_and_a_first_word():
+    gates = [
+        mine("mine", kg.Pauli("X0 X1 + 2 Y0 Y1")),
+        mine("mine", kg.Pauli("X0 X1 + 3 Y0 Y1")),
+        mine("steps", equals=lambda t: [("rx", (t,), (0,), ()), ("iswap_dg", (), (1, 0), ()),
+                                        ("rzz", (2 * t,), (0, 1), ())]),
+    ]  # fmt: skip
+    ops = [Op.build(gate, [1, 0], [0.3 + w[k]]) for k, gate in enumerate(gates)]
+    circuit = kg.Circuit([kg.ry(0.4, 1), *ops, ops[2].inverse().control(2), ops[0].control(2)])
+    back = kg.from_qasm(circuit.to_qasm())
+    weights = [0.7, -0.2, 1.1]
+    expected = kg.state(circuit, executor="reference")(weights)
+    np.testing.assert_allclose(kg.state(back, executor="reference")(weights), expected, atol=1e-14)
+
+
 CANNOT_BE_WRITTEN = {
     "amplitudes from inputs": (
         kg.prepare_state([x[0], x[1]], 0, normalize=True),
         "op 0, prepare_state.*amplitudes are",
     ),
     "a matrix that is not unitary": (
-        Op.build(known_gate(name="unitary", num_qubits=1, unitary=np.diag([1.0, 2 + 0j]).tobytes()), [0]),
+        Op.build(known_gate("unitary", Fixed(np.diag([1.0, 2 + 0j]).tobytes()), 1), [0]),
         "not unitary.*by up to 3",
     ),
     "a matrix on nine qubits": (kg.unitary(np.eye(512), *range(9)), "9 qubits.*limit is 8"),

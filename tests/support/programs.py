@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 import ketgrad as kg
-from ketgrad.circuits.gates import GATES, Gate
+from ketgrad.circuits.gate import Gate
+from ketgrad.circuits.gates import GATES
 
 
 def random_angle(rng: np.random.Generator, num_weights: int, num_inputs: int) -> kg.Angle:

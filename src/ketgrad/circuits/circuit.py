@@ -192,7 +192,7 @@ class Circuit:
         """
         from ketgrad.circuits.qasm.reader import read_text  # who reads no text loads no reader
 
-        found = read_text(text, check_count(max_operations, "max_operations", 0, None))
+        found = read_text(text, max_operations)
         return Circuit(found.ops, found.num_qubits)
 
     def to_qasm(self) -> str:

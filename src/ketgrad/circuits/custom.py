@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ketgrad.circuits.angles import ZERO, Angle, as_angle
-from ketgrad.circuits.gate_checks import TOLERANCE, deviation_from_unitary
-from ketgrad.circuits.gates import Gate
+from ketgrad.circuits.gate import Gate
+from ketgrad.circuits.gate_checks import TOLERANCE
+from ketgrad.circuits.matrices import deviation_from_unitary, nearest_unitary
 from ketgrad.circuits.op import Op
 from ketgrad.circuits.paulis import LETTERS, PauliSum
 from ketgrad.foundation.arrays import refuse_gradients
@@ -19,7 +20,6 @@ from ketgrad.foundation.numbers import flag
 
 HALF, SINGLE = 1e-2, 1e-5  # how far from unitary, where the matrix comes in that precision
 ROUNDED = 1e-3  # with check=False: a matrix that was written with few digits
-TIDY = 1e-12  # from here on the nearest unitary matrix takes its place
 
 
 def pauli_rotation(angle: Angle | float, word: str, *qubits: int) -> Op:
@@ -71,19 +71,6 @@ def unitary(matrix: Any, *qubits: int, check: bool = True) -> Op:
     data = (nearest_unitary(array) + 0.0).tobytes()
     gate = Gate("unitary", len(qubits), 0, "An arbitrary unitary matrix.", data, label="U")
     return Op.build(gate, qubits)
-
-
-def nearest_unitary(matrix: np.ndarray) -> np.ndarray:
-    """The unitary factor of the polar decomposition of a matrix that is nearly unitary; one that is, is left alone.
-
-    Newton's step U (3 - U† U) / 2 squares the deviation: Higham 1986, Computing the polar decomposition,
-    doi:10.1137/0907079.
-    """
-    for _ in range(4):
-        if deviation_from_unitary(matrix) <= TIDY:
-            break
-        matrix = 1.5 * matrix - 0.5 * matrix @ (matrix.conj().T @ matrix)
-    return np.ascontiguousarray(matrix)
 
 
 def _allowed_deviation(matrix: Any) -> float:

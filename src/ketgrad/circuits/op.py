@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from ketgrad.circuits.angles import Angle, as_angle
-from ketgrad.circuits.gates import GATES, Gate
+from ketgrad.circuits.gate import Gate
+from ketgrad.circuits.gate_definitions import Preparation, is_row
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, shown
 from ketgrad.foundation.numbers import check_qubit
-
-MOST_SHOWN = 16  # amplitudes of a preparation that its `repr` lists
 
 
 @dataclass(frozen=True, init=False)
@@ -69,22 +68,24 @@ class Op:
 
     def control(self, *qubits: int) -> Op:
         """The op under further control qubits: it acts only where all of them are 1."""
-        if self.gate.amplitudes is not None:
-            raise KetgradTypeError("`prepare_state` takes no controls - it prepares qubits that are in |0>.")
+        if self.gate.definition.objection_to_controls:
+            raise KetgradTypeError(self.gate.definition.objection_to_controls)
         return Op.build(self.gate, self.qubits, self.angles, (*self.controls, *qubits))
 
     def with_angles(self, angles: tuple[Angle, ...]) -> Op:
         """The op with other angles; a preparation whose amplitudes become numbers turns into a constant one."""
-        if angles and self.gate.amplitudes is not None and all(angle.is_constant for angle in angles):
+        if not angles:
+            return self
+        if isinstance(self.gate.definition, Preparation) and all(angle.is_constant for angle in angles):
             gate = self.gate.prepared([angle.constant for angle in angles])
             return known_op(gate, self.qubits, (), self.controls)
-        return known_op(self.gate, self.qubits, angles, self.controls) if angles else self
+        return known_op(self.gate, self.qubits, angles, self.controls)
 
     def inverse(self) -> Op:
         """The op that undoes this one."""
-        gate = self.gate.inverse()
-        angles = tuple(-angle for angle in self.angles) if gate.generator is not None else self.angles
-        return known_op(gate, self.qubits, angles, self.controls)
+        negates = self.gate.definition.negates_angles
+        angles = tuple(-angle for angle in self.angles) if negates else self.angles
+        return known_op(self.gate.inverse(), self.qubits, angles, self.controls)
 
     def matrix(self, weights: Any = (), inputs: Any = ()) -> np.ndarray:
         """The unitary of the gate on its own qubits, controls left out, at given weights and inputs."""
@@ -106,14 +107,8 @@ class Op:
 
     def __repr__(self) -> str:
         gate, name = self.gate, self.gate.name
-        is_inverse = name.endswith("_dg") and name[:-3] in GATES
-        arguments = [repr(angle) for angle in self.angles]
-        if gate.amplitudes is not None:
-            arguments = [f"[{', '.join(arguments)}]" if 0 < len(arguments) <= MOST_SHOWN else "..."]
-        elif gate.unitary is not None and name not in GATES and not is_inverse:
-            arguments = ["..."]
-        elif name == "pauli_rotation":  # a gate of its own for every word
-            arguments.append(repr(gate.word))
+        is_inverse = name.endswith("_dg") and is_row(name)
+        arguments = gate.definition.arguments(gate, [repr(angle) for angle in self.angles])
         arguments += [*map(str, self.qubits), *["normalize=True"] * gate.normalize]
         text = f"{name[:-3] if is_inverse else name}({', '.join(arguments)}){'.inverse()' * is_inverse}"
         return text + (f".control({', '.join(map(str, self.controls))})" if self.controls else "")
@@ -124,7 +119,7 @@ def known_op(
 ) -> Op:
     """An op whose parts are known to fit: nothing is checked.
 
-    >>> known_op(GATES["x"], (1,), (), (0,))
+    >>> known_op(kg.GATES["x"], (1,), (), (0,))
     x(1).control(0)
     """
     made = object.__new__(Op)

@@ -13,12 +13,12 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from ketgrad.circuits.angles import Angle
 from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.qasm.reader import MAX_BYTES, MAX_OPERATIONS, read_text
 from ketgrad.foundation.errors import KetgradOSError
+from ketgrad.foundation.files import file_name
 
 __all__ = ["Reading", "from_qasm", "parse", "read", "write"]
 
@@ -88,7 +88,7 @@ def read(path: str | os.PathLike[str], *, max_operations: int = MAX_OPERATIONS) 
     ...     read(file).depth
     2
     """
-    place = Path(path)
+    place = file_name(path)
     try:
         status = place.stat()
         if not stat.S_ISREG(status.st_mode):

@@ -13,8 +13,9 @@ import numpy as np
 
 from ketgrad.circuits.angles import Angle, Monomial, Variable
 from ketgrad.circuits.circuit import Circuit, as_circuit
-from ketgrad.circuits.gate_checks import deviation_from_unitary
-from ketgrad.circuits.gates import GATES, Gate
+from ketgrad.circuits.gate import Gate
+from ketgrad.circuits.gates import GATES
+from ketgrad.circuits.matrices import deviation_from_unitary
 from ketgrad.circuits.op import Op
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 from ketgrad.foundation.memory import reserve

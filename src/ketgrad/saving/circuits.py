@@ -10,8 +10,9 @@ import numpy as np
 
 from ketgrad.circuits import custom
 from ketgrad.circuits.angles import INPUT_FUNCTIONS, Angle, Variable, add_up, as_angle
-from ketgrad.circuits.custom import deviation_from_unitary
-from ketgrad.circuits.gates import GATES, Gate, gate_named
+from ketgrad.circuits.gate import Gate
+from ketgrad.circuits.gate_definitions import Preparation, gate_named, is_row
+from ketgrad.circuits.matrices import deviation_from_unitary
 from ketgrad.circuits.op import Op
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 
@@ -29,15 +30,15 @@ def op_form(op: Op, path: str, array_form: Callable[[np.ndarray], Any]) -> list[
 
 
 def _gate_form(gate: Gate, path: str, array_form: Callable[[np.ndarray], Any]) -> Any:
-    if gate.amplitudes is not None:
-        vector = np.frombuffer(gate.amplitudes, np.complex128)
+    if isinstance(gate.definition, Preparation):
+        vector = gate.definition.vector()
         return {"prepare_state": array_form(vector), "normalize": gate.normalize}
     if gate.name == "pauli_rotation":
         return {"pauli_rotation": gate.word}
     if gate.name == "unitary":
         label = {} if gate.label == UNITARY_LABELS[0] else {"label": gate.label}
         return {"unitary": array_form(gate.matrix())} | label
-    check_same(gate, gate_named(gate.name) if _is_known(gate.name) else None, path)
+    check_same(gate, gate_named(gate.name) if is_row(gate.name) else None, path)
     return gate.name
 
 
@@ -46,7 +47,7 @@ def read_op(form: Any, array: Callable[[Any], np.ndarray]) -> Op:
     gate, qubits, angles, controls = form
     turns = [_angle(terms) for terms in angles]
     if isinstance(gate, str):
-        if not _is_known(gate):
+        if not is_row(gate):
             raise KetgradValueError(f"The file holds the unknown gate {gate[:40]!r}.")
         return Op.build(gate_named(gate), qubits, turns, controls)
     if "pauli_rotation" in gate:
@@ -68,7 +69,7 @@ def _unitary(matrix: np.ndarray, label: Any, qubits: Any) -> Op:
         deviation_from_unitary(matrix) <= NEARLY
     )  # the bits of the file, and not those of the nearest matrix
     data = np.ascontiguousarray(matrix, np.complex128).tobytes() if kept else op.gate.unitary
-    return replace(op, gate=replace(op.gate, unitary=data, label=label))
+    return replace(op, gate=Gate("unitary", len(op.qubits), 0, op.gate.doc, data, label=label))
 
 
 def check_same(written: Any, read: Any, path: str) -> None:
@@ -78,10 +79,6 @@ def check_same(written: Any, read: Any, path: str) -> None:
             f"`{path}` cannot be saved: it is a gate of your own making, {written!r}, and a file holds those of "
             "ketgrad, kg.unitary, kg.pauli_rotation and kg.prepare_state."
         )
-
-
-def _is_known(gate: str) -> bool:
-    return gate in GATES or (gate.endswith("_dg") and gate[:-3] in GATES)
 
 
 def _angle(terms: Any) -> Angle:

@@ -38,7 +38,7 @@ from ketgrad.bridges.qiskit.paulis import from_sparse_pauli_op
 from ketgrad.circuits import ops as build
 from ketgrad.circuits.angles import Angle, w, x
 from ketgrad.circuits.circuit import Circuit
-from ketgrad.circuits.gates import embed
+from ketgrad.circuits.matrices import embed
 from ketgrad.circuits.op import Op
 from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError

@@ -14,7 +14,8 @@ from ketgrad.bridges.qiskit.angles import expression_of
 from ketgrad.bridges.qiskit.gates import WRITTEN
 from ketgrad.circuits.angles import ZERO, Angle, Variable
 from ketgrad.circuits.circuit import Circuit, as_circuit
-from ketgrad.circuits.gates import GATES, Gate
+from ketgrad.circuits.gate import Gate
+from ketgrad.circuits.gates import GATES
 from ketgrad.circuits.op import Op
 from ketgrad.circuits.paulis import letters
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from ketgrad.circuits.angles import Angle, Monomial
-from ketgrad.circuits.gates import Gate
+from ketgrad.circuits.gate import Gate
 from ketgrad.circuits.op import Op
 
 LONGEST_LABEL = 48  # characters; a longer label ends in "…"
@@ -97,7 +97,7 @@ def _is_ascending(rows: tuple[int, ...]) -> bool:
 @lru_cache(maxsize=1024)
 def _is_symmetric(gate: Gate) -> bool:
     """Whether the two qubits of a gate may be exchanged; tried at angles that are no special case."""
-    if gate.num_qubits != 2 or gate.amplitudes is not None:
+    if gate.num_qubits != 2 or not gate.definition.is_unitary:
         return False
     matrix = gate.matrix(*(0.7 + 0.4 * k for k in range(gate.num_angles)))
     return bool(np.allclose(matrix, matrix[np.ix_([0, 2, 1, 3], [0, 2, 1, 3])]))
@@ -116,7 +116,7 @@ def _label(op: Op, name: str) -> str:
     head = "P" if name == "p" else gate.label or gate.name
     if name == "pauli_rotation":
         head = head.replace("(", "").replace(")", "")  # RXYZ, like RXX and RZZ
-    angles = "" if gate.amplitudes is not None else ", ".join(map(angle_text, op.angles))
+    angles = ", ".join(map(angle_text, op.angles)) if gate.definition.labels_angles else ""
     text = printable(f"{head}({angles})" if angles else head)
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import textwrap
-from collections.abc import Sequence
+from collections import abc
 from functools import lru_cache
 
 import numpy as np
@@ -13,8 +13,11 @@ import numpy as np
 from ketgrad.circuits import decompositions
 from ketgrad.circuits.angles import w
 from ketgrad.circuits.custom import pauli_rotation
-from ketgrad.circuits.gates import GATES, Gate
-from ketgrad.circuits.op import Op
+from ketgrad.circuits.gate import Gate
+from ketgrad.circuits.gate_checks import TOLERANCE
+from ketgrad.circuits.gate_definitions import Fixed, Preparation, Rotation, Sequence, Sequencer
+from ketgrad.circuits.gates import GATES
+from ketgrad.circuits.matrices import deviation_from_unitary
 from ketgrad.circuits.paulis import LETTERS, PauliSum, letters
 from ketgrad.circuits.qasm.arithmetic import expression, number
 from ketgrad.foundation.errors import KetgradValueError
@@ -22,25 +25,37 @@ from ketgrad.foundation.errors import KetgradValueError
 MAX_MATRIX_QUBITS = 8  # a matrix of k qubits becomes about 4**k gates
 
 
-def row_definition(gate: Gate) -> tuple[str, Sequence[str]]:
-    """The definition of a row of the table, and the rows that it needs to be defined before."""
-    name = gate.name if gate.name in GATES else word_name(gate)
-    qubits = _local_names(gate.num_qubits)
-    if gate.generator is not None:
-        body, needs = _word_steps(gate.generator, "theta"), ()
-    elif gate.equals is not None:
-        body, needs = _sequence_steps(gate)
-    else:
-        body, needs = _fixed_steps(gate)
-    return _definition(name, _parameter_names(gate), qubits, body), [
-        need for need in needs if GATES[need].qasm is None
-    ]
-
-
 Line = tuple[str, str, tuple[int, ...]]  # modifiers and name, angle text, local qubits
 
 
-def _definition(name: str, parameters: Sequence[str], qubits: Sequence[str], body: Sequence[Line]) -> str:
+def definition_of(gate: Gate, name: str, subject: str = "") -> tuple[str, abc.Sequence[str]]:
+    """The text that defines a gate under a name, and the rows that must be defined before it.
+
+    subject: what the gate belongs to, for the errors: `KetgradValueError` for one that OpenQASM cannot express.
+    """
+    body, needs = _steps(gate, subject)
+    text = _text(name, _parameter_names(gate), _local_names(gate.num_qubits), body)
+    return text, [need for need in needs if GATES[need].qasm is None]
+
+
+def _steps(gate: Gate, subject: str) -> tuple[list[Line], list[str]]:
+    """The lines of the body of a definition, and the rows that they call."""
+    match gate.definition:
+        case Rotation(generator):
+            return _word_steps(generator, "theta"), []
+        case Sequence(equals):
+            return _sequence_steps(gate, equals)
+        case Fixed() if gate.name in GATES:
+            return _fixed_steps(gate)
+        case Fixed():
+            return _matrix_steps(gate, subject), []
+        case Preparation() as state:
+            return _state_steps(gate, state, subject), []
+
+
+def _text(
+    name: str, parameters: abc.Sequence[str], qubits: abc.Sequence[str], body: abc.Sequence[Line]
+) -> str:
     lines = [
         f"{head}{f'({angle})' if angle else ''}{' ' * bool(places)}{', '.join(qubits[k] for k in places)};"
         for head, angle, places in body
@@ -55,12 +70,12 @@ def _definition(name: str, parameters: Sequence[str], qubits: Sequence[str], bod
     return "\n".join([f"{head} {{", *(f"  {line}".replace("\0", " ") for line in filled), "}"])
 
 
-def _parameter_names(gate: Gate) -> Sequence[str]:
+def _parameter_names(gate: Gate) -> abc.Sequence[str]:
     """Names whose alphabetical order is their order in the call: a reader that sorts them stays right."""
     return ["theta"] if gate.num_angles == 1 else [f"theta_{k}" for k in range(gate.num_angles)]
 
 
-def _local_names(number: int) -> Sequence[str]:
+def _local_names(number: int) -> abc.Sequence[str]:
     return "abcdefg"[:number] if number <= 7 else [f"a{k}" for k in range(number)]
 
 
@@ -87,14 +102,15 @@ def _scaled(factor: float, parameter: str) -> str:
     return {1.0: parameter, -1.0: f"-{parameter}"}.get(factor, f"{factor!r}*{parameter}")
 
 
-def _sequence_steps(gate: Gate) -> tuple[list[Line], list[str]]:
-    assert gate.equals is not None
+def _sequence_steps(gate: Gate, equals: Sequencer) -> tuple[list[Line], list[str]]:
     names = {("w", k): name for k, name in enumerate(_parameter_names(gate))}
     body: list[Line] = []
     needs: list[str] = []
-    for row, angles, qubits, controls in gate.equals(*(w[k] for k in range(gate.num_angles))):
+    for part, angles, qubits, controls in equals(*(w[k] for k in range(gate.num_angles))):
+        row = part if part in GATES else part.removesuffix("_dg")
+        modifiers = under_controls(len(controls)) + "inv @ " * (row != part)
         text = ", ".join(expression(angle, names) for angle in angles)
-        body.append((under_controls(len(controls)) + row, text, (*controls, *qubits)))
+        body.append((modifiers + row, text, (*controls, *qubits)))
         needs.append(row)
     return body, needs
 
@@ -102,7 +118,7 @@ def _sequence_steps(gate: Gate) -> tuple[list[Line], list[str]]:
 def _fixed_steps(gate: Gate) -> tuple[list[Line], list[str]]:
     """A rotation row at a multiple of pi/4 if one is equal to the matrix, else the general decomposition."""
     for row in GATES.values():
-        if row.generator is not None and row.num_qubits == gate.num_qubits:
+        if isinstance(row.definition, Rotation) and row.num_qubits == gate.num_qubits:
             for eighths in range(-4, 5):
                 if np.allclose(row.matrix(eighths * math.pi / 4), gate.matrix(), rtol=0, atol=1e-14):
                     return [(row.name, number(eighths * math.pi / 4), tuple(range(gate.num_qubits)))], [
@@ -111,44 +127,47 @@ def _fixed_steps(gate: Gate) -> tuple[list[Line], list[str]]:
     return _lines(decompositions.of_unitary(gate.matrix())), []
 
 
-def _lines(steps: Sequence[decompositions.Step]) -> list[Line]:
+def _lines(steps: abc.Sequence[decompositions.Step]) -> list[Line]:
     return [(name, "" if angle is None else number(angle), qubits) for name, angle, qubits in steps]
 
 
-def data_definition(name: str, op: Op, position: int) -> str:
-    """The definition of a matrix or of a constant state, or the reason why OpenQASM has none."""
-    gate = op.gate
-    if gate.amplitudes == b"":
+def _matrix_steps(gate: Gate, subject: str) -> list[Line]:
+    _check_size(gate, subject)
+    deviation = deviation_from_unitary(gate.matrix())
+    if deviation > TOLERANCE:
         raise KetgradValueError(
-            f"op {position}, {op!r}, cannot be written as OpenQASM - its amplitudes are weights or inputs, and "
+            f"{subject} cannot be written as OpenQASM - its matrix is not unitary: U U† differs from "
+            f"the identity by up to {deviation:.3g}."
+        )
+    return _lines(decompositions.of_unitary(gate.matrix()))
+
+
+def _state_steps(gate: Gate, state: Preparation, subject: str) -> list[Line]:
+    if gate.num_angles:
+        raise KetgradValueError(
+            f"{subject} cannot be written as OpenQASM - its amplitudes are weights or inputs, and "
             "OpenQASM has no gate for that; give it numbers, or encode with rotations."
         )
+    _check_size(gate, subject)
+    return _lines(decompositions.of_state(state.vector()))
+
+
+def _check_size(gate: Gate, subject: str) -> None:
     if gate.num_qubits > MAX_MATRIX_QUBITS:
         raise KetgradValueError(
-            f"op {position}, {op!r}, cannot be written as OpenQASM - its data on {gate.num_qubits} qubits would "
+            f"{subject} cannot be written as OpenQASM - its data on {gate.num_qubits} qubits would "
             f"become too many gates, the limit is {MAX_MATRIX_QUBITS} qubits; build it from smaller gates."
         )
-    if gate.amplitudes is not None:
-        steps = decompositions.of_state(np.frombuffer(gate.amplitudes, dtype=np.complex128))
-    else:
-        deviation = float(np.abs(gate.matrix() @ gate.matrix().conj().T - np.eye(2**gate.num_qubits)).max())
-        if deviation > 1e-8:
-            raise KetgradValueError(
-                f"op {position}, {op!r}, cannot be written as OpenQASM - its matrix is not unitary: U U† differs from "
-                f"the identity by up to {deviation:.3g}."
-            )
-        steps = decompositions.of_unitary(gate.matrix())
-    return _definition(name, (), _local_names(gate.num_qubits), _lines(steps))
 
 
-def word_name(gate: Gate) -> str:
-    """pauli_rotation_xyz for the rotation about XYZ: the name holds the whole gate."""
-    assert gate.generator is not None
-    (x, z, _), *_ = gate.generator.terms
-    word = ["i"] * gate.num_qubits
-    for qubit, letter in letters(x, z):
-        word[qubit] = letter.lower()
-    return "pauli_rotation_" + "".join(word)
+def fixed_name(gate: Gate) -> str:
+    """The name that says what a gate does, so that it needs no number: of a row, or of a rotation about a word.
+
+    "" for others. pauli_rotation_xyz is the rotation about XYZ.
+    """
+    if gate.name in GATES:
+        return gate.name
+    return f"pauli_rotation_{gate.word.lower()}" if gate.name == "pauli_rotation" else ""
 
 
 @lru_cache(maxsize=256)
@@ -156,12 +175,12 @@ def own_definition(name: str) -> tuple[str, Gate] | None:
     """The definition that `write` gives to a gate of this name, and the gate; None if it defines no such gate."""
     row = GATES.get(name)
     if row is not None:
-        return None if row.qasm is not None else (row_definition(row)[0], row)
+        return None if row.qasm is not None else (definition_of(row, name)[0], row)
     prefix, _, word = name.rpartition("_")
     if prefix != "pauli_rotation" or not 0 < len(word) <= 64 or not set(word.upper()) <= set(LETTERS):
         return None
     gate = pauli_rotation(0.0, word.upper(), *range(len(word))).gate
-    return row_definition(gate)[0], gate
+    return definition_of(gate, name)[0], gate
 
 
 def under_controls(number: int) -> str:
@@ -169,6 +188,6 @@ def under_controls(number: int) -> str:
     return "" if number == 0 else "ctrl @ " if number == 1 else f"ctrl({number}) @ "
 
 
-def in_brackets(words: Sequence[str]) -> str:
+def in_brackets(words: abc.Sequence[str]) -> str:
     """Angles behind the name of a gate; nothing where there are none."""
     return f"({', '.join(words)})" if words else ""

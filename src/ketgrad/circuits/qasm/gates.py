@@ -12,7 +12,9 @@ import numpy as np
 
 from ketgrad.circuits.angles import Angle, as_angle
 from ketgrad.circuits.custom import unitary
-from ketgrad.circuits.gates import CONTROLLED, GATES, Gate, embed
+from ketgrad.circuits.gate import Gate
+from ketgrad.circuits.gates import CONTROLLED, GATES
+from ketgrad.circuits.matrices import embed
 from ketgrad.circuits.op import Op, known_op
 from ketgrad.circuits.qasm.expressions import SHORT_ANGLE, Expression, Item, evaluate
 from ketgrad.circuits.qasm.tokens import Source

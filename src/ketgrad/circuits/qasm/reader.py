@@ -21,6 +21,7 @@ from ketgrad.circuits.qasm.names import Names, Register
 from ketgrad.circuits.qasm.plain import PlainCalls
 from ketgrad.circuits.qasm.tokens import Source, Tokens
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
+from ketgrad.foundation.numbers import check_count
 
 MAX_BYTES = 64 * 2**20  # of a text
 MAX_OPERATIONS = 10**7  # of a circuit that is read
@@ -44,6 +45,7 @@ class Contents:
 
 def read_text(text: str | bytes, max_operations: int = MAX_OPERATIONS, name: str = "qasm") -> Contents:
     """The contents of a text, which is UTF-8 where it comes as bytes; `name` is what errors call it."""
+    check_count(max_operations, "max_operations", 0, None)
     if not isinstance(text, str | bytes):
         raise KetgradTypeError(f"`text` must be a string or bytes, but is {type(text).__name__}.")
     if len(text) > MAX_BYTES:

@@ -6,16 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ketgrad.circuits.gates import CONTROLLED, GATES, Gate
+from ketgrad.circuits.gate import Gate
+from ketgrad.circuits.gates import CONTROLLED, GATES
 from ketgrad.circuits.op import Op
 from ketgrad.circuits.qasm.arithmetic import expression, identifier
-from ketgrad.circuits.qasm.definitions import (
-    data_definition,
-    in_brackets,
-    row_definition,
-    under_controls,
-    word_name,
-)
+from ketgrad.circuits.qasm.definitions import definition_of, fixed_name, in_brackets, under_controls
 from ketgrad.circuits.qasm.gates import LIBRARIES
 
 
@@ -34,26 +29,26 @@ def write(ops: Sequence[Op], num_qubits: int) -> str:
 
 @dataclass
 class _Definitions:
-    """Gate definitions that the text needs, each after those it uses, and the names of matrices and states."""
+    """Gate definitions that the text needs, each after those it uses, and the gates whose names are numbered."""
 
     texts: list[str] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
-    data_names: dict[Gate, str] = field(default_factory=dict)
+    numbered: dict[Gate, str] = field(default_factory=dict)
 
     def add(self, name: str, text: str, needs: Sequence[str]) -> None:
         """Add a definition, after those of the table rows in `needs`."""
         if name not in self.known:
             self.known.add(name)
             for need in needs:
-                self.add(need, *row_definition(GATES[need]))
+                self.add(need, *definition_of(GATES[need], need))
             self.texts.append(text)
 
-    def name_of_data(self, gate: Gate) -> str:
-        """The name under which a matrix or state is defined; equal ones share it."""
-        if gate not in self.data_names:
-            number = sum(other.name == gate.name for other in self.data_names)
-            self.data_names[gate] = f"{gate.name}_{number}"
-        return self.data_names[gate]
+    def numbered_name(self, gate: Gate) -> str:
+        """The name under which a matrix, a state or a gate of one's own is defined; equal ones share it."""
+        if gate not in self.numbered:
+            number = sum(other.name == gate.name for other in self.numbered)
+            self.numbered[gate] = f"{gate.name}_{number}"
+        return self.numbered[gate]
 
 
 def _statement(op: Op, position: int, definitions: _Definitions) -> str:
@@ -64,39 +59,29 @@ def _statement(op: Op, position: int, definitions: _Definitions) -> str:
     if op.controls and gate.name in (
         "u2",
         "u3",
-    ):  # texts differ in the phase of these two; that of u is defined here
+    ):  # texts differ in the phase of these; that of u is defined here
         angles = [expression(math.pi / 2), *angles] if gate.name == "u2" else angles
         gate = GATES["u"]
     covered = _WITH_CONTROLS.get((gate.name, len(op.controls)))
     name = covered or gate.qasm or _defined_name(gate, op, position, definitions)
     modifiers = under_controls(0 if covered else len(op.controls)) + ("" if row is None else "inv @ ")
-    return _call(modifiers, name, [] if gate.amplitudes else angles, (*op.controls, *op.qubits))
+    return _call(modifiers, name, angles, (*op.controls, *op.qubits))
 
 
 def _row_undone_by(gate: Gate) -> Gate | None:
     """The row of which `gate` is the inverse, where that is the better name: iswap for iswap_dg, sx for sxdg."""
     if gate.name.endswith("_dg"):
         return gate.inverse()
-    if (
-        gate.qasm is None
-        and gate.name in GATES
-        and gate.unitary is not None
-        and gate.inverse().qasm is not None
-    ):
+    if gate.qasm is None and gate.name in GATES and gate.inverse().qasm is not None:
         return gate.inverse()
     return None
 
 
 def _defined_name(gate: Gate, op: Op, position: int, definitions: _Definitions) -> str:
     """The name of a gate that stdgates.inc lacks; its definition is added to the text."""
-    if gate.name in GATES or gate.generator is not None:
-        name = gate.name if gate.name in GATES else word_name(gate)
-        if name not in definitions.known:
-            definitions.add(name, *row_definition(gate))
-        return name
-    name = definitions.name_of_data(gate)
+    name = fixed_name(gate) or definitions.numbered_name(gate)
     if name not in definitions.known:
-        definitions.add(name, data_definition(name, op, position), ())
+        definitions.add(name, *definition_of(gate, name, f"op {position}, {op!r},"))
     return name
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ketgrad.circuits import ops
 from ketgrad.circuits.angles import w, x
-from ketgrad.circuits.circuit import Circuit, Op
+from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.entanglement import qubit_groups
+from ketgrad.circuits.op import Op
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.numbers import check_count
 
