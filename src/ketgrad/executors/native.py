@@ -11,18 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.executors.native_cone import narrowed
+from ketgrad.executors import in_parts
 from ketgrad.executors.protocol import Execution
 from ketgrad.executors.sampled import Sampled
 from ketgrad.foundation.errors import KetgradImportError, KetgradTypeError
 from ketgrad.foundation.memory import FREE_BELOW, reserve, state_bytes
 from ketgrad.programs.program import Program
 from ketgrad.programs.questions import Expect, Probabilities, Question, State
+from ketgrad.programs.reach import VisiblePart, described, reach, whole_of
 
 FLOAT64, FLOAT32, COMPLEX128 = np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.complex128)
-LARGEST_GIVEN = (
-    24  # qubits of programs that are handed over as they are; of wider ones what the question can see
-)
 MOST_QUBITS = 40  # that the core takes
 QUESTIONS: Mapping[type[Question], int] = {Expect: 0, Probabilities: 1, State: 2}  # as the core counts them
 ARRAYS = (
@@ -65,6 +63,10 @@ class Native:
         weights: (1 or batch, num_weights), inputs: (1 or batch, num_inputs). Raises `KetgradMemoryError` before any
         work if states or outputs do not fit.
         """
+        if parts := self.parts(program):
+            return in_parts.run(
+                self, parts, weights, inputs, program.num_outputs, dtype=dtype, threads=threads
+            )
         core = self._core(program)
         weights, inputs = _as_real(weights, dtype), _as_real(inputs, dtype)
         workers = default_threads() if threads is None else threads
@@ -88,6 +90,9 @@ class Native:
         `cotangent`, not for states) the cotangent used is cotangent + slope * values: the derivative of a squared
         loss sum (values - y)**2 in one call, with cotangent -2 y and slope 2.
         """
+        if parts := self.parts(program):
+            options: dict[str, Any] = {"dtype": dtype, "threads": threads, "slope": slope}
+            return in_parts.vjp(self, parts, weights, inputs, cotangent, **options)
         core = self._core(program)
         weights, inputs = _as_real(weights, dtype), _as_real(inputs, dtype)
         kind = dtype if core.is_state else weights.dtype
@@ -111,6 +116,10 @@ class Native:
         threads: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Values and their derivatives along the directions, in the shapes of `weights` and `inputs`; None for zero."""
+        if parts := self.parts(program):
+            directions = weights_direction, inputs_direction
+            options: dict[str, Any] = {"dtype": dtype, "threads": threads}
+            return in_parts.jvp(self, parts, weights, inputs, directions, program.num_outputs, **options)
         weights, inputs = _as_real(weights, dtype), _as_real(inputs, dtype)
         moves = [None if d is None else _as_real(d, dtype) for d in (weights_direction, inputs_direction)]
         workers = default_threads() if threads is None else threads
@@ -134,6 +143,12 @@ class Native:
 
         One forward and one backward pass of states with their tangents; memory does not grow with the depth.
         """
+        if parts := self.parts(program):
+            directions = weights_direction, inputs_direction
+            options: dict[str, Any] = {"dtype": dtype, "threads": threads}
+            return in_parts.hvp(
+                self, parts, weights, inputs, cotangent, directions, cotangent_direction, **options
+            )
         weights, inputs = _as_real(weights, dtype), _as_real(inputs, dtype)
         moves = [None if d is None else _as_real(d, dtype) for d in (weights_direction, inputs_direction)]
         kind = dtype if self._core(program).is_state else weights.dtype
@@ -184,8 +199,16 @@ class Native:
         """
         return load_core().draw(np.ascontiguousarray(chances), np.ascontiguousarray(uniforms))
 
+    def parts(self, program: Program) -> tuple[VisiblePart, ...]:
+        """What is run of a wide program: () where that is one program with all weights, inputs and outputs."""
+        return () if whole_of(program) is not None else reach(program)
+
     def engine(self, program: Program) -> str:
         """What the core made of the program, in one line: for many samples, and for one where that goes another way."""
+        if parts := self.parts(program):
+            return (
+                f"{self.name}, {self.facts(parts[0].program)['instruction_set']}, {described(parts, program)}"
+            )
         many, one = self.facts(program), self.facts(program, 1)
         start = f"{self.name}, {many['instruction_set']}, "
         if many["seen"] < program.num_qubits:
@@ -206,8 +229,10 @@ class Native:
         )
 
     def simulated_qubits(self, program: Program) -> int:
-        """How many qubits the states that are held have: those that the question can see, less what stays |0>."""
-        return self._core(program).program.num_qubits
+        """How many qubits the largest state has that is held: of those that the question can see, what is moved."""
+        parts = self.parts(program)
+        programs = [part.program for part in parts] if parts else [program]
+        return max(self._core(one).program.num_qubits for one in programs)
 
     def facts(self, program: Program, batch: int = 64) -> dict[str, Any]:
         """What each pass of the core did to the program, its layout for a batch of that size, and its memory."""
@@ -272,7 +297,8 @@ def _compile(program: Program, instruction_set: str) -> _Core:
     question = QUESTIONS.get(type(program.question))
     if question is None:
         raise KetgradTypeError("The native executor is exact and draws no samples; use kg.samples.")
-    seen = narrowed(program) if program.num_qubits > LARGEST_GIVEN else program
+    seen = whole_of(program)
+    assert seen is not None, "parts are compiled one by one"
     if seen.num_qubits > MOST_QUBITS:
         _refuse_width(seen.num_qubits)
     native = load_core().Program(

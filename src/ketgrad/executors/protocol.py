@@ -17,6 +17,7 @@ import numpy as np
 from ketgrad.foundation.errors import KetgradTypeError, shown
 from ketgrad.foundation.numbers import check_count
 from ketgrad.programs.program import Program
+from ketgrad.programs.reach import VisiblePart
 
 Ability = Literal["exact", "shots", "adjoint", "second", "noise", "remote", "gpu"]
 WORD = 64  # bits of an outcome that is kept as a machine number
@@ -203,6 +204,15 @@ class Direct(Protocol):
     @property
     def direct(self) -> Any:
         """The key under which `program.cache` keeps it once the program ran; see `native`."""
+        ...
+
+
+@runtime_checkable
+class InParts(Protocol):
+    """The ability to run a wide program as several narrow ones, of which a Jacobian is made one by one."""
+
+    def parts(self, program: Program) -> tuple[VisiblePart, ...]:
+        """What is run in place of the program; () where that is one program with all weights and outputs."""
         ...
 
 

@@ -21,7 +21,7 @@ from ketgrad.foundation.arrays import (
     warn_of_large_angles,
 )
 from ketgrad.foundation.errors import KetgradValueError
-from ketgrad.foundation.memory import FREE_BELOW, reserve, state_bytes
+from ketgrad.foundation.memory import FREE_BELOW, reserve
 from ketgrad.foundation.numbers import COMPLEX64, COMPLEX128, COMPLEX_OF, FLOAT32, FLOAT64, REAL_OF
 from ketgrad.foundation.seeds import numbered_stream, seed_content
 from ketgrad.functions.angle_limits import check_angles
@@ -131,7 +131,7 @@ class Function:
             "num_outputs": outputs,
             "_chosen": self.gradient
             or (adjoint if adjoint.objection(self.executor, program) is None else None),
-            "_quick_rows": FREE_BELOW // (state_bytes(program.num_qubits) + 16 * outputs) if plain else 0,
+            "_quick_rows": self._rows_without_preflight(program, outputs) if plain else 0,
             "_bounds": quick_bounds(program),
             "_direct": self.executor.direct if plain and isinstance(self.executor, Direct) else None,
             "_single": self.dtype == COMPLEX64,
@@ -141,6 +141,9 @@ class Function:
         }
         for name, value in found.items():
             object.__setattr__(self, name, value)
+
+    def _rows_without_preflight(self, program: Program, outputs: int) -> int:
+        return FREE_BELOW // (held_bytes(self.executor, program, COMPLEX128.itemsize) + 16 * outputs)
 
     def __repr__(self) -> str:
         sizes = f"{self.circuit.num_qubits} qubits, {self.num_weights} weights, {self.num_inputs} inputs"

@@ -70,15 +70,14 @@ def compile(circuit: Circuit, question: Question) -> Program:
     if circuit.num_qubits > WIDEST:
         _reserve_masks(circuit, question)
     lowering = _Lowering(circuit)
-    touched = 0
+    touched: set[int] = set()
     for index, op in enumerate(circuit.ops):
-        places = lowering.mask((*op.qubits, *op.controls))
-        if op.gate.amplitudes is not None and touched & places:
+        if op.gate.amplitudes is not None and not touched.isdisjoint(op.qubits):
             raise KetgradValueError(
                 f"Op {index}, `prepare_state` on qubits {op.qubits}, must come before all other ops on these qubits "
                 "- it prepares qubits that are in |0>. Put it first, or use `unitary`."
             )
-        touched |= places
+        touched.update(op.qubits, op.controls)
         lowering.add(index, op)
     return lowering.builder.program(question)
 
@@ -89,6 +88,9 @@ class _Lowering:
     def __init__(self, circuit: Circuit) -> None:
         self.circuit = circuit
         self.num_qubits = circuit.num_qubits
+        self.masks: dict[
+            tuple[int, ...], int
+        ] = {}  # equal masks are one object: they may be as wide as the register
         input_map = _input_map(circuit)
         first_input = 1 + circuit.num_weights
         derived = () if input_map is None else input_map[circuit.num_inputs :]
@@ -105,7 +107,11 @@ class _Lowering:
         return self.slot_of_derived[variable] if first is None else first + index
 
     def mask(self, qubits: Iterable[int]) -> int:
-        return sum(1 << (self.num_qubits - 1 - q) for q in qubits)
+        places = tuple(qubits)
+        found = self.masks.get(places)
+        if found is None:
+            found = self.masks[places] = sum(1 << (self.num_qubits - 1 - q) for q in places)
+        return found
 
     def add(self, index: int, op: Op) -> None:
         if op.gate.amplitudes is not None:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ketgrad.executors import in_parts
 from ketgrad.foundation.memory import state_bytes
 from ketgrad.functions.gradients.rules import Cost, without_derivative
 from ketgrad.functions.gradients.sweeps import Point, blocks_at_once, repeat
@@ -68,6 +69,14 @@ class Adjoint:
 
     def jacobian(self, point: Point) -> tuple[np.ndarray, np.ndarray]:
         """One row per sample and output with a unit cotangent each: a batch, not a loop."""
+        if parts := point.parts:
+            return in_parts.jacobian(
+                lambda *part: self.jacobian(point.on(*part)),
+                parts,
+                point.weights,
+                point.inputs,
+                point.program.num_outputs,
+            )
         batch, outputs = point.batch, point.program.num_outputs
         # Re(conj(c) d psi): c = 1 gives the real part of an amplitude's derivative, c = i the imaginary part
         units = (1.0, 1j) if point.program.question.is_complex else (1.0,)

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ketgrad.executors.protocol import execution
+from ketgrad.executors.held_states import held_bytes
+from ketgrad.executors.protocol import InParts, execution
 from ketgrad.foundation.memory import reserve
 from ketgrad.foundation.numbers import COMPLEX128
 from ketgrad.functions.angle_limits import check_angles
 from ketgrad.programs.program import Program
+from ketgrad.programs.reach import VisiblePart
 
 CHUNK_BYTES = 32 * 2**20  # shifted rows are evaluated in portions of about this size,
 CHUNK_ROWS = 64  # but never fewer rows than keep every core and every vector register busy
@@ -42,6 +44,15 @@ class Point(NamedTuple):
         """Some rows of the batch at other inputs, in double precision, with weights of their own."""
         weights = np.broadcast_to(self.weights, (self.batch, self.weights.shape[1]))[rows].astype(np.float64)
         return self._replace(weights=weights, inputs=columns, dtype=np.dtype(np.complex128))
+
+    @property
+    def parts(self) -> tuple[VisiblePart, ...]:
+        """What the executor runs in place of the program, where that is several programs; () elsewhere."""
+        return self.executor.parts(self.program) if isinstance(self.executor, InParts) else ()
+
+    def on(self, program: Program, weights: np.ndarray, inputs: np.ndarray) -> Point:
+        """The same for another program."""
+        return self._replace(program=program, weights=weights, inputs=inputs)
 
     def size(self, cotangent: np.ndarray | None = None) -> np.ndarray:
         """(batch,): a bound of the values, times the largest entry of a cotangent."""
@@ -119,7 +130,7 @@ def blocks_at_once(point: Point, numbers: int) -> int:
         f"{executor.name} holds no state", lambda: execution(executor, program).simulated_qubits is None
     ):
         return sys.maxsize
-    row_bytes = 8 * numbers + 16 * 2**program.num_qubits
+    row_bytes = 8 * numbers + held_bytes(executor, program, COMPLEX128.itemsize)
     return max(1, CHUNK_BYTES // (point.batch * row_bytes), CHUNK_ROWS // point.batch)
 
 

@@ -1,7 +1,6 @@
-"""What a question about a few qubits can see of a wide program, before it is handed to the core.
+"""What a question can see of a program by the qubits that its instructions touch.
 
-The core leaves out unseen qubits by itself; here masks are integers of any length, so that the register may be wider
-than its masks are.
+Masks are integers of any length, so that the register may be wider than the masks of an executor are.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ketgrad.programs.frame import bits
 from ketgrad.programs.program import PAULI_ROTATION, STATE_PREPARATION, Program
 from ketgrad.programs.questions import WIDEST
 
@@ -27,18 +27,49 @@ class Support(NamedTuple):
         return not (self.flips & other.reads or self.reads & other.flips)
 
 
-def narrowed(program: Program) -> Program:
-    """The program on the qubits that its question can see, in the arrays that the core takes.
+class LightCone(NamedTuple):
+    """The instructions that can reach a question, and the mask of the qubits that they and the question touch."""
 
-    Occurrences and the question itself stay those of the whole program. Cost: linear in the number of instructions.
-    """
+    instructions: list[int]
+    reached: int
+
+    @property
+    def num_qubits(self) -> int:
+        """How many qubits are touched."""
+        return self.reached.bit_count()
+
+
+def light_cone(program: Program) -> LightCone:
+    """What the question can see. Cost: linear in the number of instructions, and in the width of each."""
     if program.question.sees_everything:
+        return LightCone(list(range(program.num_instructions)), (1 << program.num_qubits) - 1)
+    reached = _support_of_question(program)
+    kinds, targets = program.kind.tolist(), program.targets.tolist()
+    masks = list(zip(program.x.tolist(), program.z.tolist(), program.controls.tolist(), strict=True))
+    seen = []
+    for i in reversed(range(len(kinds))):
+        x, z, controls = masks[i]
+        support = Support(x, z | controls)
+        if kinds[i] != PAULI_ROTATION:
+            places = targets[program.target_start[i] : program.target_start[i + 1]]
+            touched = sum(1 << p for p in places)
+            support = Support(touched, touched | controls)
+        # a state that is prepared may have any norm, which every answer carries
+        if kinds[i] == STATE_PREPARATION or not support.misses(reached):
+            reached = Support(reached.flips | support.flips, reached.reads | support.reads)
+            seen.append(i)
+    return LightCone(seen[::-1], reached.flips | reached.reads)
+
+
+def narrowed(program: Program, cone: LightCone | None = None) -> Program:
+    """The program on the qubits that its question can see, with masks as narrow as these allow.
+
+    Occurrences and the question itself stay those of the whole program.
+    """
+    seen, reached = light_cone(program) if cone is None else cone
+    if reached == (1 << program.num_qubits) - 1 and program.num_qubits <= WIDEST:
         return program
-    seen, reached = _light_cone(program)
-    everything = (1 << program.num_qubits) - 1
-    if reached == everything and program.num_qubits <= WIDEST:
-        return program
-    places = [p for p in range(reached.bit_length()) if reached >> p & 1]
+    places = bits(reached)
     new_place = {place: k for k, place in enumerate(places)}
     masks = np.uint64 if len(places) <= WIDEST else object
 
@@ -73,26 +104,6 @@ def narrowed(program: Program) -> Program:
     )
 
 
-def _light_cone(program: Program) -> tuple[list[int], int]:
-    """The instructions that can reach the question, and the mask of the qubits that they and the question touch."""
-    reached = _support_of_question(program)
-    seen = []
-    for i in reversed(range(program.num_instructions)):
-        support = _support(program, i)
-        # a state that is prepared may have any norm, which every answer carries
-        if program.kind[i] == STATE_PREPARATION or not support.misses(reached):
-            reached = Support(reached.flips | support.flips, reached.reads | support.reads)
-            seen.append(i)
-    return seen[::-1], reached.flips | reached.reads
-
-
-def _support(program: Program, i: int) -> Support:
-    if program.kind[i] == PAULI_ROTATION:
-        return Support(int(program.x[i]), int(program.z[i]) | int(program.controls[i]))
-    targets = sum(1 << int(p) for p in program.targets[program.target_start[i] : program.target_start[i + 1]])
-    return Support(targets, targets | int(program.controls[i]))
-
-
 def _support_of_question(program: Program) -> Support:
     flips = reads = 0
     for x, z in zip(program.word_x, program.word_z, strict=True):
@@ -105,14 +116,7 @@ def _support_of_question(program: Program) -> Support:
 
 def _gather(mask: int, new_place: dict[int, int]) -> int:
     """The mask with its bits at their new places; bits without one are dropped."""
-    result = 0
-    while mask:
-        lowest = mask & -mask
-        place = new_place.get(lowest.bit_length() - 1)
-        if place is not None:
-            result |= 1 << place
-        mask ^= lowest
-    return result
+    return sum(1 << new_place[place] for place in bits(mask) if place in new_place)
 
 
 def _segments(start: np.ndarray, chosen: Sequence[int]) -> tuple[Any, np.ndarray]:

@@ -1,0 +1,292 @@
+"""The words of a program pulled back to its beginning: Clifford gates are followed, and cost nothing afterwards.
+
+From the question backwards, every word P that is still to come - of the question, or of a rotation that it sees - is
+replaced by g^-1 P g for each Clifford gate g. Words are kept as columns: for each qubit two integers, whose bit j says
+what word j does there, so that a gate costs a handful of operations on integers however many words there are, and
+nothing on qubits that no word has reached.
+
+Aaronson and Gottesman 2004, arXiv:quant-ph/0406196, with the words along the integers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from ketgrad.programs.matrix_rotations import MOST_CONTROLS, Clifford, clifford_of, turns_of
+from ketgrad.programs.program import PAULI_ROTATION, STATE_PREPARATION, Program
+
+ROUNDING = 1e-13  # of an angle that is a multiple of a right one
+MOST_ALIKE = (
+    256  # different sets of words of the question, up to which those that see the same are looked at together
+)
+
+FEW = 8  # ones that are looked for one by one, in an integer of any length
+
+Places = tuple[int, ...]
+
+
+class Word(NamedTuple):
+    """+- i^|x & z| X^x Z^z by the places on which it flips and reads."""
+
+    x: Places
+    z: Places
+    negative: bool = False
+
+
+class Rotation(NamedTuple):
+    """A rotation by `scale` times the angle of an instruction; without one by `scale` itself."""
+
+    instruction: int | None
+    scale: float
+
+
+class Frame(NamedTuple):
+    """What is left of a program without its Clifford gates.
+
+    words: those of the question, at the beginning of the program. rotations: what they turn by, the last one first,
+    and turned: by which words. sees: for each rotation the words of the question that see it, as a mask.
+    preparations: the instructions that prepare a state.
+    """
+
+    words: list[Word]
+    rotations: list[Rotation]
+    turned: list[Word]
+    sees: list[int]
+    preparations: list[int]
+
+
+def pulled_back(program: Program, words: Iterable[Word]) -> Frame | None:
+    """The words of a question and the rotations that they see; None if a matrix is too large to be followed.
+
+    Cost: a few operations on integers of as many bits as there are words, for each gate and qubit that a word reaches.
+    """
+    columns, rotations = _Columns(), []
+    for word in words:
+        columns.append(word)
+    num_words, sees, preparations = columns.count, _Sees(columns.count), []
+    for step in _backwards(program):
+        if step is None:
+            return None
+        kind, *rest = step
+        if kind == "gate":
+            columns.conjugate(*rest)
+        elif kind == "quarters":
+            columns.turn(*rest)
+        elif kind == "prepare":
+            preparations.append(rest[0])
+        else:
+            word, rotation = rest
+            if met := columns.anticommuting(word):
+                sees.add(met)
+                columns.append(word)
+                rotations.append(rotation)
+    rows = columns.rows()
+    return Frame(rows[:num_words], rotations, rows[num_words:], sees.masks[num_words:], preparations)
+
+
+def words_of(program: Program) -> list[Word]:
+    """The words of the observables."""
+    read = _Places()
+    return [
+        Word(read(x), read(z)) for x, z in zip(program.word_x.tolist(), program.word_z.tolist(), strict=True)
+    ]
+
+
+class _Places(dict):
+    """The places of the bits of masks, each mask read once."""
+
+    def __call__(self, mask: int) -> Places:
+        found = self.get(mask)
+        if found is None:
+            found = self[mask] = tuple(bits(mask))
+        return found
+
+
+def bits(mask: int) -> list[int]:
+    """Where an integer has its ones, in order: its length decides what it costs.
+
+    >>> bits(0b10011)
+    [0, 1, 4]
+    """
+    if mask < 2**64 or mask.bit_count() <= FEW:
+        found = []
+        while mask:
+            low = mask & -mask
+            found.append(low.bit_length() - 1)
+            mask ^= low
+        return found
+    raw = np.frombuffer(mask.to_bytes((mask.bit_length() + 7) // 8, "little"), np.uint8)
+    full = np.flatnonzero(raw)
+    ones = np.unpackbits(raw[full, None], axis=1, bitorder="little")
+    return (8 * full[:, None] + np.arange(8))[ones.astype(bool)].tolist()
+
+
+def _backwards(program: Program) -> Iterator[tuple | None]:
+    """What the instructions are to words, the last one first; None for one that cannot be followed."""
+    kinds, read = program.kind.tolist(), _Places()
+    masks = zip(program.x.tolist(), program.z.tolist(), program.controls.tolist(), strict=True)
+    rows = list(zip(kinds, masks, strict=True))
+    targets, data = program.targets.tolist(), program.data
+    for i in reversed(range(len(rows))):
+        kind, (x, z, controls) = rows[i]
+        if kind == PAULI_ROTATION:
+            yield from _rotations(program, i, read(x), read(z), read(controls))
+            continue
+        wires = tuple(targets[program.target_start[i] : program.target_start[i + 1]])
+        if kind == STATE_PREPARATION:
+            yield "prepare", i
+            continue
+        conditions = read(controls)
+        entries = data[program.data_start[i] : program.data_start[i + 1]].tobytes()
+        places = (*reversed(wires), *conditions)  # bit 0 of the matrix index is the last target
+        gate = clifford_of(entries, len(conditions))
+        if gate is not None:
+            yield "gate", gate, places
+        else:
+            yield from _matrix(entries, len(conditions), places)
+
+
+def _matrix(entries: bytes, controls: int, places: Places) -> Iterator[tuple | None]:
+    turns = turns_of(entries, controls)
+    if turns is None:
+        yield None
+        return
+    for turn in reversed(turns):
+        word = Word(
+            tuple(p for k, p in enumerate(places) if turn.x >> k & 1),
+            tuple(p for k, p in enumerate(places) if turn.z >> k & 1),
+        )
+        yield _step(word, Rotation(None, turn.angle), turn.angle)
+
+
+def _rotations(program: Program, i: int, x: Places, z: Places, controls: Places) -> Iterator[tuple | None]:
+    """A rotation, under controls multiplied out: prod (1 - Z_c) / 2."""
+    if len(controls) > MOST_CONTROLS:
+        yield None
+        return
+    terms = slice(program.term_start[i], program.term_start[i + 1])
+    is_constant = not (program.term_a[terms].any() or program.term_b[terms].any())
+    angle = float(program.term_coefficient[terms].sum()) if is_constant else None
+    for subset in range(1 << len(controls)):
+        chosen = tuple(c for k, c in enumerate(controls) if subset >> k & 1)
+        scale = (-1.0 if len(chosen) & 1 else 1.0) / (1 << len(controls))
+        yield _step(Word(x, z + chosen), Rotation(i, scale), None if angle is None else angle * scale)
+
+
+def _step(word: Word, rotation: Rotation, angle: float | None) -> tuple:
+    """A rotation, or a Clifford gate where its angle is a multiple of a right one."""
+    if angle is not None:
+        quarters = round(angle / (math.pi / 2)) if abs(angle) < 1e6 else 0
+        if abs(angle - quarters * (math.pi / 2)) <= ROUNDING:
+            return "quarters", word, quarters
+    return "rotation", word, rotation
+
+
+class _Columns:
+    """Words side by side: bit j of x[q] and z[q] is what word j does on place q, bit j of `negative` its sign."""
+
+    def __init__(self) -> None:
+        self.x: dict[int, int] = {}
+        self.z: dict[int, int] = {}
+        self.negative = 0
+        self.count = 0
+
+    def append(self, word: Word) -> None:
+        bit = 1 << self.count
+        for columns, places in ((self.x, word.x), (self.z, word.z)):
+            for p in places:
+                columns[p] = columns.get(p, 0) | bit
+        if word.negative:
+            self.negative |= bit
+        self.count += 1
+
+    def anticommuting(self, word: Word) -> int:
+        """The words that do not commute with this one, as a mask."""
+        met = 0
+        for p in word.x:
+            met ^= self.z.get(p, 0)
+        for p in word.z:
+            met ^= self.x.get(p, 0)
+        return met
+
+    def conjugate(self, gate: Clifford, places: Places) -> None:
+        """Every word P becomes g^-1 P g."""
+        old = [self.x.get(p, 0) for p in places] + [self.z.get(p, 0) for p in places]
+        if not any(old):
+            return
+        for product in gate.signs:
+            both = old[product[0]]
+            for k in product[1:]:
+                both &= old[k]
+            self.negative ^= both
+        for k, sources in enumerate(gate.sources):
+            total = 0
+            for source in sources:
+                total ^= old[source]
+            columns = self.x if k < len(places) else self.z
+            columns[places[k % len(places)]] = total
+
+    def turn(self, word: Word, quarters: int) -> None:
+        """Every word W becomes g^-1 W g for g = exp(-i quarters pi/4 P): W (-i P)^quarters if it does not commute."""
+        quarters &= 3
+        met = self.anticommuting(word) if quarters else 0
+        if not met:
+            return
+        if quarters == 2:
+            self.negative ^= met
+            return
+        # W P = i^k W': k is added up letter by letter, modulo 4, in two columns
+        low = high = 0
+        flips, reads = set(word.x), set(word.z)
+        for p in flips | reads:
+            x, z = self.x.get(p, 0), self.z.get(p, 0)
+            if p not in reads:  # Z X = i Y, Y X = -i Z
+                up, down = z & ~x, z & x
+            elif p not in flips:  # Y Z = i X, X Z = -i Y
+                up, down = x & z, x & ~z
+            else:  # X Y = i Z, Z Y = -i X
+                up, down = x & ~z, z & ~x
+            high ^= (low & up) ^ (~low & down)
+            low ^= up | down
+        self.negative ^= met & (high if quarters == 1 else ~high)
+        for columns, places in ((self.x, word.x), (self.z, word.z)):
+            for p in places:
+                columns[p] = columns.get(p, 0) ^ met
+
+    def rows(self) -> list[Word]:
+        """The words one by one."""
+        x: list[list[int]] = [[] for _ in range(self.count)]
+        z: list[list[int]] = [[] for _ in range(self.count)]
+        for columns, lists in ((self.x, x), (self.z, z)):
+            for p in sorted(columns):
+                for j in bits(columns[p]):
+                    lists[j].append(p)
+        negative = set(bits(self.negative))
+        return [Word(tuple(x[j]), tuple(z[j]), j in negative) for j in range(self.count)]
+
+
+class _Sees:
+    """For each word in turn, which words of the question see it: those that meet it, or meet what it meets."""
+
+    def __init__(self, num_words: int) -> None:
+        self.masks = [1 << k for k in range(num_words)]
+        self.alike: dict[int, int] = {
+            mask: mask for mask in self.masks
+        }  # who sees -> the words that they see
+
+    def add(self, met: int) -> None:
+        seen = 0
+        if met.bit_count() > len(self.alike) <= MOST_ALIKE:
+            for mask, members in self.alike.items():
+                if members & met:
+                    seen |= mask
+        else:
+            for j in bits(met):
+                seen |= self.masks[j]
+        if len(self.alike) <= MOST_ALIKE:  # more of them would take more memory than all else
+            self.alike[seen] = self.alike.get(seen, 0) | 1 << len(self.masks)
+        self.masks.append(seen)
