@@ -57,7 +57,7 @@ class Plan:
             ("circuit", ", ".join(_count(*size) for size in sizes)),
             ("gates", f"{self.gates} written, {_count(self.instructions, 'instruction')} after compilation"),
             ("outputs", f"{self.num_outputs} per sample, {self.precision}"),
-            ("engine", self.engine if self.is_remote else f"{self.engine}, {_threads(self.threads)}"),
+            ("engine", f"{self.engine}, {_threads(self.threads)}" if self.memory else self.engine),
             ("shots", self._shots()),
             ("gradient", f"{self.rule}: {self.reason}"),
             ("cost", self._executions()),
