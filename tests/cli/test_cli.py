@@ -21,6 +21,7 @@ from ketgrad.foundation.errors import (
     KetgradTypeError,
     KetgradValueError,
 )
+from ketgrad.referee.options import OPTIONS
 from ketgrad.referee.results import Comparison
 from ketgrad.referee.table.raw_table import BadTable, InputChanged, InputForbidden, InputMissing
 
@@ -62,7 +63,35 @@ def test_version_and_help_exit_0(capsys):
     assert capsys.readouterr().out.startswith("ketgrad ")
     for arguments in (["--help"], ["compare", "--help"], ["info", "--help"], ["draw", "--help"]):
         assert cli.main(arguments) == 0
-        assert "usage: ketgrad" in capsys.readouterr().out
+        assert "Usage: ketgrad" in capsys.readouterr().out
+
+
+def test_the_help_of_compare_lists_every_option_of_the_table_in_its_group(capsys):
+    assert cli.main(["compare", "--help"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    for name, option in OPTIONS.items():
+        assert f"--{name.replace('_', '-')} {option.metavar} " in printed
+        assert option.help[1:] in printed and option.group[1:] + ":" in printed
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["info"], ["compare", "t.csv", "--target", "y"]])
+def test_without_click_the_command_says_how_to_get_it(arguments):
+    code = (
+        "import sys\nsys.modules['click'] = None\nfrom ketgrad.cli.main import main\n"
+        f"sys.exit(main({arguments!r}))"
+    )
+    settings = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=settings, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2 and not done.stdout
+    assert "needs click" in done.stderr and "pip install 'ketgrad[compare]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_shell_that_asks_for_completions_gets_them():
+    asked = {"_KETGRAD_COMPLETE": "bash_complete", "COMP_WORDS": "ketgrad com", "COMP_CWORD": "1"}
+    assert run(**asked).stdout == "plain,compare\n"
 
 
 def test_help_loads_nothing_heavy():
@@ -230,16 +259,17 @@ def test_every_option_reaches_the_referee(pears, monkeypatch):
     text = (
         "compare pears.csv --target kind --task regression --metric rmse --models svm,linear --folds 3"
         " --repeats 4 --seed 9 --candidates 2 --qubits 5 --rows 30 --missing drop --encoding latin-1"
-        " --separator tab --decimal , --drop size --drop colour --text weight --threads 2"
+        " --separator tab --decimal , --drop size --drop colour --text weight --threads 2 --inner-folds 3"
     )
     assert cli.main(text.split()) == 0
     del given["progress"], given["journal"]
     assert given == {
         "table": "pears.csv", "target": "kind", "task": "regression", "metric": "rmse", "models": ("svm", "linear"),
         "folds": 3, "repeats": 4, "seed": 9, "candidates": 2, "qubits": 5, "rows": 30, "missing": "drop",
-        "encoding": "iso8859-1", "separator": "\t", "decimal": ",", "drop": ["size", "colour"], "text": ["weight"],
-        "threads": 2,
+        "encoding": "iso8859-1", "separator": "\t", "decimal": ",", "drop": ("size", "colour"), "text": ("weight",),
+        "threads": 2, "inner_folds": 3,
     }  # fmt: skip
+    assert set(OPTIONS) == set(given) - {"table", "target"}
 
 
 # ------------------------------------------------------------------------------------------------------ draw

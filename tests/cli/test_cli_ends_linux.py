@@ -106,8 +106,8 @@ def test_an_answer_that_cannot_be_written_has_its_exit_code_and_the_work_is_done
 def test_a_reader_that_leaves_after_the_first_line_has_its_exit_code_and_the_results_are_there(folder):
     patient = INSTANT.replace(
         "from ketgrad.cli.main import main\n",
-        "import ketgrad.cli.main as cli\nmain, write = cli.main, cli.write_results\n"
-        "cli.write_results = lambda *given, **named: (sys.stdin.read(), write(*given, **named))[1]\n",
+        "import ketgrad.cli.compare as command\nfrom ketgrad.cli.main import main\nwrite = command.write_results\n"
+        "command.write_results = lambda *given, **named: (sys.stdin.read(), write(*given, **named))[1]\n",
     )
     command = [sys.executable, "-c", patient, "compare", "t.csv", "--target", "y", "--out", "results"]
     settings = {**os.environ, "PYTHONPATH": os.pathsep.join((str(SOURCE), str(TESTS)))}

@@ -10,17 +10,25 @@ from ketgrad.cli import main as cli
 def main() -> int:
     """The command; what it compares is exchanged when it has been asked for."""
     seconds, sys.argv[1:] = float(sys.argv[1]), sys.argv[2:]
-    choices = cli._choices
+    understood = cli._run
 
-    def exchange(options):
-        import nappers
+    def exchanged(session):
+        from ketgrad.cli import compare
 
-        from ketgrad.referee import run
+        checked = compare._check_packages
 
-        run.CONTESTANTS = nappers.contestants(seconds)
-        return choices(options)
+        def exchange() -> None:
+            import nappers
 
-    cli._choices = exchange
+            from ketgrad.referee import run
+
+            run.CONTESTANTS = nappers.contestants(seconds)
+            checked()
+
+        compare._check_packages = exchange
+        return understood(session)
+
+    cli._run = exchanged
     return cli.main()
 
 

@@ -175,7 +175,7 @@ class Choices:
     missing: str = _row(
         "median",
         READ,
-        "missing numbers: median of the training part, drop the rows, or error (refuse the table)",
+        "missing numbers: median of the training part, drop the rows, or error: refuse the table",
         "RULE",
         parse=word(*WAYS_WITH_MISSING),
     )

@@ -21,6 +21,7 @@ import pytest
 import report_samples as samples
 
 from ketgrad.cli import main as cli
+from ketgrad.cli.results_folder import OUTPUT_FILES
 from ketgrad.foundation.errors import KetgradOSError
 from ketgrad.foundation.text import is_invisible, slug, visible
 from ketgrad.referee.contest.progress import Progress
@@ -264,13 +265,13 @@ def test_r7_a_full_disk_leaves_the_old_report_whole(instant, tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (tmp_path / "results/report.html").read_bytes() == before
-    assert sorted(path.name for path in (tmp_path / "results").iterdir()) == sorted(cli.OUTPUT_FILES)
+    assert sorted(path.name for path in (tmp_path / "results").iterdir()) == sorted(OUTPUT_FILES)
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_r7_results_are_replaced_all_or_none(instant, monkeypatch, tmp_path, call):
     assert compare("--out", "results") == 0
-    paths = [tmp_path / "results" / name for name in cli.OUTPUT_FILES]
+    paths = [tmp_path / "results" / name for name in OUTPUT_FILES]
     for path in paths:
         path.write_text("old")
     original = getattr(os, call)
@@ -293,7 +294,7 @@ def test_r7_results_are_replaced_all_or_none(instant, monkeypatch, tmp_path, cal
         written = [path.read_text() != "old" for path in paths]
         # the system changes one name at a time; what programs read comes last
         assert written == [call == "replace" and place < failing - 1 for place in range(3)]
-        assert sorted(path.name for path in (tmp_path / "results").iterdir()) == sorted(cli.OUTPUT_FILES)
+        assert sorted(path.name for path in (tmp_path / "results").iterdir()) == sorted(OUTPUT_FILES)
         for path in paths:
             path.write_text("old")
     assert compare("--out", "results", "--overwrite") == 0

@@ -7,7 +7,7 @@ from importlib import metadata
 
 CORE_PACKAGES = ("numpy", "scipy", "scikit-learn")
 EXTRAS = {
-    "compare": ("jinja2", "matplotlib", "pandas", "pyarrow", "rich", "skrub"),
+    "compare": ("click", "jinja2", "matplotlib", "pandas", "pyarrow", "rich", "skrub"),
     "draw": ("matplotlib",),
 }
 
