@@ -14,9 +14,11 @@ import numpy as np
 from ketgrad.circuits.angles import Angle, Monomial, Variable
 from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.gate import Gate
+from ketgrad.circuits.gate_definitions import Fixed, Preparation, Rotation, Sequence, Sequencer, gate_named
 from ketgrad.circuits.gates import GATES
 from ketgrad.circuits.matrices import deviation_from_unitary
 from ketgrad.circuits.op import Op
+from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 from ketgrad.foundation.memory import reserve
 from ketgrad.programs.program import Occurrence, Program, ProgramBuilder, Term
@@ -55,6 +57,7 @@ def compile(circuit: Circuit, question: Question) -> Program:
     very wide register, do not fit into memory.
 
     >>> import ketgrad as kg
+    >>> from ketgrad.programs.questions import State
     >>> program = compile(kg.Circuit([kg.xy(kg.w[0], 0, 1)]), State())
     >>> program.num_instructions, program.occurrences[0].frequencies
     (2, (1.0, 2.0))
@@ -70,15 +73,9 @@ def compile(circuit: Circuit, question: Question) -> Program:
     if circuit.num_qubits > WIDEST:
         _reserve_masks(circuit, question)
     lowering = _Lowering(circuit)
-    touched: set[int] = set()
     for index, op in enumerate(circuit.ops):
-        if op.gate.amplitudes is not None and not touched.isdisjoint(op.qubits):
-            raise KetgradValueError(
-                f"Op {index}, `prepare_state` on qubits {op.qubits}, must come before all other ops on these qubits "
-                "- it prepares qubits that are in |0>. Put it first, or use `unitary`."
-            )
-        touched.update(op.qubits, op.controls)
         lowering.add(index, op)
+        lowering.touched.update(op.qubits, op.controls)
     return lowering.builder.program(question)
 
 
@@ -99,6 +96,7 @@ class _Lowering:
             variable: first_input + circuit.num_inputs + k for k, variable in enumerate(derived)
         }
         num_inputs = circuit.num_inputs + len(derived)
+        self.touched: set[int] = set()  # the qubits that something has acted on
         self.builder = ProgramBuilder(self.num_qubits, circuit.num_weights, num_inputs, input_map)
 
     def slot(self, variable: Variable) -> int:
@@ -114,52 +112,51 @@ class _Lowering:
         return found
 
     def add(self, index: int, op: Op) -> None:
-        if op.gate.amplitudes is not None:
-            self._prepare(index, op)
-        elif op.gate.equals is not None:
-            self._sequence(index, op)
-        else:
-            first = self.builder.num_instructions
-            scales = self._simple(op.gate, op.qubits, op.angles, op.controls)
-            if op.angles and not op.angles[0].is_constant:
-                uses = [(first + k, scale) for k, scale in enumerate(scales)]
-                self._occurrence(index, op, op.angles[0], op.gate.frequencies(bool(op.controls)), uses)
+        match op.gate.definition:
+            case Rotation(generator):
+                self._rotation(index, op, generator)
+            case Fixed(unitary):
+                _check_unitary(op, unitary)
+                self.builder.apply(op.gate.matrix(), self._targets(op), self.mask(op.controls))
+            case Sequence(equals):
+                self._sequence(index, op, equals)
+            case Preparation() as state:
+                self._prepare(index, op, state)
 
-    def _simple(
-        self, gate: Gate, qubits: tuple[int, ...], angles: tuple[Angle, ...], controls: tuple[int, ...]
-    ) -> list[float]:
-        """Emit a fixed gate or a rotation; returns by how much each instruction scales the angle."""
-        conditions = self.mask(controls)
-        if gate.generator is None:
-            _check_unitary(gate, qubits)
-            matrix = gate.matrix()
-            self.builder.apply(matrix, [self.num_qubits - 1 - q for q in qubits], conditions)
-            return []
-        scales = []
-        for x, z, coefficient in gate.generator.terms:
+    def _targets(self, op: Op) -> list[int]:
+        return [self.num_qubits - 1 - q for q in op.qubits]
+
+    def _rotation(self, index: int, op: Op, generator: PauliSum) -> None:
+        """Emit one rotation for each word of the generator, which scales the angle by its coefficient."""
+        qubits, (angle,), conditions = op.qubits, op.angles, self.mask(op.controls)
+        first, scales = self.builder.num_instructions, []
+        for x, z, coefficient in generator.terms:
             scale = complex(coefficient).real
             flip = self.mask(qubits[k] for k in range(len(qubits)) if x >> k & 1)
             parity = self.mask(qubits[k] for k in range(len(qubits)) if z >> k & 1)
-            terms = self._scaled_terms(angles[0], scale, gate, qubits)
-            self.builder.rotate(flip, parity, terms, conditions)
+            self.builder.rotate(flip, parity, self._scaled_terms(angle, scale, op.gate, qubits), conditions)
             scales.append(scale)
-        return scales
+        if not angle.is_constant:
+            uses = [(first + k, scale) for k, scale in enumerate(scales)]
+            self._occurrence(index, op, angle, op.gate.frequencies(bool(op.controls)), uses)
 
-    def _sequence(self, index: int, op: Op) -> None:
+    def _sequence(self, index: int, op: Op, equals: Sequencer) -> None:
         """Emit the parts of a sequence; each use of a variable angle is an occurrence of its own."""
-        assert op.gate.equals is not None
-        for name, angles, local, controls in op.gate.equals(*op.angles):
-            gate = GATES.get(name) or GATES[name.removesuffix("_dg")].inverse()
-            part = Op.build(
-                gate, [op.qubits[k] for k in local], angles, (*op.controls, *(op.qubits[k] for k in controls))
+        for name, angles, local, controls in equals(*op.angles):
+            qubits = [op.qubits[k] for k in local]
+            self.add(
+                index, Op(gate_named(name), qubits, angles, (*op.controls, *(op.qubits[k] for k in controls)))
             )
-            self.add(index, part)
 
-    def _prepare(self, index: int, op: Op) -> None:
-        targets = [self.num_qubits - 1 - q for q in op.qubits]
+    def _prepare(self, index: int, op: Op, state: Preparation) -> None:
+        if not self.touched.isdisjoint(op.qubits):
+            raise KetgradValueError(
+                f"Op {index}, `prepare_state` on qubits {op.qubits}, must come before all other ops on these qubits "
+                "- it prepares qubits that are in |0>. Put it first, or use `unitary`."
+            )
+        targets = self._targets(op)
         if not op.angles:
-            vector = np.frombuffer(op.gate.amplitudes or b"", dtype=np.complex128)
-            self.builder.prepare(targets, vector, normalize=op.gate.normalize)
+            self.builder.prepare(targets, state.vector(), normalize=state.normalize)
             return
         coefficients = np.array([a.terms[0][1] if a.terms else 0.0 for a in op.angles], dtype=np.complex128)
         monomials = [a.terms[0][0] if a.terms else () for a in op.angles]
@@ -167,7 +164,7 @@ class _Lowering:
         variable = next((a for a in op.angles if not a.is_constant), None)
         if variable is not None:
             self._occurrence(index, op, variable, None, [(self.builder.num_instructions, 1.0)])
-        self.builder.prepare(targets, coefficients, slots, op.gate.normalize)
+        self.builder.prepare(targets, coefficients, slots, state.normalize)
 
     def _occurrence(
         self, index: int, op: Op, angle: Angle, frequencies: Any, uses: list[tuple[int, float]]
@@ -217,15 +214,16 @@ def _on(qubits: tuple[int, ...]) -> str:
     return f" on qubit{'s' * (len(qubits) != 1)} {', '.join(str(q) for q in qubits)}" if qubits else ""
 
 
-def _check_unitary(gate: Gate, qubits: tuple[int, ...]) -> None:
+def _check_unitary(op: Op, unitary: bytes) -> None:
     """Refuse a matrix that is not unitary in a gate made by hand: the executors take U U† = 1 for granted."""
-    if gate.unitary is None or GATES.get(gate.name) is gate:
+    gate = op.gate
+    if GATES.get(gate.name) is gate:
         return
-    deviation = _deviation(gate.unitary)
+    deviation = _deviation(unitary)
     if not deviation <= 1e-7:
         raise KetgradValueError(
-            f"the matrix of {gate.name}{_on(qubits)} must be unitary - a gate keeps the norm - but U U† differs from "
-            f"the identity by up to {deviation:.3g}."
+            f"the matrix of {gate.name}{_on(op.qubits)} must be unitary - a gate keeps the norm - but U U† differs "
+            f"from the identity by up to {deviation:.3g}."
         )
 
 
