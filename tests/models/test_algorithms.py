@@ -1,5 +1,7 @@
 """vqe and qaoa reach the answers that are known, and state them beside their own."""
 
+import math
+
 import networkx as nx
 import numpy as np
 import pandas as pd
@@ -261,10 +263,22 @@ def test_an_interrupt_before_the_first_energy_passes_through(monkeypatch):
 
 @pytest.mark.parametrize("num_qubits", [45, 64, 10**6])
 def test_problems_that_do_not_fit_are_refused_at_once(num_qubits):
-    pair, edge = kg.Pauli(f"Z0 Z{num_qubits - 1}"), [(0, num_qubits - 1)]
-    for call in (lambda: kg.vqe(pair), lambda: kg.vqe(pair, "tree"), lambda: kg.qaoa(edge)):
-        with pytest.raises(KetgradMemoryError, match=f"the state of {num_qubits} qubits needs .* usable"):
+    pair, star = kg.Pauli(f"Z0 Z{num_qubits - 1}"), [(0, q) for q in range(1, min(num_qubits - 1, 100))]
+    edges = [*star, (0, num_qubits - 1)]
+    for call in (lambda: kg.vqe(pair), lambda: kg.vqe(pair, "tree"), lambda: kg.qaoa(edges)):
+        with pytest.raises(KetgradMemoryError, match=r"the state of \d+ qubits needs .* usable"):
             call()
+
+
+def test_wide_problems_run_where_their_terms_see_few_qubits():
+    """A ring of 100 nodes: at depth 1 every edge is cut with probability 3/4 (Farhi et al. 2014, section IV)."""
+    ring = kg.qaoa([(q, (q + 1) % 100) for q in range(100)])
+    assert ring.expected == pytest.approx(75, abs=1e-6)
+    assert ring.best_bits is None and ring.best_value is None
+    assert "no bit string: to measure one takes the state of 100 qubits" in str(ring)
+    chain = kg.vqe(hamiltonians.ising(60), kg.ansatz.hardware_efficient(60, 1), num_starts=1, max_steps=60)
+    exact = 1 - 1 / math.sin(math.pi / (2 * (2 * 60 + 1)))  # free fermions, open chain at the critical field
+    assert exact < chain.energy < 0.95 * exact
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,14 @@ import numpy as np
 from ketgrad.circuits.ansatz import qaoa_ansatz
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.paulis import PauliSum
+from ketgrad.foundation.errors import KetgradMemoryError
 from ketgrad.foundation.numbers import check_count
 from ketgrad.foundation.seeds import check_seed, stream
 from ketgrad.functions.builders import samples
+from ketgrad.functions.function import Function
 from ketgrad.models.algorithms.problem_forms import read_problem
 from ketgrad.models.algorithms.several_starts import (
-    check_state_fits,
+    check_width,
     child_seed,
     given_starts,
     minimum,
@@ -37,7 +39,8 @@ class QAOAResult:
     """What `qaoa` found, in the unit of the problem: the weight of a cut, the cost of a QUBO, an energy.
 
     sense: "cut" (larger is better), "cost" or "energy" (smaller is better). expected: the expectation value of the
-    circuit. best_bits: the best of the measured bit strings, qubit 0 first; best_value: what it is worth.
+    circuit. best_bits: the best of the measured bit strings, qubit 0 first; best_value: what it is worth; None where
+    the state of all bits does not fit into memory, so that nothing can be measured.
     optimum, optimum_bits: over all bit strings, None beyond 20 qubits. approximation_ratio: (worst - expected) /
     (worst - optimum), 1 at the optimum; for cuts of positive weights the usual expected / optimum. None beyond 20.
     weights: gamma_1, beta_1, gamma_2, ... of `circuit`. history, fit, values, uncertainty (of `expected`): as in
@@ -46,8 +49,8 @@ class QAOAResult:
 
     sense: str
     expected: float
-    best_bits: str
-    best_value: float
+    best_bits: str | None
+    best_value: float | None
     optimum: float | None
     optimum_bits: str | None
     approximation_ratio: float | None
@@ -67,11 +70,14 @@ class QAOAResult:
         if self.optimum is not None:
             ratio = f"approximation ratio {self.approximation_ratio:.6f}"
             optimum = f"optimum  {self.optimum:.10g} at {self.optimum_bits}   {ratio}"
+        best = f"best     no bit string: to measure one takes the state of {size} qubits, which does not fit"
+        if self.best_value is not None:
+            best = f"best     {self.best_value:.10g} at {self.best_bits}, measured"
         return "\n".join(
             [
                 f"{first} {name} of {size} bits by QAOA, depth {len(self.weights) // 2}",
                 f"expected {self.expected:.10g}{noise_text(self.uncertainty)}",
-                f"best     {self.best_value:.10g} at {self.best_bits}, measured",
+                best,
                 optimum,
                 starts_text(self.values, self.fit, self.interrupted),
             ]
@@ -102,11 +108,12 @@ def qaoa(
     columns, else that of first mention. (An adjacency matrix goes through `kg.hamiltonians.maxcut`.)
     depth: the number p of layers of `qaoa_ansatz`, with 2 p weights. optimizer, seed: as in `vqe`.
     start: weights (2p,) or (starts, 2p); None for a linear ramp and num_starts - 1 random points from `seed`.
-    shots: measurements of the final state, of which the best bit string is reported.
+    shots: measurements of the final state, of which the best bit string is reported. Of a wide register whose state
+    does not fit none is: expectation values need only the state of the bits that a term sees, on a sparse graph few.
     The best of all starts is returned; Ctrl-C after the first step returns the best so far.
     Cost: one gradient of depth * (words + n) gates per step and start; up to 20 qubits also all 2**n values.
     Raises `KetgradValueError` for problems that are not diagonal or not well formed, `KetgradMemoryError` if the
-    state does not fit.
+    state of what a term sees does not fit.
 
     Farhi et al. 2014, arXiv:1411.4028.
 
@@ -116,7 +123,7 @@ def qaoa(
     (4.0, 4.0, 4.0)
     """
     cost, size, sense, nodes = read_problem(problem)
-    check_state_fits(size)
+    check_width(size)
     circuit, root = qaoa_ansatz(cost, depth, size), check_seed(seed)
     found = minimum(
         circuit,
@@ -131,15 +138,15 @@ def qaoa(
         tolerance=tolerance,
         progress=progress,
     )
-    sampler = samples(circuit, shots=shots, executor=executor, threads=threads, seed=child_seed(root, 2))
-    bits, energy = _best_measured(cost, sampler(found.fit.weights))
+    options: dict[str, Any] = {"shots": shots, "executor": executor, "threads": threads}
+    bits, energy = _best_measured(cost, _sampler(circuit, child_seed(root, 2), options), found.fit.weights)
     sign = -1.0 if sense == "cut" else 1.0
     optimum, optimum_bits, ratio = _optimum(cost, size, found.value)
     return QAOAResult(
         sense=sense,
         expected=sign * found.value,
         best_bits=bits,
-        best_value=sign * energy,
+        best_value=None if energy is None else sign * energy,
         optimum=None if optimum is None else sign * optimum,
         optimum_bits=optimum_bits,
         approximation_ratio=ratio,
@@ -176,9 +183,21 @@ def _starts(cost: PauliSum, depth: int, num_starts: int, seed: Any) -> np.ndarra
     return starts.reshape(count, 2 * layers)
 
 
-def _best_measured(cost: PauliSum, bits: np.ndarray) -> tuple[str, float]:
-    """The measured bit string of the lowest energy and that energy; bits (shots, n)."""
-    strings = np.unique(bits, axis=0)
+def _sampler(circuit: Circuit, seed: Any, options: dict[str, Any]) -> Function | None:
+    """What measures the final state; None where that does not fit, though each word of an energy sees little of it."""
+    try:
+        return samples(circuit, seed=seed, **options)
+    except KetgradMemoryError:
+        return None
+
+
+def _best_measured(
+    cost: PauliSum, sampler: Function | None, weights: np.ndarray
+) -> tuple[str | None, float | None]:
+    """The measured bit string of the lowest energy and that energy; None where nothing can be measured."""
+    if sampler is None:
+        return None, None
+    strings = np.unique(sampler(weights), axis=0)
     signs = 1.0 - 2.0 * strings
     energies = np.zeros(len(strings))
     for _, z, coefficient in cost.terms:

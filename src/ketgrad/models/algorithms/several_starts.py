@@ -22,6 +22,7 @@ from ketgrad.training.noise import Noise, by_adam, noise_of, optimizer_for
 from ketgrad.training.optimizers import Optimizer
 from ketgrad.training.run import ASKED, Fit
 
+MOST_QUBITS = 10_000  # of the circuits that vqe and qaoa make
 REPEATS = 100  # fresh evaluations behind an energy from finite shots: a tenth of the noise of one
 
 
@@ -152,13 +153,17 @@ def child_seed(seed: Any, *counters: int) -> np.random.SeedSequence:
     return np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, *counters))
 
 
-def check_state_fits(num_qubits: int) -> None:
-    """Refuse before a circuit is built: the ansatz of a million qubits alone would take minutes."""
-    reserve(
-        state_bytes(num_qubits),
-        f"the state of {num_qubits} qubits",
-        "Every amplitude is kept: use fewer qubits.",
-    )
+def check_width(num_qubits: int, most: int = MOST_QUBITS) -> None:
+    """Refuse a register before a circuit is built on it: that of a million qubits alone would take minutes.
+
+    most: up to how many qubits the circuit itself tells how much of it an energy sees.
+    """
+    if num_qubits > most:
+        reserve(
+            state_bytes(num_qubits),
+            f"the state of {num_qubits} qubits",
+            f"Beyond {most} qubits every amplitude is kept here: use fewer qubits, or a circuit of your own.",
+        )
 
 
 def noise_text(uncertainty: float) -> str:

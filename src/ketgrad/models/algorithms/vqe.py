@@ -15,7 +15,7 @@ from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.numbers import check_count
 from ketgrad.foundation.seeds import check_seed, stream
 from ketgrad.models.algorithms.several_starts import (
-    check_state_fits,
+    check_width,
     given_starts,
     minimum,
     noise_text,
@@ -26,6 +26,7 @@ from ketgrad.training.optimizers import Optimizer
 from ketgrad.training.progress import Progress
 from ketgrad.training.run import Fit
 
+WIDEST = 60  # qubits up to which a circuit of n layers is made, and refused where its state does not fit
 DIAGONALISED = 12  # qubits up to which vqe computes the exact energy: well under a second
 
 
@@ -88,7 +89,8 @@ def vqe(
     """The variational quantum eigensolver: the lowest energy that a circuit reaches, beside the exact one.
 
     hamiltonian: a Hermitian `PauliSum`. ansatz: a circuit without inputs, the name of one in `ansatz.ANSATZE`, or
-    None for RY (and RZ if the Hamiltonian is complex) with a chain of CX, max(3, n) layers.
+    None for RY (and RZ if the Hamiltonian is complex) with a chain of CX, max(3, n) layers. Registers may be of any
+    width, where the circuit is so shallow that each word of the Hamiltonian sees few qubits: then few are simulated.
     optimizer: None for `LBFGSB()`, or `Adam()` where the executor has shots, whose noise a line search cannot use;
     a name or a value as in `minimise`. start: weights (W,) or (starts, W); None draws `num_starts` of them, half
     close to zero and half anywhere, from `seed`. max_steps, tolerance, progress: as in `minimise`. seed: of the
@@ -96,7 +98,7 @@ def vqe(
     The best of all starts is returned; Ctrl-C after the first step returns the best so far.
     Cost: one energy and gradient per step and start; up to 12 qubits also a diagonalisation.
     Raises `KetgradValueError` for an ansatz with inputs, without weights or too small, and for a Hamiltonian that
-    is not Hermitian; `KetgradMemoryError` if the state does not fit.
+    is not Hermitian; `KetgradMemoryError` if the state of what a word sees does not fit.
 
     Peruzzo et al. 2014, arXiv:1304.3061.
 
@@ -137,10 +139,11 @@ def vqe(
 
 def _trial_circuit(hamiltonian: PauliSum, ansatz: Circuit | str | None) -> Circuit:
     size = num_qubits_of(hamiltonian)
-    check_state_fits(size)
     if isinstance(ansatz, str):
+        check_width(size)
         ansatz = ansatz_named(ansatz)(size)
     if ansatz is None:
+        check_width(size, WIDEST)  # so many layers let every qubit see all others
         is_real = all((x & z).bit_count() % 2 == 0 for x, z, _ in hamiltonian.terms)
         return two_local(size, ("ry",) if is_real else ("ry", "rz"), "cx", "linear", max(3, size))
     ansatz = as_circuit(ansatz, "ansatz")
