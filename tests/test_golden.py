@@ -5,6 +5,8 @@ After an intended change: python tools/generate.py, and PYTHONPATH=src python te
 
 import importlib.util
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -124,6 +126,36 @@ def test_drawings_and_messages_are_the_committed_ones(name):
 @pytest.mark.parametrize("path", GENERATOR.PAGES)
 def test_generated_files_are_up_to_date(path):
     assert GENERATOR.difference(path, GENERATOR.PAGES[path]()) == ""
+
+
+FRAMEWORKS = ("torch", "jax", "keras", "tensorflow", "pennylane", "qiskit", "cirq")
+WITHOUT_FRAMEWORKS = f"""
+import runpy, sys
+class Absent:
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] in {FRAMEWORKS}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent)
+sys.argv = ["generate.py", "--check", *sys.argv[1:]]
+runpy.run_path({str(ROOT / "tools" / "generate.py")!r}, run_name="__main__")
+"""
+
+
+def generated_without_frameworks(*pages):
+    command = [sys.executable, "-c", WITHOUT_FRAMEWORKS, *pages]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_what_follows_from_the_gate_table_is_generated_where_no_framework_is_installed():
+    done = generated_without_frameworks("ops.py", "gates.md")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def test_the_page_of_public_names_says_which_framework_it_lacks():
+    done = generated_without_frameworks("api.md")
+    assert done.returncode == 1 and "docs/api.md: `" in done.stdout and "pip install" in done.stdout
+    unknown = generated_without_frameworks("apt.md")
+    assert unknown.returncode == 2 and "there is no page apt.md" in unknown.stderr
 
 
 if __name__ == "__main__":

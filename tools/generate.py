@@ -1,9 +1,10 @@
 """Write what follows from the tables: the builders, the page of gates and the page of public names.
 
-python tools/generate.py            # write src/ketgrad/circuits/ops.py, docs/gates.md, docs/api.md
-python tools/generate.py --check    # write nothing; show the differences and exit with 1 if there are any
+python tools/generate.py                    # write src/ketgrad/circuits/ops.py, docs/gates.md, docs/api.md
+python tools/generate.py ops.py gates.md    # only these, which follow from the gate table and need no framework
+python tools/generate.py --check            # write nothing; show the differences and exit with 1 if there are any
 
-The page of public names describes the bridges too, so all of their frameworks must be installed.
+The page of public names describes the bridges too, so all of their frameworks must be installed for it.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ import math
 import pathlib
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import ketgrad as kg
+from ketgrad.circuits import gate_definitions as definitions
 from ketgrad.circuits import ops
 from ketgrad.circuits.angles import as_angle, w
 from ketgrad.circuits.drawing.layout import angle_text
 from ketgrad.circuits.gate import Gate
-from ketgrad.circuits.gate_definitions import Fixed, Rotation, Sequence
 from ketgrad.circuits.gates import CONTROLLED, GATES
 from ketgrad.programs.lowering import compile
 from ketgrad.programs.questions import State
@@ -106,7 +107,7 @@ def gates_page() -> str:
     """Every row of the table and every builder with controls."""
     fixed, rotations, sequences = (
         [(name, row, 0) for name, row in GATES.items() if isinstance(row.definition, kind)]
-        for kind in (Fixed, Rotation, Sequence)
+        for kind in (definitions.Fixed, definitions.Rotation, definitions.Sequence)
     )
     controlled = [(name, GATES[row], controls) for name, (row, controls) in CONTROLLED.items()]
     return "\n".join(
@@ -403,22 +404,35 @@ def difference(path: str, wanted: str) -> str:
     return "".join(lines)
 
 
-def main() -> int:
-    """Write the pages, or compare them."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the pages that are named, or compare them; one after the other, so that one that fails stops no other."""
+    names = {pathlib.PurePosixPath(path).name: path for path in PAGES}
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "pages", nargs="*", metavar="page", help=f"of {', '.join(names)}; all if none is named"
+    )
     parser.add_argument("--check", action="store_true", help="write nothing, exit with 1 if a file differs")
-    check = parser.parse_args().check
-    differences = {path: difference(path, page()) for path, page in PAGES.items()}
-    for path, text in differences.items():
-        if text and check:
-            print(text)
-        elif text:
-            (ROOT / path).write_text(PAGES[path](), encoding="utf-8", newline="\n")
-            print(f"wrote {path}")
-    stale = [path for path, text in differences.items() if text]
-    if check and stale:
+    options = parser.parse_args(arguments)
+    if unknown := set(options.pages) - set(names):
+        parser.error(f"there is no page {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    stale, failed = [], False
+    for path in (names[page] for page in options.pages or names):
+        try:
+            wanted = PAGES[path]()
+        except kg.errors.KetgradImportError as error:
+            print(f"{path}: {error}")
+            failed = True
+            continue
+        if text := difference(path, wanted):
+            stale.append(path)
+            if options.check:
+                print(text)
+            else:
+                (ROOT / path).write_text(wanted, encoding="utf-8", newline="\n")
+                print(f"wrote {path}")
+    if options.check and stale:
         print(f"not up to date: {', '.join(stale)}; run: python tools/generate.py")
-    return int(check and bool(stale))
+    return int(failed or (options.check and bool(stale)))
 
 
 if __name__ == "__main__":
