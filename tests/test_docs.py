@@ -135,7 +135,7 @@ def test_the_index_names_every_page_of_the_documentation():
     assert missing == ["index.md"]
 
 
-PARTS = ("encodings", "ansatz", "hamiltonians", "losses", "datasets")
+PARTS = ("encodings", "ansatz", "hamiltonians", "losses", "datasets", "optimize")
 
 
 def public_callables() -> dict[str, Any]:
@@ -147,8 +147,8 @@ def public_callables() -> dict[str, Any]:
     }
     for part in PARTS:
         module = getattr(kg, part)
-        for name, value in inspect.getmembers(module, inspect.isfunction):
-            if value.__module__ == module.__name__ and not name.startswith("_"):
+        for name in module.__all__:
+            if inspect.isfunction(value := getattr(module, name)):
                 called[f"kg.{part}.{name}"] = value
     for bridge in kg._BRIDGES:
         module = getattr(kg, bridge)

@@ -13,6 +13,7 @@ import importlib.util
 import sys
 from typing import Any
 
+from ketgrad.bridges import BRIDGES as _BRIDGES
 from ketgrad.circuits import ops as _ops
 from ketgrad.circuits.angles import Angle, Variables, arccos, w
 from ketgrad.circuits.circuit import Circuit
@@ -21,42 +22,42 @@ from ketgrad.circuits.ops import *  # noqa: F403 - the builders, listed in ops._
 from ketgrad.circuits.ops import __all__ as _builders
 from ketgrad.circuits.paulis import Pauli, PauliSum
 from ketgrad.foundation.errors import KetgradAttributeError, KetgradError
+from ketgrad.foundation.tables import Table
 from ketgrad.foundation.version import __version__ as __version__
+from ketgrad.functions.gradients.table import RULES as _RULES
+from ketgrad.models import ALGORITHMS as _ALGORITHMS
+from ketgrad.models import MODELS as _MODELS
+from ketgrad.training.optimizers import OPTIMIZERS as _OPTIMIZERS
 
 x = Variables("x", builder=_ops.x)  # x[0] is an input, x(0) the gate
 
-# Names that load on first use, so that `import ketgrad` costs little more than NumPy: name -> the module that has it.
-_LAZY = {
-    "Gate": "circuits.gate",
-    "GATES": "circuits.gates",
-    "from_qasm": "circuits.openqasm",
-    "Function": "functions.function",
-    "expectation": "functions.builders",
-    "probabilities": "functions.builders",
-    "state": "functions.builders",
-    "samples": "functions.builders",
-    "Adjoint": "functions.gradients.adjoint",
-    "ParameterShift": "functions.gradients.parameter_shift",
-    "FiniteDifference": "functions.gradients.finite_difference",
-    "check_gradients": "functions.gradients.check",
-    "minimise": "training.optimize",
-    "Adam": "training.optimize",
-    "LBFGSB": "training.optimize",
-    "SPSA": "training.optimize",
-    "COBYLA": "training.optimize",
-    "Fit": "training.optimize",
-    "FidelityKernel": "kernels.fidelity",
-    "ProjectedKernel": "kernels.projected",
-    "VariationalClassifier": "models",
-    "VariationalRegressor": "models",
-    "KernelClassifier": "models",
-    "KernelRegressor": "models",
-    "vqe": "models",
-    "qaoa": "models",
-    "compare": "referee",
-    "save": "saving.file",
-    "load": "saving.file",
-}
+# Names that load on first use, so that `import ketgrad` costs little more than NumPy. What stands in a table of its
+# kind is public by that.
+_NAMES = Table(
+    {
+        "Gate": "ketgrad.circuits.gate:Gate",
+        "GATES": "ketgrad.circuits.gates:GATES",
+        "from_qasm": "ketgrad.circuits.openqasm:from_qasm",
+        "Function": "ketgrad.functions.function:Function",
+        "expectation": "ketgrad.functions.builders:expectation",
+        "probabilities": "ketgrad.functions.builders:probabilities",
+        "state": "ketgrad.functions.builders:state",
+        "samples": "ketgrad.functions.builders:samples",
+        # gradients.SPSA is kg.gradients.SPSA: kg.SPSA is the optimiser
+        **{name: f"{module}:{name}" for name, module in _RULES.items() if "." not in name},
+        "check_gradients": "ketgrad.functions.gradients.check:check_gradients",
+        "minimise": "ketgrad.training.minimise:minimise",
+        **_OPTIMIZERS.rows,
+        "Fit": "ketgrad.training.run:Fit",
+        "FidelityKernel": "ketgrad.kernels.fidelity:FidelityKernel",
+        "ProjectedKernel": "ketgrad.kernels.projected:ProjectedKernel",
+        **_MODELS.rows,
+        **_ALGORITHMS.rows,
+        "compare": "ketgrad.referee:compare",
+        "save": "ketgrad.saving.file:save",
+        "load": "ketgrad.saving.file:load",
+    }
+)
 
 # Public modules: the name on `kg` -> where it stands. They load on first use, too.
 _MODULES = {
@@ -78,9 +79,6 @@ _MODULES = {
     "report": "referee.report",
 }
 
-# kg.torch and the like: each imports its framework when it is first used, so `from ketgrad import *` leaves them out.
-_BRIDGES = ("cirq", "jax", "keras", "pennylane", "qiskit", "torch")
-
 __all__ = [
     "Angle",
     "Circuit",
@@ -91,7 +89,7 @@ __all__ = [
     "arccos",
     "w",
     *_builders,
-    *_LAZY,
+    *_NAMES,
     *_MODULES,
 ]
 
@@ -101,8 +99,8 @@ def __getattr__(name: str) -> Any:
         value: Any = importlib.import_module(f"ketgrad.bridges.{name}")
     elif name in _MODULES:
         value = importlib.import_module(f"ketgrad.{_MODULES[name]}")
-    elif name in _LAZY:
-        value = getattr(importlib.import_module(f"ketgrad.{_LAZY[name]}"), name)
+    elif name in _NAMES:
+        value = _NAMES[name]
     else:
         raise _unknown(name)
     globals()[name] = value

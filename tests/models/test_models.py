@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from estimators import classifiers_with, models_with
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine, make_moons
 from sklearn.ensemble import BaggingClassifier
@@ -20,20 +21,9 @@ from ketgrad.models.fitting import default_circuits as designs
 
 # Few steps and one thread keep the tests short; scikit-learn's own checks run on the defaults.
 QUICK = dict(max_steps=25, threads=1)
-DEFAULTS = [
-    kg.VariationalClassifier(),
-    kg.VariationalRegressor(),
-    kg.KernelClassifier(),
-    kg.KernelClassifier(kernel="projected"),
-    kg.KernelRegressor(),
-]
-ESTIMATORS = [
-    kg.VariationalClassifier(**QUICK),
-    kg.VariationalRegressor(**QUICK),
-    kg.KernelClassifier(threads=1),
-    kg.KernelRegressor(threads=1),
-]
-CLASSIFIERS = [model for model in ESTIMATORS if hasattr(model, "class_weight")]
+DEFAULTS = [*models_with().values(), kg.KernelClassifier(kernel="projected")]
+ESTIMATORS = list(models_with(**QUICK).values())
+CLASSIFIERS = list(classifiers_with(**QUICK).values())
 X, Y = load_iris(return_X_y=True)
 X_SMALL, Y_SMALL = X[::3], Y[::3]
 

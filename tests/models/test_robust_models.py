@@ -6,6 +6,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
+from estimators import classifiers_with, models_with, regressors_with
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import DataConversionWarning
@@ -16,16 +17,10 @@ from ketgrad.foundation import errors, memory
 RNG = np.random.default_rng(11)
 X = RNG.normal(size=(12, 3))
 Y = np.arange(12) % 2
-ESTIMATORS = [
-    kg.VariationalClassifier(max_steps=2, random_state=0),
-    kg.VariationalRegressor(max_steps=2, random_state=0),
-    kg.KernelClassifier(),
-    kg.KernelRegressor(),
-]
-CLASSIFIERS, REGRESSORS = ESTIMATORS[::2], ESTIMATORS[1::2]
-every_estimator = pytest.mark.parametrize("model", [clone(model) for model in ESTIMATORS])
-every_classifier = pytest.mark.parametrize("model", [clone(model) for model in CLASSIFIERS])
-every_regressor = pytest.mark.parametrize("model", [clone(model) for model in REGRESSORS])
+QUICK = {"max_steps": 2, "random_state": 0}
+every_estimator = pytest.mark.parametrize("model", models_with(**QUICK).values())
+every_classifier = pytest.mark.parametrize("model", classifiers_with(**QUICK).values())
+every_regressor = pytest.mark.parametrize("model", regressors_with(**QUICK).values())
 
 
 def with_cells(cells, value):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.exceptions
+from estimators import classifiers_with, regressors_with
 from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -26,11 +27,7 @@ X = RANDOM.normal(size=(40, 3))
 Y = np.where(X[:, 0] * X[:, 1] + 0.3 * X[:, 2] > 0, "up", "down")
 QUICK = {"max_steps": 4, "random_state": 0}
 
-CLASSIFIERS = {
-    "variational": kg.VariationalClassifier(**QUICK),
-    "kernel": kg.KernelClassifier(),
-}
-REGRESSORS = {"variational": kg.VariationalRegressor(**QUICK), "kernel": kg.KernelRegressor()}
+CLASSIFIERS, REGRESSORS = classifiers_with(**QUICK), regressors_with(**QUICK)
 
 
 @pytest.fixture

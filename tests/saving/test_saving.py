@@ -12,6 +12,7 @@ import zipfile
 import numpy as np
 import pytest
 import safetensors.numpy
+from estimators import classifiers_with, regressors_with
 from forging import forged, nested
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
@@ -51,6 +52,9 @@ MODELS = {
     "kernel regressor": lambda: kg.KernelRegressor().fit(X, NUMBERS),
 }  # fmt: skip
 FITTED = {name: make() for name, make in MODELS.items()}
+QUICK = {"max_steps": 2, "random_state": 0}
+FITTED |= {name: model.fit(X, LABELS) for name, model in classifiers_with(**QUICK).items()}
+FITTED |= {name: model.fit(X, NUMBERS) for name, model in regressors_with(**QUICK).items()}
 
 
 def saved(model, tmp_path, name="model.ketgrad"):

@@ -23,6 +23,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+from estimators import classifiers_with, regressors_with
 from forging import Forger
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -95,6 +96,8 @@ def models() -> dict[str, Any]:
         "samples": kg.samples(circuit, shots=5, seed=3),
         "probabilities": kg.probabilities(circuit, [2, 0], shots=10),
         "circuit": circuit,
+        **{name: model.fit(X, LABELS) for name, model in classifiers_with(**short).items()},
+        **{name: model.fit(X, X[:, 0]) for name, model in regressors_with(**short).items()},
         **machines(),
         **{
             f"pipeline {type(scaler).__name__}": make_pipeline(scaler, kg.VariationalRegressor(**short)).fit(X, X[:, 0])
