@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 API = (ROOT / "docs" / "api.md").read_text("utf-8")
 
 # The names on `kg` of all that is registered. Executors are asked for by name, `executor="native"`, and questions by
-# kg.expectation, kg.probabilities, kg.state, kg.samples and kg.variance: neither has a name of its own there.
+# functions such as kg.expectation: neither has a name of its own there.
 PUBLIC = [*MODELS, *ALGORITHMS, *OPTIMIZERS, *RULES, *BRIDGES]
 SAVED = [
     *MODELS,
