@@ -14,8 +14,10 @@ import report_samples as samples
 
 from ketgrad.foundation.text import formula_safe, shorten, visible
 from ketgrad.referee.contest.progress import Progress
-from ketgrad.referee.report import charts, terminal, wording
-from ketgrad.referee.report.page import draw_charts, render
+from ketgrad.referee.report import charts, sections, terminal, wording
+from ketgrad.referee.report.facts import ReportFacts
+from ketgrad.referee.report.page import render
+from ketgrad.referee.report.sections import SECTIONS
 from ketgrad.referee.results import Comparison, Missing
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "report_skeleton.txt"
@@ -155,9 +157,21 @@ def test_failures_and_warnings_are_told_with_their_reason():
     assert "every fit of every model was finished" in words(parse(render(samples.comparison())))
 
 
+def test_a_section_is_a_pair_of_files_that_stands_in_the_table():
+    folder = Path(sections.__file__).parent
+    names = [section.__name__.rpartition(".")[2] for section in SECTIONS]
+    assert sorted(names) == sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
+    assert sorted([*names, "more"]) == sorted(path.stem for path in folder.glob("*.jinja"))
+
+
 def test_charts_have_titles_descriptions_and_a_tooltip_for_each_mark():
-    drawn = draw_charts(samples.comparison())
-    assert list(drawn) == ["scores", "folds", "cost", "chances", "twins"]
+    facts = ReportFacts.of(samples.comparison())
+    drawn = {
+        name: svg
+        for section in SECTIONS
+        for name, svg in (section.values(facts) or {}).get("charts", {}).items()
+    }
+    assert list(drawn) == ["scores", "folds", "chances", "twins", "cost"]
     for name, svg in drawn.items():
         node = parse(svg).find(".//svg") or parse(svg).find(".//{http://www.w3.org/2000/svg}svg")
         assert node is not None and node.get("role") == "img"
@@ -172,10 +186,10 @@ def test_marks_of_the_families_differ_in_form_and_not_only_in_colour():
 
 
 def test_a_model_far_behind_does_not_squeeze_the_others():
-    rows = [charts.Row(f"m{place}", "classical", 0.9 - 0.01 * place, 0.88, 0.92) for place in range(5)]
+    rows = [charts.ChartRow(f"m{place}", "classical", 0.9 - 0.01 * place, 0.88, 0.92) for place in range(5)]
     rows += [
-        charts.Row("lost", "classical", -400.0, -900.0, 100.0),
-        charts.Row("none", "dummy", 0.5, 0.49, 0.51),
+        charts.ChartRow("lost", "classical", -400.0, -900.0, 100.0),
+        charts.ChartRow("none", "dummy", 0.5, 0.49, 0.51),
     ]
     assert [row.label for row in charts.focus(rows)] == [f"m{place}" for place in range(5)]
     svg = charts.interval_chart("c", "t", rows, axis=("", "", ""))

@@ -76,7 +76,7 @@ def test_r1_hostile_names_add_no_element_and_no_attribute_to_the_page():
 
 def test_r2_hostile_names_stay_text_in_charts():
     def drawn(texts):
-        rows = [charts.Row(text, "quantum", 0.5, 0.4, 0.6, text, (0.4, 0.6)) for text in texts]
+        rows = [charts.ChartRow(text, "quantum", 0.5, 0.4, 0.6, text, (0.4, 0.6)) for text in texts]
         axis = (texts[0], texts[1], texts[2])
         guides = (charts.Guide(0.5, texts[3]),)
         return (

@@ -97,7 +97,7 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Line:
+class TableLine:
     """One model as a line of the final table, every cell as text; `rank` is None for a model without a score."""
 
     rank: int | None
@@ -136,7 +136,7 @@ def pair(comparison: Comparison, first: str, second: str | None) -> PairedDiffer
     return paired(models[first], models[second], "table", comparison.protocol)
 
 
-def table_lines(comparison: Comparison) -> tuple[Line, ...]:
+def table_lines(comparison: Comparison) -> tuple[TableLine, ...]:
     """The final table, best model first, models without a score last; equal scores share a rank."""
     numbers = numbers_of(comparison)
     metric = comparison.protocol.metric
@@ -150,13 +150,13 @@ def table_lines(comparison: Comparison) -> tuple[Line, ...]:
     return tuple(lines + [_line(comparison, numbers, model, None) for model in unscored])
 
 
-def _line(comparison: Comparison, numbers: Numbers, model: Model, rank: int | None) -> Line:
+def _line(comparison: Comparison, numbers: Numbers, model: Model, rank: int | None) -> TableLine:
     reference = comparison.verdict.best_classical
     found = pair(comparison, model.name, reference)
     known = found is not None and found.low is not None and found.high is not None
     interval = model.summary.get(comparison.protocol.metric)
     planned = len(comparison.protocol.splits)
-    return Line(
+    return TableLine(
         rank=rank,
         model=model,
         title=model.title,
