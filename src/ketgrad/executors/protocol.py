@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, TypedDict, Unpack, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, TypedDict, TypeGuard, Unpack, runtime_checkable
 
 import numpy as np
 
@@ -53,26 +53,6 @@ class Execution:
 
 
 @runtime_checkable
-class Runner(Protocol):
-    """The least that an executor has; the members are those of `Executor`."""
-
-    @property
-    def name(self) -> str:
-        """As messages and plans call it."""
-        ...
-
-    @property
-    def abilities(self) -> frozenset[Any]:
-        """What it can do."""
-        ...
-
-    def run(self, program: Program, weights: np.ndarray, inputs: np.ndarray,
-            **options: Unpack[RunOptions]) -> np.ndarray:  # fmt: skip
-        """The answer to the program's question."""
-        ...
-
-
-@runtime_checkable
 class Executor(Protocol):
     """A back end.
 
@@ -105,7 +85,7 @@ class Executor(Protocol):
         """Measurements of each circuit; None where values are exact."""
         ...
 
-    def with_shots(self, shots: int) -> Runner:
+    def with_shots(self, shots: int) -> Executor:
         """The executor that estimates from so many measurements of each circuit."""
         ...
 
@@ -225,6 +205,34 @@ class Locates(Protocol):
         ...
 
 
+# A protocol of methods is asked of the class: that answer is remembered, while `isinstance` looks at every member anew.
+
+
+def says_more(executor: Any) -> TypeGuard[Executor]:
+    """Whether an executor says more than the least; `table.get` has seen that it then says all."""
+    return hasattr(executor, "describe")
+
+
+def has_short_way(executor: Any) -> TypeGuard[Direct]:
+    """Whether an executor has the ability `Direct`."""
+    return hasattr(type(executor), "direct")
+
+
+def keeps_states(executor: Any) -> TypeGuard[States]:
+    """Whether an executor has the ability `States`."""
+    return issubclass(type(executor), States)
+
+
+def locates(executor: Any) -> TypeGuard[Locates]:
+    """Whether an executor has the ability `Locates`."""
+    return issubclass(type(executor), Locates)
+
+
+def runs_in_parts(executor: Any) -> TypeGuard[InParts]:
+    """Whether an executor has the ability `InParts`."""
+    return issubclass(type(executor), InParts)
+
+
 def execution(executor: Any, program: Program) -> Execution:
     """What the executor says of a program; of one that says nothing, what holds for a simulator of all its qubits.
 
@@ -233,7 +241,7 @@ def execution(executor: Any, program: Program) -> Execution:
     >>> execution(get("reference"), f.program).simulated_qubits
     3
     """
-    if isinstance(executor, Executor):
+    if says_more(executor):
         return executor.describe(program)
     held = None if "remote" in executor.abilities else program.num_qubits
     return Execution(executor.name, held)

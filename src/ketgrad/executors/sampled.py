@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad.executors.measured import circuits, estimates, groups
-from ketgrad.executors.protocol import Counts, Execution, Executor, Locates, execution
+from ketgrad.executors.protocol import Counts, Execution, execution, locates, says_more
 from ketgrad.executors.table import get
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.memory import reserve
@@ -121,7 +121,7 @@ class Sampled:
 
     def _outcomes(self, generator: np.random.Generator, shots: int, chances: np.ndarray) -> np.ndarray:
         """Outcome indices (rows, shots) in the order in which they were measured."""
-        find = self.executor.locate if isinstance(self.executor, Locates) else locate
+        find = self.executor.locate if locates(self.executor) else locate
         drawn = np.empty((len(chances), shots), dtype=np.uint64)
         for row, distribution in enumerate(chances):
             for start in range(0, shots, DRAWS_AT_ONCE):
@@ -139,7 +139,7 @@ def with_shots(executor: Any, shots: int) -> Any:
     >>> with_shots(get("reference"), 10).shots
     10
     """
-    if isinstance(executor, Executor):
+    if says_more(executor):
         return executor.with_shots(shots)
     if "exact" in executor.abilities:
         return Sampled(executor, shots)

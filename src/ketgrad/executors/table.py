@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ketgrad.executors.measured import MeasuredDevice
-from ketgrad.executors.protocol import Device, Executor, Runner
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, near_matches
 
 EXECUTORS: Mapping[str, tuple[str, str]] = {
@@ -15,7 +14,9 @@ EXECUTORS: Mapping[str, tuple[str, str]] = {
     "native": ("ketgrad.executors.native", "Native"),
     "sampled": ("ketgrad.executors.sampled", "Sampled"),
 }
-SAID_TOGETHER = ("shots", "with_shots", "describe")  # by an executor that says more than the least
+LEAST = ("name", "abilities", "run")  # members of any executor,
+MORE = ("shots", "with_shots", "describe")  # and of one that says more, all together
+DEVICE = ("name", "abilities", "shots", "counts")
 
 
 def get(executor: Any) -> Any:
@@ -29,16 +30,14 @@ def get(executor: Any) -> Any:
             raise KetgradValueError(f"`executor` is {executor!r}. {near_matches(executor, EXECUTORS)}")
         module, name = EXECUTORS[executor]
         executor = getattr(importlib.import_module(module), name)()
-    if isinstance(executor, Executor):
-        return executor
     if isinstance(executor, type):
         raise KetgradTypeError(
             f"`executor` must be an instance, but is the class {executor.__name__}. Write {executor.__name__}(...)."
         )
-    if isinstance(executor, Runner):
-        _check_least(executor)
+    if not _missing(executor, LEAST):
+        _check_whole(executor)
         return executor
-    if isinstance(executor, Device):
+    if not _missing(executor, DEVICE):
         return MeasuredDevice(executor, executor.shots)
     raise KetgradTypeError(
         "`executor` must be a name, an object with name, abilities and run, or a device with name, abilities, shots "
@@ -46,11 +45,14 @@ def get(executor: Any) -> Any:
     )
 
 
-def _check_least(executor: Runner) -> None:
+def _missing(executor: Any, members: Sequence[str]) -> list[str]:
+    return [member for member in members if not hasattr(executor, member)]
+
+
+def _check_whole(executor: Any) -> None:
     """Refuse half of what an executor may say: the other half would be guessed."""
-    has = [member for member in SAID_TOGETHER if hasattr(executor, member)]
-    if "describe" in has or "with_shots" in has:
-        missing = [member for member in SAID_TOGETHER if member not in has]
+    missing = _missing(executor, MORE)
+    if missing and not {"with_shots", "describe"} <= {*missing}:
         raise KetgradTypeError(
             f"`executor` must have shots, with_shots and describe together, or name, abilities and run alone - what it "
             f"does not say would be guessed - but {type(executor).__name__} has no {' and no '.join(missing)}."

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ketgrad.circuits.circuit import Circuit, as_circuit
-from ketgrad.executors.protocol import States
+from ketgrad.executors.protocol import keeps_states
 from ketgrad.foundation.arrays import check_finite, real_array
 from ketgrad.foundation.errors import KetgradValueError, check_shape
 from ketgrad.foundation.memory import reserve, state_bytes
@@ -152,7 +152,7 @@ class FidelityKernel:
         An executor that keeps states (`executors.protocol.States`) multiplies them; others through NumPy's product.
         """
         executor = self._states.executor
-        if isinstance(executor, States):
+        if keeps_states(executor):
             result = packed_gram(executor, features, others, self.threads)
         else:
             columns = features if others is None else others

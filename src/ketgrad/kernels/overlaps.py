@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ketgrad.executors.protocol import States
+from ketgrad.executors.protocol import States, keeps_states
 from ketgrad.functions.function import Function
 
 WORK_BYTES = 32 * 2**20  # overlaps are kept in blocks of about this size
@@ -33,7 +33,7 @@ def squared(values: np.ndarray) -> np.ndarray:
 def overlaps(states: Function, b: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """The function a -> <a_i|b_j> of rows of amplitudes, by the executor where it can, else by NumPy."""
     executor, threads = states.executor, states.threads
-    if not isinstance(executor, States):
+    if not keeps_states(executor):
         return lambda a: a.conj() @ b.T
     if b.shape[1] > LONGEST:
         return lambda a: packed_overlaps(executor, a, b, threads)

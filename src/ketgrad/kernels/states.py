@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ketgrad.executors.protocol import States
+from ketgrad.executors.protocol import keeps_states
 from ketgrad.foundation import memory as room
 from ketgrad.foundation.errors import KetgradMemoryError
 from ketgrad.foundation.memory import FREE_BELOW, readable, reserve
@@ -85,7 +85,7 @@ def gram(
     limit: bytes of states that are held at a time; None for what the machine has left beside the result. Blocks do
     not change a bit of the result. Raises `KetgradMemoryError` before any work.
     """
-    native = isinstance(states.executor, States) and states.circuit.num_qubits <= PACKED_QUBITS
+    native = keeps_states(states.executor) and states.circuit.num_qubits <= PACKED_QUBITS
     keeper = (NativeStates if native else PlainStates)(states, weights)
     shape = (len(X), len(X if Y is None else Y))
     real = REAL_OF[states.dtype]
