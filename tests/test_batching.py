@@ -21,6 +21,8 @@ FUNCTIONS = {
     "probabilities": kg.probabilities(CIRCUIT),
     "probabilities of two": kg.probabilities(CIRCUIT, [2, 0]),
     "state": kg.state(CIRCUIT),
+    "variance": kg.variance(CIRCUIT, OBSERVABLES),
+    "variance, arccos": kg.variance(CHEBYSHEV, kg.Pauli("Z0 + X1 Z0"), gradient=kg.ParameterShift()),
 }
 LEADS = [  # leading axes of weights, of inputs, of the result
     ((), (), ()),

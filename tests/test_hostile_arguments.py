@@ -155,6 +155,20 @@ CALLS = {
             "common_random_numbers": False,
         },
     ),
+    "variance": (
+        kg.variance,
+        {
+            "circuit": LAYER,
+            "observables": [Z],
+            "executor": "native",
+            "gradient": None,
+            "shots": None,
+            "dtype": "complex128",
+            "threads": 1,
+            "seed": 0,
+            "common_random_numbers": False,
+        },
+    ),
     "probabilities": (
         kg.probabilities,
         {

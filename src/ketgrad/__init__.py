@@ -40,6 +40,7 @@ _NAMES = Table(
         "from_qasm": "ketgrad.circuits.openqasm:from_qasm",
         "Function": "ketgrad.functions.function:Function",
         "expectation": "ketgrad.functions.builders:expectation",
+        "variance": "ketgrad.functions.builders:variance",
         "probabilities": "ketgrad.functions.builders:probabilities",
         "state": "ketgrad.functions.builders:state",
         "samples": "ketgrad.functions.builders:samples",

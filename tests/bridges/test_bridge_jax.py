@@ -28,6 +28,7 @@ QUESTIONS = {
     "expectation": lambda **options: kg.expectation(CIRCUIT, OBSERVABLES, **options),
     "probabilities": lambda **options: kg.probabilities(CIRCUIT, [0, 2], **options),
     "state": lambda **options: kg.state(CIRCUIT, **options),
+    "variance": lambda **options: kg.variance(CIRCUIT, OBSERVABLES, **options),
 }
 EXECUTORS = ["native", "reference"]
 every_question = pytest.mark.parametrize("question", QUESTIONS)

@@ -84,6 +84,7 @@ def test_every_question_becomes_its_measurement_and_every_measurement_its_questi
         kg.expectation(circuit, [kg.Pauli("Z0"), kg.Pauli("0.5 X0 Y1 - 2")]),
         kg.probabilities(circuit, [1]),
         kg.state(circuit),
+        kg.variance(circuit, [kg.Pauli("Z0"), kg.Pauli("0.5 X0 Y1 - 2")]),
     ]
     for function in functions:
         tape = tape_of(function, ["a", "b"], [0.4, 1.1])

@@ -31,6 +31,7 @@ FUNCTIONS = {
     "expectation": kg.expectation(CIRCUIT, OBSERVABLES),
     "probabilities": kg.probabilities(CIRCUIT),
     "state": kg.state(CIRCUIT),
+    "variance": kg.variance(CIRCUIT, OBSERVABLES),
 }
 F = FUNCTIONS["expectation"]
 KINDS = {torch.float32: torch.complex64, torch.float64: torch.complex128}

@@ -220,6 +220,15 @@ def check_derivatives(program: Program, by_name: Mapping[str, np.ndarray]) -> No
             )
 
 
+def missing_cotangent(name: str, num_outputs: int, outputs: str) -> KetgradValueError:
+    """The refusal of a cotangent that was left out, though it may not be."""
+    return KetgradValueError(
+        f"`{name}` must have shape (..., {num_outputs}) - one number for each output - but is missing. It may "
+        f"be left out for a single real output only, and there are {num_outputs} {outputs}: pass "
+        f"np.ones({num_outputs}) for the derivative of their sum, or ask for f.jacobian."
+    )
+
+
 def check_amplitudes(program: Program, rows: Rows) -> None:
     """Raise unless every vector that a prepared state takes from variables has norm 1, or can be normalised."""
     slots = program.slots(rows.weights, rows.inputs)

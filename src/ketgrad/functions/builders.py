@@ -1,4 +1,4 @@
-"""What makes a Function: `expectation`, `probabilities`, `state` and `samples` of a circuit."""
+"""What makes a Function: `expectation`, `variance`, `probabilities`, `state` and `samples` of a circuit."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from ketgrad.programs.questions import (
     Question,
     Samples,
     State,
+    Variance,
     as_observables,
     as_qubits,
 )
@@ -58,6 +59,37 @@ def expectation(
     """
     circuit = check_circuit(circuit)
     question = Expect(as_observables(observables))
+    draws = seed, common_random_numbers
+    return _function(circuit, question, executor, gradient, shots, dtype, threads, draws)
+
+
+def variance(
+    circuit: Circuit,
+    observables: PauliSum | Iterable[PauliSum],
+    *,
+    executor: Any = "native",
+    gradient: Any = None,
+    shots: int | None = None,
+    dtype: Any = np.complex128,
+    threads: int | None = None,
+    seed: Any = None,
+    common_random_numbers: bool = False,
+) -> Function:
+    """The function (weights, inputs) -> variances <O^2> - <O>^2 (..., K) of K observables after the circuit.
+
+    How much single measurements of an observable scatter: zero for an eigenstate. The squares are multiplied out, up
+    to half as many words as the square of the number of words; values and their derivatives are those of the
+    expectation values of both, by the chain rule, so that a gradient takes one circuit execution more. Rounding may
+    leave a variance of zero at -1e-15. With shots the means and the mean squares are estimated from the same
+    measurements, which makes the variance too small by that of the estimated mean: by 1/shots of itself where the words
+    of an observable are measured together.
+    The arguments and errors are those of `expectation`; `KetgradMemoryError` if the squares do not fit.
+
+    >>> kg.variance(kg.Circuit([kg.ry(kg.w[0], 0)]), kg.Pauli("Z0"))([np.pi / 6]).round(6)
+    array([0.25])
+    """
+    circuit = check_circuit(circuit)
+    question = Variance(as_observables(observables))
     draws = seed, common_random_numbers
     return _function(circuit, question, executor, gradient, shots, dtype, threads, draws)
 

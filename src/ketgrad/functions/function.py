@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.memory import FREE_BELOW, reserve
 from ketgrad.foundation.numbers import COMPLEX64, COMPLEX128, COMPLEX_OF, FLOAT32, FLOAT64, REAL_OF
 from ketgrad.foundation.seeds import numbered_stream, seed_content
+from ketgrad.functions import composed
 from ketgrad.functions.angle_limits import check_angles
 from ketgrad.functions.batch import (
     Rows,
@@ -37,6 +38,7 @@ from ketgrad.functions.batch import (
     converted,
     expand,
     is_steep,
+    missing_cotangent,
     quick_bounds,
     quick_rows,
     reader,
@@ -53,6 +55,7 @@ from ketgrad.functions.plan import Plan, make_plan
 from ketgrad.programs.lowering import compile
 from ketgrad.programs.program import Program
 from ketgrad.programs.questions import (
+    ComposedQuestion,
     Question,
     unpacked,
 )
@@ -88,6 +91,9 @@ class Function:
     packed: bool = False
     common_random_numbers: bool = False
 
+    base: Function | None = field(
+        init=False, compare=False
+    )  # whose values those of a composed question follow
     program: Program = field(init=False, compare=False)
     num_weights: int = field(init=False, compare=False)
     num_inputs: int = field(init=False, compare=False)
@@ -111,7 +117,8 @@ class Function:
             )
         object.__setattr__(self, "circuit", as_circuit(self.circuit))
         object.__setattr__(self, "executor", executors.get(self.executor))
-        program = compile(self.circuit, self.question)
+        base = self._base()
+        program = compile(self.circuit, self.question) if base is None else base.program
         if self.gradient is not None:
             check_usable(self.gradient, self.executor, program)
         check_observables(program, REAL_OF[self.dtype])
@@ -121,10 +128,12 @@ class Function:
         plain = (
             program.input_map is None
             and not has_variable_amplitudes(program)
+            and base is None
             and "shots" not in self.executor.abilities
         )
         outputs = self.question.num_outputs(self.circuit.num_qubits)
         found = {
+            "base": base,
             "program": program,
             "num_weights": self.circuit.num_weights,
             "num_inputs": self.circuit.num_inputs,
@@ -144,6 +153,12 @@ class Function:
 
     def _rows_without_preflight(self, program: Program, outputs: int) -> int:
         return FREE_BELOW // (held_bytes(self.executor, program, COMPLEX128.itemsize) + 16 * outputs)
+
+    def _base(self) -> Function | None:
+        if not isinstance(self.question, ComposedQuestion):
+            return None
+        self.question.check(self.circuit.num_qubits)
+        return replace(self, question=self.question.base)
 
     def __repr__(self) -> str:
         sizes = f"{self.circuit.num_qubits} qubits, {self.num_weights} weights, {self.num_inputs} inputs"
@@ -165,6 +180,8 @@ class Function:
             values = direct.call(weights, inputs, self.threads, self._single)
             if values is not None:
                 return values
+        if self.base is not None:
+            return composed.values(self, weights, inputs)
         rows = self._quick(weights, inputs) or self._rows(weights, inputs)
         if math.prod(rows.lead) == 0:
             values = self._nothing(rows)
@@ -198,6 +215,8 @@ class Function:
                 "`cotangent` must be given beside `slope` - their use is cotangent + slope * values - but is missing. "
                 "Pass zeros for the slope alone."
             )
+        if self.base is not None:
+            return composed.vjp(self, weights, inputs, cotangent, slope)
         if is_adjoint(rule):
             direct = self.program.cache.get(self._direct)
             if direct is not None:
@@ -259,6 +278,8 @@ class Function:
         array([[0.],
                [1.]])
         """
+        if self.base is not None:
+            return composed.jacobian(self, weights, inputs)
         rule = self._rule()
         rows = self._rows(weights, inputs)
         kind = rows.dtype if self.question.is_complex else REAL_OF[rows.dtype]
@@ -304,6 +325,8 @@ class Function:
         >>> f.jvp([np.pi / 2], None, [2.0])[1].round(6)
         array([-2.])
         """
+        if self.base is not None:
+            return composed.jvp(self, weights, inputs, weights_direction, inputs_direction)
         second.check_usable(self.gradient, self.executor, self.program)
         rows = self._quick(weights, inputs) or self._rows(weights, inputs)
         found = second.tangents(self._point(rows), rows, weights_direction, inputs_direction)
@@ -335,6 +358,16 @@ class Function:
         >>> f.hvp([0.0, 0.0], None, [1.0], [1.0, 0.0]).hweights.round(6) + 0
         array([-1.,  0.])
         """
+        if self.base is not None:
+            return composed.hvp(
+                self,
+                weights,
+                inputs,
+                cotangent,
+                weights_direction,
+                inputs_direction,
+                cotangent_direction,
+            )
         second.check_usable(self.gradient, self.executor, self.program)
         rows = self._quick(weights, inputs) or self._rows(weights, inputs)
         change = cotangent_direction
@@ -361,6 +394,8 @@ class Function:
         array([[-1., -1.],
                [-1., -1.]])
         """
+        if self.base is not None:
+            return composed.hessian(self, weights, inputs, cotangent)
         second.check_usable(self.gradient, self.executor, self.program)
         rows = self._rows(weights, inputs)
         found = second.hessian(self._point(rows), rows, self._cotangent(cotangent, rows))
@@ -471,7 +506,8 @@ class Function:
         """The cotangent (or the slope) in rows, checked; None is the derivative of a single real output."""
         complex_valued = self.question.is_complex
         if cotangent is None:
-            self._check_single_output(name)
+            if name != "cotangent" or self.num_outputs != 1 or complex_valued:
+                raise missing_cotangent(name, self.num_outputs, self.question.outputs)
             cotangent = np.ones(1)
         kind = rows.dtype if complex_valued else REAL_OF[rows.dtype]
         shape = (*rows.lead, self.num_outputs)
@@ -485,12 +521,3 @@ class Function:
             return cotangent if rows.lead and len(rows.lead) == 1 else cotangent.reshape(-1, shape[-1])
         array = as_cotangent(cotangent, shape, complex_valued, name)
         return converted(array, kind, name).reshape(-1, self.num_outputs)
-
-    def _check_single_output(self, name: str) -> None:
-        if name == "cotangent" and self.num_outputs == 1 and not self.question.is_complex:
-            return
-        raise KetgradValueError(
-            f"`{name}` must have shape (..., {self.num_outputs}) - one number for each output - but is missing. It may "
-            f"be left out for a single real output only, and there are {self.num_outputs} {self.question.outputs}: "
-            f"pass np.ones({self.num_outputs}) for the derivative of their sum, or ask for f.jacobian."
-        )

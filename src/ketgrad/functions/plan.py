@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.memory import LARGEST_SIZE, readable, state_bytes
 from ketgrad.functions.gradients.adjoint import Adjoint
 from ketgrad.functions.gradients.choice import choose
-from ketgrad.functions.gradients.rules import is_adjoint
+from ketgrad.functions.gradients.rules import Cost, is_adjoint
 
 WIDTH = 110  # of a printed plan
 
@@ -113,7 +113,7 @@ def make_plan(function: Any) -> Plan:
     except KetgradValueError as refusal:
         reason = str(refusal)
     else:
-        cost, reason = chosen.cost(program), _why(chosen, function)
+        cost, reason = _cost(chosen, function), _why(chosen, function)
         memory = cost.memory * function.dtype.itemsize // 16
     return Plan(
         question=function.question.text(),
@@ -138,6 +138,12 @@ def make_plan(function: Any) -> Plan:
         memory=_held(memory, run, program.num_qubits),
         not_faster=_not_faster(function, chosen, run),
     )
+
+
+def _cost(rule: Any, function: Any) -> Cost:
+    """That of the rule; the derivatives of a composed question ask for the values of its base first."""
+    cost = rule.cost(function.program)
+    return cost if function.base is None else replace(cost, executions=cost.executions + 1)
 
 
 def _held(memory: int, run: Execution, num_qubits: int) -> int:

@@ -99,13 +99,18 @@ class JaxFunction:
     _call: BoundCall = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_call", BoundCall(self.function))
+        object.__setattr__(self, "_call", BoundCall(self.function.base or self.function))
 
     def __eq__(self, other: object) -> bool:
-        return self._call == other._call if isinstance(other, JaxFunction) else NotImplemented
+        return self._key == other._key if isinstance(other, JaxFunction) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self._call)
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[Any, ...]:
+        """What is computed: the call, and what a composed question makes of it."""
+        return (self._call,) if self.function.base is None else (self._call, self.function.question)
 
     def __repr__(self) -> str:
         return repr(self.function).replace("<Function", "<JAX function", 1)
@@ -121,7 +126,8 @@ class JaxFunction:
         x = _array(inputs, "inputs", "x", f.num_inputs, real)
         lead = common_lead(check_known(w.shape), check_known(x.shape))
         values = circuit_values(self._call, _rows(w, lead), _rows(x, lead))
-        return values.reshape(*lead, f.num_outputs)
+        values = values.reshape(*lead, self._call.program.num_outputs)
+        return values if f.base is None else f.question.values(values)
 
     @property
     def plan(self) -> str:

@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 import pennylane as qml
-from pennylane.measurements import ExpectationMP, MeasurementProcess, ProbabilityMP, SampleMP, StateMP
+from pennylane.measurements import (
+    ExpectationMP,
+    MeasurementProcess,
+    ProbabilityMP,
+    SampleMP,
+    StateMP,
+    VarianceMP,
+)
 from pennylane.ops import MidMeasure
 from pennylane.tape import QuantumScript
 
@@ -20,9 +27,14 @@ from ketgrad.circuits.angles import Angle, as_angle, w, x
 from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.op import Op
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
-from ketgrad.functions.builders import expectation, probabilities, samples, state
+from ketgrad.functions.builders import expectation, probabilities, samples, state, variance
 from ketgrad.functions.function import Function
 from ketgrad.programs.questions import Expect, Probabilities, Question, Samples, State, Variance
+
+AVERAGES: Mapping[type[MeasurementProcess], Callable[..., Function]] = {
+    ExpectationMP: expectation,
+    VarianceMP: variance,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +59,15 @@ class Converted:
     def function(self, *, shots: int | None = None, **options: Any) -> Function:
         """The Function that the measurements ask for; options: those of `kg.expectation`, such as threads.
 
-        Expectation values make one Function of several outputs; probabilities, the state or samples stand alone.
+        Expectation values, or variances, make one Function of several outputs; probabilities, the state or samples
+        stand alone.
         Raises `KetgradValueError` where there are no measurements or none of these.
         """
         kinds = {type(process) for process in self.measurements}
-        if kinds == {ExpectationMP}:
+        ask = AVERAGES.get(*kinds) if len(kinds) == 1 else None
+        if ask is not None:
             sums = [from_observable(process.obs, self.wires) for process in self.measurements if process.obs]
-            return expectation(self.circuit, sums, shots=shots, **options)
+            return ask(self.circuit, sums, shots=shots, **options)
         if len(self.measurements) == 1 and self.measurements[0].obs is None:
             (process,) = self.measurements
             if isinstance(process, ProbabilityMP):
@@ -64,8 +78,9 @@ class Converted:
             if isinstance(process, SampleMP) and shots is not None:
                 return samples(self.circuit, shots=shots, **options)
         raise KetgradValueError(
-            "the measurements must be expectation values, or one qml.probs, qml.state or (with shots=) qml.sample - a "
-            f"Function answers one question - but are {list(self.measurements)}. Make the Function from `circuit`."
+            "the measurements must be expectation values, or variances, or one qml.probs, qml.state or (with shots=) "
+            f"qml.sample - a Function answers one question - but are {list(self.measurements)}. Make the Function from "
+            "`circuit`."
         )
 
 
