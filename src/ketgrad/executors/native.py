@@ -22,7 +22,11 @@ from ketgrad.programs.reach import VisiblePart, described, reach, whole_of
 
 FLOAT64, FLOAT32, COMPLEX128 = np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.complex128)
 MOST_QUBITS = 40  # that the core takes
-QUESTIONS: Mapping[type[Question], int] = {Expect: 0, Probabilities: 1, State: 2}  # as the core counts them
+QUESTION_CODES: Mapping[type[Question], int] = {
+    Expect: 0,
+    Probabilities: 1,
+    State: 2,
+}  # as the core counts them
 ARRAYS = (
     "num_qubits", "num_weights", "num_inputs", "kind", "x", "z", "controls", "term_start", "term_coefficient", "term_a",
     "term_b", "target_start", "targets", "data_start", "data", "amplitude_slot", "normalize", "observable_start",
@@ -294,7 +298,7 @@ class _Core:
 
 
 def _compile(program: Program, instruction_set: str) -> _Core:
-    question = QUESTIONS.get(type(program.question))
+    question = QUESTION_CODES.get(type(program.question))
     if question is None:
         raise KetgradTypeError("The native executor is exact and draws no samples; use kg.samples.")
     seen = whole_of(program)

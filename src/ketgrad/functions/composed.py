@@ -34,11 +34,14 @@ def vjp(
     return found, *function.base.vjp(weights, inputs, question.pulled_back(base, direction))[1:]
 
 
-def jacobian(function: Any, weights: Any, inputs: Any) -> tuple[np.ndarray, ...]:
+def jacobian(function: Any, weights: Any, inputs: Any) -> tuple[np.ndarray, np.ndarray]:
     """As `Function.jacobian`: g'(v) times that of the base."""
     base = function.base(weights, inputs)[..., None, :]
-    found = (_transposed(part) for part in function.base.jacobian(weights, inputs))
-    return tuple(_transposed(function.question.tangents(base, change)) for change in found)
+    by_weights, by_inputs = (
+        _transposed(function.question.tangents(base, _transposed(part)))
+        for part in function.base.jacobian(weights, inputs)
+    )
+    return by_weights, by_inputs
 
 
 def jvp(

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ketgrad.executors.native import ARRAYS, QUESTIONS, Native, default_threads, load_core
+from ketgrad.executors.native import ARRAYS, QUESTION_CODES, Native, default_threads, load_core
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.seeds import numbered_stream
 from ketgrad.functions.function import Function
@@ -270,7 +270,7 @@ def program_name(function: Function) -> int:
         digest.update(f"{name} {array.dtype.str} {array.shape};".encode())
         digest.update(array.tobytes())
     digest.update(
-        f"{QUESTIONS[type(function.program.question)]} {function.executor.instruction_set}".encode()
+        f"{QUESTION_CODES[type(function.program.question)]} {function.executor.instruction_set}".encode()
     )
     return int.from_bytes(digest.digest(), "little") >> 1
 
