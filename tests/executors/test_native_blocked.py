@@ -7,14 +7,14 @@ from programs import random_circuit, random_observable
 
 import ketgrad as kg
 from ketgrad.executors import get
-from ketgrad.executors.native import ARRAYS, QUESTIONS, load_core
+from ketgrad.executors.native import ARRAYS, QUESTION_CODES, load_core
 from ketgrad.programs.lowering import compile
 from ketgrad.programs.questions import Expect, Probabilities, State
 
 
 def native(program, **options):
     arrays = {name: getattr(program, name) for name in ARRAYS}
-    return load_core().Program(**arrays, question=QUESTIONS[type(program.question)], **options)
+    return load_core().Program(**arrays, question=QUESTION_CODES[type(program.question)], **options)
 
 
 def questions(n, seed):

@@ -19,7 +19,12 @@ from ketgrad.functions.gradients.directional import Hessian, HessianProduct
 
 def values(function: Any, weights: Any, inputs: Any) -> np.ndarray:
     """y (..., outputs)."""
-    return function.question.values(function.base(weights, inputs))
+    return of_base(function, function.base(weights, inputs))
+
+
+def of_base(function: Any, base: Any) -> Any:
+    """The values of a function from those of its base, as arrays of any library; of others what they are."""
+    return base if function.base is None else function.question.values(base)
 
 
 def vjp(

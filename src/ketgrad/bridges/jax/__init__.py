@@ -18,6 +18,7 @@ import numpy as np
 
 from ketgrad.foundation.arrays import check_width
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, missing_extra
+from ketgrad.functions import composed
 from ketgrad.functions.batch import common_lead
 from ketgrad.functions.function import Function
 
@@ -127,7 +128,7 @@ class JaxFunction:
         lead = common_lead(check_known(w.shape), check_known(x.shape))
         values = circuit_values(self._call, _rows(w, lead), _rows(x, lead))
         values = values.reshape(*lead, self._call.program.num_outputs)
-        return values if f.base is None else f.question.values(values)
+        return composed.of_base(f, values)
 
     @property
     def plan(self) -> str:
