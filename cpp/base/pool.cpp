@@ -21,7 +21,7 @@ using Work = std::function<void(int, std::int64_t)>;
 
 struct Job {
     const Work* work = nullptr;
-    std::int64_t blocks = 0;
+    std::int64_t chunks = 0;
     int workers = 0;  // how many pool threads may join
     std::atomic<std::int64_t> next{0};
     std::exception_ptr error;
@@ -41,17 +41,17 @@ struct Pool {
 
 std::atomic<Pool*> the_pool{nullptr};
 
-void take_blocks(Pool& pool, Job& job, int worker) {
+void take_chunks(Pool& pool, Job& job, int worker) {
     try {
-        for (std::int64_t block; (block = job.next.fetch_add(1)) < job.blocks;) (*job.work)(worker, block);
+        for (std::int64_t chunk; (chunk = job.next.fetch_add(1)) < job.chunks;) (*job.work)(worker, chunk);
     } catch (...) {
-        job.next = job.blocks;
+        job.next = job.chunks;
         const std::lock_guard lock(pool.mutex);
         if (!job.error) job.error = std::current_exception();
     }
 }
 
-/// Waits a few microseconds for what usually comes at once: the next call of a loop, or the end of the last block.
+/// Waits a few microseconds for what usually comes at once: the next call of a loop, or the end of the last chunk.
 template <class Condition>
 void spin_until(Condition condition) {
     for (int i = 0; i < 2000 && !condition(); ++i) {
@@ -75,7 +75,7 @@ void work_forever(Pool* pool) {
         const int worker = ++pool->joined;
         ++pool->running;
         lock.unlock();
-        take_blocks(*pool, job, worker);
+        take_chunks(*pool, job, worker);
         lock.lock();
         if (--pool->running == 0) pool->done.notify_one();
     }
@@ -125,7 +125,7 @@ void start_threads(Pool& pool, int wanted) {
             thread.detach();
         }
     } catch (const std::system_error&) {
-        // The system allows no more threads: those that run do all the blocks, with the same result.
+        // The system allows no more threads: those that run do all the chunks, with the same result.
     }
 }
 
@@ -146,18 +146,18 @@ void finish(Pool& pool, Interrupt& interrupt) {
 
 }  // namespace
 
-void parallel(int threads, std::int64_t blocks, Interrupt& interrupt, const Work& work) {
-    if (threads > blocks) threads = int(blocks);  // more would be started, and never have anything to do
-    Pool* pool = threads > 1 && blocks > 1 ? pool_of_this_process() : nullptr;
+void parallel(int threads, std::int64_t chunks, Interrupt& interrupt, const Work& work) {
+    if (threads > chunks) threads = int(chunks);  // more would be started, and never have anything to do
+    Pool* pool = threads > 1 && chunks > 1 ? pool_of_this_process() : nullptr;
     std::unique_lock<std::mutex> busy;
     if (pool) busy = std::unique_lock(pool->busy, std::try_to_lock);
     if (!pool || !busy.owns_lock()) {
-        for (std::int64_t block = 0; block < blocks; ++block) work(0, block);
+        for (std::int64_t chunk = 0; chunk < chunks; ++chunk) work(0, chunk);
         return;
     }
     Job job;
     job.work = &work;
-    job.blocks = blocks;
+    job.chunks = chunks;
     {
         const std::lock_guard lock(pool->mutex);
         job.workers = threads - 1;
@@ -167,7 +167,7 @@ void parallel(int threads, std::int64_t blocks, Interrupt& interrupt, const Work
         ++pool->generation;
     }
     pool->wake.notify_all();
-    take_blocks(*pool, job, 0);
+    take_chunks(*pool, job, 0);
     finish(*pool, interrupt);
     if (job.error) std::rethrow_exception(job.error);
 }

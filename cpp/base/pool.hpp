@@ -7,9 +7,9 @@
 
 namespace ketgrad {
 
-/// Calls work(worker, block) for every block, worker < threads; the calling thread is worker 0.
-/// When the pool is busy with another call, the calling thread does all blocks itself: same result, no waiting.
-void parallel(int threads, std::int64_t blocks, Interrupt& interrupt,
-              const std::function<void(int worker, std::int64_t block)>& work);
+/// Calls work(worker, chunk) for every chunk, worker < threads; the calling thread is worker 0.
+/// When the pool is busy with another call, the calling thread does all chunks itself: same result, no waiting.
+void parallel(int threads, std::int64_t chunks, Interrupt& interrupt,
+              const std::function<void(int worker, std::int64_t chunk)>& work);
 
 }  // namespace ketgrad

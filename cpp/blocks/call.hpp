@@ -11,23 +11,23 @@
 #include "base/pool.hpp"
 #include "blocks/kernels.hpp"
 #include "blocks/plan.hpp"
+#include "program/pauli.hpp"
 
-namespace ketgrad::blocked {
+namespace ketgrad::blocks {
 
 using u64 = std::uint64_t;
 using Complex = std::complex<double>;
 constexpr std::int64_t most_parts = 256;   // parallel parts; a constant, so that sums never depend on the threads
 constexpr double growth_limit = 0x1p60;    // states are rescaled before the postponed scales exceed this
 
-inline bool odd(u64 mask) { return std::popcount(mask) & 1; }
-inline double sign(u64 mask) { return odd(mask) ? -1 : 1; }
+inline double sign(u64 mask) { return parity(mask) ? -1 : 1; }
 
 /// psi = phase X^x Z^z stored: rotations by more than a quarter turn leave a Pauli operator behind, which only changes signs.
 struct PauliFrame {
     u64 x = 0, z = 0;
     Complex phase = 1;
 
-    bool anticommutes(u64 other_x, u64 other_z) const { return odd(x & other_z) ^ odd(z & other_x); }
+    bool anticommutes(u64 other_x, u64 other_z) const { return parity(x & other_z) ^ parity(z & other_x); }
 
     /// frame <- frame * factor * i^power X^x Z^z
     void multiply(const PauliOp& op, Complex factor) {
@@ -56,21 +56,21 @@ struct LeftBehind {
 
 template <class Real>
 struct Call {
-    const BlockedPlan& blocked;
+    const Plan& plan;
     const BlockKernels<Real>& kernels;
     const Arrays<Real>& arrays;
     Interrupt& interrupt;
     int threads, lane_bits;
     std::int64_t sample = 0;
-    std::vector<double> slots;
-    std::vector<Turning> turnings;
-    std::vector<LeftBehind> left_behind;  // per matrix
-    PauliFrame frame;
+    std::vector<double> slots{};
+    std::vector<Turning> turnings{};
+    std::vector<LeftBehind> left_behind{};  // per matrix
+    PauliFrame frame{};
     double scale = 1;  // psi and lambda are `scale` times what is stored
-    Buffer<Real> psi, lambda;
-    std::vector<double> gradient;  // per operation: d loss / d reduced angle
+    Buffer<Real> psi{}, lambda{};
+    std::vector<double> gradient{};  // per operation: d loss / d reduced angle
 
-    const Program& program() const { return blocked.program; }
+    const Program& program() const { return plan.program; }
     int num_bits() const { return program().num_qubits; }
     u64 amplitudes() const { return u64(1) << num_bits(); }
 };
@@ -93,7 +93,7 @@ struct Rotation {
     u64 outside = 0;
     double cosine = 1;
 
-    const WordTurn<Real>& at(u64 base) const { return turn[odd(outside & base)]; }
+    const WordTurn<Real>& at(u64 base) const { return turn[parity(outside & base)]; }
 };
 
 /// One pass over the block: one rotation, or two whose flips lie outside of the lanes and differ.
@@ -105,7 +105,7 @@ struct Move {
     double scale = 1;    // true amplitudes / stored amplitudes before the move
 };
 
-/// A diagonal factor exp(i sum_j phase_j (-1)^parity(mask_j & k)), its masks split at the chunk: the low part is tabulated.
+/// A diagonal factor exp(i sum_j phase_j (-1)^parity(mask_j & k)), its masks split at the tile: the low part is tabulated.
 struct Phase {
     u64 low, high, outside;
     double phase;
@@ -127,8 +127,8 @@ struct PreparedLayer {
     PreparedMatrix<Real> matrix;
     std::vector<Move<Real>> moves;
     std::vector<Phase> phases;
-    std::vector<Phase> high;   // masks without low bits: a scalar for each chunk
-    std::vector<Phase> mixed;  // masks with both: the table differs between chunks
+    std::vector<Phase> high;   // masks without low bits: a scalar for each tile
+    std::vector<Phase> mixed;  // masks with both: the table differs between tiles
     Buffer<Real> spectrum;
     std::vector<Buffer<Real>> tables;  // one for each choice of signs of the mixed masks, if these are few
     bool has_parameters = false;
@@ -136,8 +136,8 @@ struct PreparedLayer {
 };
 
 template <class Real>
-int chunk_bits_of(const Call<Real>& call, int local_bits) {
-    return std::max(call.lane_bits, std::min(chunk_bits, local_bits));
+int tile_bits_of(const Call<Real>& call, int local_bits) {
+    return std::max(call.lane_bits, std::min(tile_bits, local_bits));
 }
 
 /// A block of amplitudes and what a worker needs beside it. lambda is null in the forward direction.
@@ -156,10 +156,10 @@ u64 rows_of(const Call<Real>& call, const Block<Real>& block) {
     return u64(1) << (block.bits - call.lane_bits);
 }
 
-inline bool is_negative(const Phase& phase, u64 chunk, u64 base) { return odd(phase.high & chunk) ^ odd(phase.outside & base); }
+inline bool is_negative(const Phase& phase, u64 tile, u64 base) { return parity(phase.high & tile) ^ parity(phase.outside & base); }
 
-inline double signed_phase(const Phase& phase, u64 chunk, u64 base) {
-    return is_negative(phase, chunk, base) ? -phase.phase : phase.phase;
+inline double signed_phase(const Phase& phase, u64 tile, u64 base) {
+    return is_negative(phase, tile, base) ? -phase.phase : phase.phase;
 }
 
 
@@ -184,12 +184,12 @@ struct Worker {
 template <class Real>
 std::vector<Worker<Real>> make_workers(const Call<Real>& call, int bits, bool copies, bool backward) {
     std::vector<Worker<Real>> workers(std::max(call.threads, 1));
-    const int chunk = chunk_bits_of(call, bits);
+    const int tile = tile_bits_of(call, bits);
     for (Worker<Real>& worker : workers) {
         if (copies) worker.psi = allocate<Real>(u64(2) << bits);
         if (copies && backward) worker.lambda = allocate<Real>(u64(2) << bits);
-        worker.table = allocate<Real>(u64(2) << chunk);
-        worker.overlap = allocate<Real>(u64(1) << chunk);
+        worker.table = allocate<Real>(u64(2) << tile);
+        worker.overlap = allocate<Real>(u64(1) << tile);
     }
     return workers;
 }
@@ -222,4 +222,4 @@ void finish_gradient(const Call<Real>& call, std::vector<double>& dslots);
 template <class Real>
 void answer(Call<Real>& call);
 
-}  // namespace ketgrad::blocked
+}  // namespace ketgrad::blocks

@@ -3,8 +3,7 @@
 
 #include "blocks/call.hpp"
 
-namespace ketgrad {
-namespace blocked {
+namespace ketgrad::blocks {
 
 Addresses addresses_of(const std::vector<u64>& images, const std::vector<u64>& outside) {
     Addresses addresses;
@@ -122,7 +121,7 @@ void run_pass(Call<Real>& call, const Pass& pass, bool backward) {
         if (layer.kind == LayerKind::matrix) scratch = std::max(scratch, scratch_of(layer.matrix, 1 << call.lane_bits));
     for (Worker<Real>& worker : workers) worker.matrix = allocate<Real>(scratch);
     const u64 blocks = pass.num_blocks(), parts = std::min<u64>(blocks, most_parts);
-    const std::size_t count = call.blocked.ops.size();
+    const std::size_t count = call.plan.ops.size();
     std::vector<double> partial(backward ? parts * count : 0, 0.0);
     in_parts(call, blocks, [&](u64 part, u64 first, u64 last, int index) {
         Worker<Real>& worker = workers[index];
@@ -152,8 +151,8 @@ template <class Real>
 void chain(Call<Real>& call) {
     const Program& program = call.program();
     std::vector<double> dslots(call.slots.size(), 0.0);
-    for (std::size_t i = 0; i < call.blocked.ops.size(); ++i) {
-        const PauliOp& op = call.blocked.ops[i];
+    for (std::size_t i = 0; i < call.plan.ops.size(); ++i) {
+        const PauliOp& op = call.plan.ops[i];
         if (op.instruction < 0) continue;
         const double g = call.gradient[i] * call.turnings[i].direction * op.scale;
         for (const Term& term : program.instructions[op.instruction].angle) {
@@ -174,22 +173,19 @@ void run_sample(Call<Real>& call) {
     load_slots(call);
     load_turnings(call);
     start(call);
-    for (const Pass& pass : call.blocked.passes) run_pass(call, pass, false);
+    for (const Pass& pass : call.plan.passes) run_pass(call, pass, false);
     answer(call);
     if (!call.arrays.cotangent) return;
-    call.gradient.assign(call.blocked.ops.size(), 0.0);
-    for (std::size_t p = call.blocked.passes.size(); p-- > 0;) run_pass(call, call.blocked.passes[p], true);
+    call.gradient.assign(call.plan.ops.size(), 0.0);
+    for (std::size_t p = call.plan.passes.size(); p-- > 0;) run_pass(call, call.plan.passes[p], true);
     chain(call);
 }
 
 }  // namespace
-}  // namespace blocked
 
 template <class Real>
-bool execute_blocked(const BlockedPlan& plan, const BlockKernels<Real>& kernels,
-                    const Arrays<Real>& arrays, int threads, Interrupt& interrupt) {
-    blocked::Call<Real> call{plan, kernels, arrays, interrupt, threads, std::countr_zero(unsigned(kernels.lanes)),
-                    0, {}, {}, {}, 1, {}, {}, {}};
+bool execute(const Plan& plan, const BlockKernels<Real>& kernels, const Arrays<Real>& arrays, int threads, Interrupt& interrupt) {
+    Call<Real> call{plan, kernels, arrays, interrupt, threads, std::countr_zero(unsigned(kernels.lanes))};
     const std::size_t reals = 2 * call.amplitudes();
     call.psi = allocate<Real>(reals);
     if (arrays.cotangent) {
@@ -198,16 +194,15 @@ bool execute_blocked(const BlockedPlan& plan, const BlockKernels<Real>& kernels,
         std::fill_n(arrays.dinputs, arrays.input_rows * call.program().num_inputs, Real(0));
     }
     try {
-        for (call.sample = 0; call.sample < arrays.batch; ++call.sample) blocked::run_sample(call);
+        for (call.sample = 0; call.sample < arrays.batch; ++call.sample) run_sample(call);
     } catch (const Stopped&) {
         return false;
     }
     return true;
 }
 
-std::uint64_t bytes_in_blocks(const BlockedPlan& plan, const CallSize& size) {
+std::uint64_t bytes(const Plan& plan, const CallSize& size) {
     const Program& program = plan.program;
-    using u64 = std::uint64_t;
     const u64 amplitudes = u64(1) << program.num_qubits, real = size.real_size, states = size.backward ? 2 : 1;
     u64 block = 0, matrices = 0, words = 0;
     for (const Pass& pass : plan.passes) block = std::max(block, states * 2 * real << pass.bits.size());
@@ -219,13 +214,13 @@ std::uint64_t bytes_in_blocks(const BlockedPlan& plan, const CallSize& size) {
     total += program.question == Question::probabilities ? sizeof(double) << program.measured.size() : 0;
     for (const Instruction& instruction : program.instructions)  // amplitudes, their places, their derivatives
         if (instruction.kind == InstructionKind::state_preparation) total += instruction.data.size() * (size.backward ? 40 : 24);
-    if (size.backward) total += std::min<u64>(blocked::most_parts, amplitudes) * plan.ops.size() * sizeof(double);
+    if (size.backward) total += std::min<u64>(most_parts, amplitudes) * plan.ops.size() * sizeof(double);
     return total;
 }
 
-template bool execute_blocked<double>(const BlockedPlan&, const BlockKernels<double>&, const Arrays<double>&,
+template bool execute<double>(const Plan&, const BlockKernels<double>&, const Arrays<double>&,
                                      int, Interrupt&);
-template bool execute_blocked<float>(const BlockedPlan&, const BlockKernels<float>&, const Arrays<float>&, int,
+template bool execute<float>(const Plan&, const BlockKernels<float>&, const Arrays<float>&, int,
                                     Interrupt&);
 
-}  // namespace ketgrad
+}  // namespace ketgrad::blocks

@@ -5,13 +5,13 @@
 #include "blocks/kernels.hpp"
 #include "blocks/plan.hpp"
 
-namespace ketgrad {
+namespace ketgrad::blocks {
 
 /// As `execute` in lanes/engine.hpp, sample by sample. Needs at least as many amplitudes as lanes.
 template <class Real>
-bool execute_blocked(const BlockedPlan& plan, const BlockKernels<Real>& kernels, const Arrays<Real>& arrays,
-                    int threads, Interrupt& interrupt);
+bool execute(const Plan& plan, const BlockKernels<Real>& kernels, const Arrays<Real>& arrays,
+             int threads, Interrupt& interrupt);
 
-std::uint64_t bytes_in_blocks(const BlockedPlan& plan, const CallSize& size);
+std::uint64_t bytes(const Plan& plan, const CallSize& size);
 
-}  // namespace ketgrad
+}  // namespace ketgrad::blocks

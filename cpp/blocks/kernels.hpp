@@ -5,7 +5,7 @@
 
 namespace ketgrad {
 
-inline constexpr int chunk_bits = 9;  // diagonal factors are tabulated for 2^9 amplitudes: the table stays in the L1 cache
+inline constexpr int tile_bits = 9;  // diagonal factors are tabulated for 2^9 amplitudes: the table stays in the L1 cache
 
 /// 1 + tan J with J = -i P, on pairs of rows (r, r ^ x): a += tan (J b), b += tan (J a).
 /// P has real J when its word holds an odd number of Y. `tangent[parity]` are lane vectors, signs of the lanes included, for

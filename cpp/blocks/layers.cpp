@@ -4,7 +4,7 @@
 #include "blocks/call.hpp"
 #include "program/turns.hpp"
 
-namespace ketgrad::blocked {
+namespace ketgrad::blocks {
 namespace {
 
 double angle(const Instruction& instruction, const std::vector<double>& slots) {
@@ -19,10 +19,10 @@ double angle(const Instruction& instruction, const std::vector<double>& slots) {
 template <class Real>
 void load_turnings(Call<Real>& call) {
     call.frame = PauliFrame{};
-    call.turnings.assign(call.blocked.ops.size(), {});
-    call.left_behind.assign(call.blocked.matrices.size(), {});
-    for (std::size_t i = 0; i < call.blocked.ops.size(); ++i) {
-        const PauliOp& op = call.blocked.ops[i];
+    call.turnings.assign(call.plan.ops.size(), {});
+    call.left_behind.assign(call.plan.matrices.size(), {});
+    for (std::size_t i = 0; i < call.plan.ops.size(); ++i) {
+        const PauliOp& op = call.plan.ops[i];
         if (op.is_cnot()) {
             call.frame.cnot(op.control, op.target);
             continue;
@@ -78,7 +78,7 @@ void prepare_diagonal(const Call<Real>& call, const Layer& layer, int bits, Prep
     for (const Entry& entry : layer.entries) {
         const Phase phase{entry.z & low_mask, entry.z >> bits, entry.outside, -call.turnings[entry.op].half, entry.op};
         prepared.phases.push_back(phase);
-        prepared.has_parameters |= call.blocked.ops[entry.op].instruction >= 0;
+        prepared.has_parameters |= call.plan.ops[entry.op].instruction >= 0;
         if (phase.low == 0)
             prepared.high.push_back(phase);
         else if (phase.high || phase.outside)
@@ -152,7 +152,7 @@ std::vector<PreparedLayer<Real>> prepare_layers(Call<Real>& call, const Pass& pa
         layers[l].kind = layer.kind;
         layers[l].scale = call.scale;
         if (layer.kind == LayerKind::diagonal) {
-            prepare_diagonal(call, layer, chunk_bits_of(call, int(pass.bits.size())), layers[l]);
+            prepare_diagonal(call, layer, tile_bits_of(call, int(pass.bits.size())), layers[l]);
         } else if (layer.kind == LayerKind::matrix) {
             layers[l].matrix = prepare_matrix(call, pass, layer.entries[0], backward);
         } else {
@@ -201,55 +201,55 @@ void rotate_backward(const Call<Real>& call, const PreparedLayer<Real>& layer, c
     }
 }
 
-/// The table with the signs that this chunk gives to the mixed masks.
+/// The table with the signs that this tile gives to the mixed masks.
 template <class Real>
-const Real* table_of_chunk(const Call<Real>& call, const PreparedLayer<Real>& layer, const Block<Real>& block, u64 chunk,
+const Real* table_of_tile(const Call<Real>& call, const PreparedLayer<Real>& layer, const Block<Real>& block, u64 tile,
                            int bits) {
     if (!layer.tables.empty()) {
         std::size_t signs = 0;
         for (std::size_t j = 0; j < layer.mixed.size(); ++j)
-            signs |= std::size_t(is_negative(layer.mixed[j], chunk, block.base)) << j;
+            signs |= std::size_t(is_negative(layer.mixed[j], tile, block.base)) << j;
         return layer.tables[signs].get();
     }
     std::copy_n(layer.spectrum.get(), u64(1) << bits, block.overlap);
-    for (const Phase& phase : layer.mixed) block.overlap[phase.low] += Real(signed_phase(phase, chunk, block.base));
+    for (const Phase& phase : layer.mixed) block.overlap[phase.low] += Real(signed_phase(phase, tile, block.base));
     call.kernels.walsh(block.overlap, u64(1) << bits);
     call.kernels.unit_phases(block.table, block.overlap, u64(1) << (bits - call.lane_bits), 1);
     return block.table;
 }
 
 template <class Real>
-Complex scalar_of_chunk(const PreparedLayer<Real>& layer, const Block<Real>& block, u64 chunk) {
+Complex scalar_of_tile(const PreparedLayer<Real>& layer, const Block<Real>& block, u64 tile) {
     double phase = 0;
-    for (const Phase& high : layer.high) phase += signed_phase(high, chunk, block.base);
+    for (const Phase& high : layer.high) phase += signed_phase(high, tile, block.base);
     return {std::cos(phase), std::sin(phase)};
 }
 
 template <class Real>
 void diagonal_forward(const Call<Real>& call, const PreparedLayer<Real>& layer, const Block<Real>& block) {
-    const int bits = chunk_bits_of(call, block.bits), rows = 1 << (bits - call.lane_bits);
-    for (u64 chunk = 0; chunk < u64(1) << (block.bits - bits); ++chunk) {
-        const Complex scalar = scalar_of_chunk(layer, block, chunk);
-        const Real* table = table_of_chunk(call, layer, block, chunk, bits);
-        call.kernels.multiply(block.psi + (chunk << (bits + 1)), table, rows, Real(scalar.real()), Real(scalar.imag()));
+    const int bits = tile_bits_of(call, block.bits), rows = 1 << (bits - call.lane_bits);
+    for (u64 tile = 0; tile < u64(1) << (block.bits - bits); ++tile) {
+        const Complex scalar = scalar_of_tile(layer, block, tile);
+        const Real* table = table_of_tile(call, layer, block, tile, bits);
+        call.kernels.multiply(block.psi + (tile << (bits + 1)), table, rows, Real(scalar.real()), Real(scalar.imag()));
     }
 }
 
-// d loss / d t_j = 1/2 sum_k (-1)^parity(m_j & k) Im(conj(lambda_k) psi_k): one transform per chunk serves all masks.
+// d loss / d t_j = 1/2 sum_k (-1)^parity(m_j & k) Im(conj(lambda_k) psi_k): one transform per tile serves all masks.
 template <class Real>
 void diagonal_backward(const Call<Real>& call, const PreparedLayer<Real>& layer, const Block<Real>& block) {
-    const int bits = chunk_bits_of(call, block.bits), rows = 1 << (bits - call.lane_bits);
+    const int bits = tile_bits_of(call, block.bits), rows = 1 << (bits - call.lane_bits);
     const double weight = 0.5 * layer.scale * layer.scale;
-    for (u64 chunk = 0; chunk < u64(1) << (block.bits - bits); ++chunk) {
-        const Complex scalar = scalar_of_chunk(layer, block, chunk);
-        const Real* table = table_of_chunk(call, layer, block, chunk, bits);
-        const u64 offset = chunk << (bits + 1);
+    for (u64 tile = 0; tile < u64(1) << (block.bits - bits); ++tile) {
+        const Complex scalar = scalar_of_tile(layer, block, tile);
+        const Real* table = table_of_tile(call, layer, block, tile, bits);
+        const u64 offset = tile << (bits + 1);
         call.kernels.multiply_back(block.psi + offset, block.lambda + offset, table, rows, Real(scalar.real()),
                                    Real(scalar.imag()), block.overlap);
         if (!layer.has_parameters) continue;
         call.kernels.walsh(block.overlap, u64(1) << bits);
         for (const Phase& phase : layer.phases) {
-            const double signed_weight = is_negative(phase, chunk, block.base) ? -weight : weight;
+            const double signed_weight = is_negative(phase, tile, block.base) ? -weight : weight;
             block.gradient[phase.op] += signed_weight * double(block.overlap[phase.low]);
         }
     }
@@ -287,4 +287,4 @@ template std::vector<PreparedLayer<float>> prepare_layers(Call<float>&, const Pa
 template void run_layers(const Call<double>&, const std::vector<PreparedLayer<double>>&, const Block<double>&);
 template void run_layers(const Call<float>&, const std::vector<PreparedLayer<float>>&, const Block<float>&);
 
-}  // namespace ketgrad::blocked
+}  // namespace ketgrad::blocks

@@ -5,17 +5,17 @@
 
 #include "blocks/plan.hpp"
 
-namespace ketgrad {
+namespace ketgrad::blocks {
 namespace {
 
 using Complex = std::complex<double>;
 using u64 = std::uint64_t;
 constexpr int most_controls = 4;  // a rotation under c controls becomes 2^c rotations, beyond that two and two matrices
 
-bool odd(u64 mask) { return std::popcount(mask) & 1; }
+bool parity(u64 mask) { return std::popcount(mask) & 1; }
 bool near(Complex a, Complex b) { return std::abs(a - b) < 1e-14; }
 
-void add_matrix(BlockedPlan& plan, const std::vector<int>& targets, u64 controls, std::vector<Complex> data) {
+void add_matrix(Plan& plan, const std::vector<int>& targets, u64 controls, std::vector<Complex> data) {
     PauliOp op;
     for (int target : targets) op.x |= u64(1) << target;
     op.z = op.x | controls;
@@ -24,7 +24,7 @@ void add_matrix(BlockedPlan& plan, const std::vector<int>& targets, u64 controls
     plan.ops.push_back(op);
 }
 
-void add_rotation(BlockedPlan& plan, const PauliOp& word, u64 controls);
+void add_rotation(Plan& plan, const PauliOp& word, u64 controls);
 
 PauliOp scaled(PauliOp word, double factor) {
     word.scale *= factor;
@@ -34,7 +34,7 @@ PauliOp scaled(PauliOp word, double factor) {
 
 // A Pauli operator Q that anticommutes with P turns exp(-i t/4 P) into its inverse: R(t/2) CQ R(-t/2) CQ is R(t) where the
 // controls hold and 1 elsewhere. For P = 1 the controls themselves take the phase, one by one.
-void add_controlled(BlockedPlan& plan, const PauliOp& word, u64 controls) {
+void add_controlled(Plan& plan, const PauliOp& word, u64 controls) {
     if (!word.x && !word.z) {
         PauliOp phase = scaled(word, -0.5);
         phase.z = controls & -controls;
@@ -52,18 +52,18 @@ void add_controlled(BlockedPlan& plan, const PauliOp& word, u64 controls) {
 
 // The projector on controls is the product of (1 - Z_c) / 2, so a controlled rotation is a product of rotations about
 // P Z_s over subsets s of the controls, with angles +-t / 2^c.
-void add_rotation(BlockedPlan& plan, const PauliOp& word, u64 controls) {
+void add_rotation(Plan& plan, const PauliOp& word, u64 controls) {
     if (std::popcount(controls) > most_controls) return add_controlled(plan, word, controls);
     const double share = 1.0 / double(u64(1) << std::popcount(controls));
     for (u64 subset = controls;; subset = (subset - 1) & controls) {
-        PauliOp part = scaled(word, odd(subset) ? -share : share);
+        PauliOp part = scaled(word, parity(subset) ? -share : share);
         part.z |= subset;
         plan.ops.push_back(part);
         if (subset == 0) return;
     }
 }
 
-void add_constant(BlockedPlan& plan, u64 x, u64 z, double angle, u64 controls) {
+void add_constant(Plan& plan, u64 x, u64 z, double angle, u64 controls) {
     PauliOp word;
     word.x = x;
     word.z = z;
@@ -72,7 +72,7 @@ void add_constant(BlockedPlan& plan, u64 x, u64 z, double angle, u64 controls) {
     if (angle != 0) add_rotation(plan, word, controls);
 }
 
-void add_cnot(BlockedPlan& plan, int control, int target) {
+void add_cnot(Plan& plan, int control, int target) {
     PauliOp& cnot = plan.ops.emplace_back();
     cnot.control = control;
     cnot.target = target;
@@ -86,7 +86,7 @@ bool is_unitary(const std::vector<Complex>& u) {
 }
 
 // U = exp(i alpha) RZ(phi) RY(theta) RZ(lambda), read off the matrix.
-void add_one_qubit(BlockedPlan& plan, const Instruction& instruction) {
+void add_one_qubit(Plan& plan, const Instruction& instruction) {
     const u64 bit = u64(1) << instruction.targets[0];
     const auto& u = instruction.data;
     const double theta = 2 * std::atan2(std::abs(u[2]), std::abs(u[0]));
@@ -120,17 +120,17 @@ bool is_swap(const Instruction& instruction) {
 }
 
 // exp(i f(k)) with f(k) = sum_m c_m (-1)^parity(m & k): the c_m are the Walsh coefficients of the phases.
-void add_diagonal(BlockedPlan& plan, const Instruction& instruction) {
+void add_diagonal(Plan& plan, const Instruction& instruction) {
     const std::size_t size = std::size_t(1) << instruction.targets.size();
     for (std::size_t m = 0; m < size; ++m) {
         double coefficient = 0;
         for (std::size_t k = 0; k < size; ++k)
-            coefficient += (odd(m & k) ? -1 : 1) * std::arg(instruction.data[k * size + k]) / double(size);
+            coefficient += (parity(m & k) ? -1 : 1) * std::arg(instruction.data[k * size + k]) / double(size);
         add_constant(plan, 0, spread(m, instruction.targets), -2 * coefficient, instruction.controls);
     }
 }
 
-void add_unitary(BlockedPlan& plan, const Instruction& instruction) {
+void add_unitary(Plan& plan, const Instruction& instruction) {
     const auto& targets = instruction.targets;
     const int controls = std::popcount(instruction.controls);
     if (targets.size() <= 6 && controls <= most_controls && is_diagonal(instruction)) {
@@ -155,7 +155,7 @@ std::uint64_t spread(std::size_t index, const std::vector<int>& targets) {
     return mask;
 }
 
-void lower_to_words(BlockedPlan& plan) {
+void lower_to_words(Plan& plan) {
     for (std::size_t i = 0; i < plan.program.instructions.size(); ++i) {
         const Instruction& instruction = plan.program.instructions[i];
         if (instruction.kind == InstructionKind::unitary) add_unitary(plan, instruction);
@@ -170,4 +170,4 @@ void lower_to_words(BlockedPlan& plan) {
     }
 }
 
-}  // namespace ketgrad
+}  // namespace ketgrad::blocks

@@ -1,7 +1,7 @@
 // Constant matrices of a pass in the form that kernels take.
 #include "blocks/call.hpp"
 
-namespace ketgrad::blocked {
+namespace ketgrad::blocks {
 namespace {
 
 /// Where the targets and controls of a matrix are found in the blocks of a pass.
@@ -59,7 +59,7 @@ struct FramedMatrix {
     Complex at(u64 i, u64 j) const {
         const u64 size = u64(1) << matrix.targets.size();
         const Complex value = adjoint ? std::conj(matrix.data[(j ^ x) * size + (i ^ x)]) : matrix.data[(i ^ x) * size + (j ^ x)];
-        return odd(z & (i ^ j)) ? -value : value;
+        return parity(z & (i ^ j)) ? -value : value;
     }
 };
 
@@ -104,8 +104,8 @@ void write_entries(PreparedMatrix<Real>& prepared, const FramedMatrix& matrix, c
 
 template <class Real>
 PreparedMatrix<Real> prepare_matrix(const Call<Real>& call, const Pass& pass, const Entry& entry, bool backward) {
-    const int index = call.blocked.ops[entry.op].matrix, lanes = 1 << call.lane_bits;
-    const ConstantMatrix& matrix = call.blocked.matrices[index];
+    const int index = call.plan.ops[entry.op].matrix, lanes = 1 << call.lane_bits;
+    const ConstantMatrix& matrix = call.plan.matrices[index];
     const LeftBehind& left = call.left_behind[index];
     const Places places = find_places(matrix, pass, left.x, call.lane_bits);
     PreparedMatrix<Real> prepared;
@@ -137,4 +137,4 @@ template PreparedMatrix<float> prepare_matrix(const Call<float>&, const Pass&, c
 template std::size_t scratch_of(const PreparedMatrix<double>&, int);
 template std::size_t scratch_of(const PreparedMatrix<float>&, int);
 
-}  // namespace ketgrad::blocked
+}  // namespace ketgrad::blocks

@@ -1,10 +1,12 @@
 #include "blocks/plan.hpp"
-#include "base/patience.hpp"
 
 #include <algorithm>
 #include <bit>
 
-namespace ketgrad {
+#include "base/patience.hpp"
+#include "program/pauli.hpp"
+
+namespace ketgrad::blocks {
 namespace {
 
 using u64 = std::uint64_t;
@@ -12,13 +14,11 @@ constexpr int run_bits = 4;         // the lowest bits stay together: memory is 
 constexpr std::size_t most_skipped = 512;   // how far the scheduler looks ahead
 constexpr std::size_t most_compared = 512;  // and back, so that compilation stays linear
 
-bool odd(u64 mask) { return std::popcount(mask) & 1; }
-
 /// Logical X_b = X^flips[b] and Z_b = Z^parities[b] in the coordinates of a pass.
-struct Frame {
+struct Coordinates {
     std::vector<u64> flips, parities;
 
-    explicit Frame(int num_bits) {
+    explicit Coordinates(int num_bits) {
         for (int b = 0; b < num_bits; ++b) flips.push_back(u64(1) << b), parities.push_back(u64(1) << b);
     }
     u64 flip(u64 x) const { return combine(flips, x); }
@@ -42,12 +42,12 @@ bool commute(const PauliOp& a, const PauliOp& b) {
     if (b.is_cnot()) return commute(b, a);
     if (a.is_cnot()) return !(b.x >> a.control & 1) && !(b.z >> a.target & 1);
     if (a.is_matrix() || b.is_matrix()) return !overlap(a.x, a.z, b.x, b.z);
-    return !(odd(a.x & b.z) ^ odd(a.z & b.x));
+    return !(parity(a.x & b.z) ^ parity(a.z & b.x));
 }
 
 bool commute(const Layer& layer, const Entry& a, const Entry& b) {
     if (layer.kind == LayerKind::matrix) return !overlap(a.x, a.z, b.x, b.z);
-    return !(odd(a.x & b.z) ^ odd(a.z & b.x));
+    return !(parity(a.x & b.z) ^ parity(a.z & b.x));
 }
 
 // As early as possible: an entry moves ahead of all later layers with which it commutes, into the first of its own kind.
@@ -125,7 +125,7 @@ void narrow(std::vector<PauliOp>& ops, int room) {
 /// The bits of the next block: the lowest ones, and those that the next operations flip. Only a large matrix, which must be
 /// the first operation, makes a block larger.
 u64 choose_bits(const std::vector<PauliOp>& ops, const std::vector<int>& rest, int num_bits, int block_bits) {
-    Frame frame(num_bits);
+    Coordinates frame(num_bits);
     u64 chosen = (u64(1) << std::min(run_bits, num_bits)) - 1;
     for (std::size_t i = 0; i < rest.size() && i < 4 * most_skipped; ++i) {
         const PauliOp& op = ops[rest[i]];
@@ -145,7 +145,7 @@ u64 compress(u64 mask, const std::vector<int>& bits) {
 }
 
 /// Matrices are applied as they are written: their bits must not have been mixed with others by the CNOTs of the pass.
-bool is_plain(const Frame& frame, const PauliOp& op) {
+bool is_plain(const Coordinates& frame, const PauliOp& op) {
     for (u64 rest = op.z; rest; rest &= rest - 1) {
         const int bit = std::countr_zero(rest);
         const bool is_target = op.x >> bit & 1;
@@ -155,7 +155,7 @@ bool is_plain(const Frame& frame, const PauliOp& op) {
 }
 
 /// Takes into one pass whatever commutes with all that is skipped; `rest` is what is left.
-Pass take_pass(const std::vector<PauliOp>& ops, std::vector<int>& rest, int num_bits, u64 chosen, Frame& frame) {
+Pass take_pass(const std::vector<PauliOp>& ops, std::vector<int>& rest, int num_bits, u64 chosen, Coordinates& frame) {
     Pass pass;
     for (int b = 0; b < num_bits; ++b)
         if (chosen >> b & 1) pass.bits.push_back(b);
@@ -187,8 +187,8 @@ Pass take_pass(const std::vector<PauliOp>& ops, std::vector<int>& rest, int num_
 
 }  // namespace
 
-BlockedPlan plan_blocked(Program program, int block_bits) {
-    BlockedPlan plan;
+Plan make_plan(Program program, int block_bits) {
+    Plan plan;
     plan.program = std::move(program);
     lower_to_words(plan);
     plan.pruned = prune(plan.ops, plan.program);
@@ -197,13 +197,13 @@ BlockedPlan plan_blocked(Program program, int block_bits) {
     if (!whole) narrow(plan.ops, block_bits - run_bits);
     std::vector<int> rest(plan.ops.size());
     for (std::size_t i = 0; i < rest.size(); ++i) rest[i] = int(i);
-    Frame last(num_bits);
+    Coordinates last(num_bits);
     u64 live = 0;  // CNOTs keep to it: those of a pass change only bits of its block
     for (const Instruction& instruction : plan.program.instructions)
         if (instruction.kind == InstructionKind::state_preparation)
             for (int bit : instruction.targets) live |= u64(1) << bit;
     while (!rest.empty()) {
-        Frame frame(num_bits);
+        Coordinates frame(num_bits);
         const u64 all = (u64(1) << num_bits) - 1;
         const u64 chosen = whole ? all : choose_bits(plan.ops, rest, num_bits, block_bits);
         plan.passes.push_back(take_pass(plan.ops, rest, num_bits, chosen, frame));
@@ -212,7 +212,7 @@ BlockedPlan plan_blocked(Program program, int block_bits) {
         live |= chosen;
         const bool keeps_frame = whole && rest.empty();
         pass.logical = frame.parities;
-        pass.moves = !keeps_frame && frame.parities != Frame(num_bits).parities;
+        pass.moves = !keeps_frame && frame.parities != Coordinates(num_bits).parities;
         if (keeps_frame) last = frame;
     }
     plan.flips = last.flips;
@@ -220,4 +220,4 @@ BlockedPlan plan_blocked(Program program, int block_bits) {
     return plan;
 }
 
-}  // namespace ketgrad
+}  // namespace ketgrad::blocks

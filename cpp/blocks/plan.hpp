@@ -7,9 +7,9 @@
 
 #include "program/program.hpp"
 
-namespace ketgrad {
+namespace ketgrad::blocks {
 
-inline constexpr std::size_t most_tabulated = 3;  // masks across the edge of a chunk for which all tables are made beforehand
+inline constexpr std::size_t most_tabulated = 3;  // masks across the edge of a tile for which all tables are made beforehand
 
 /// exp(-i t/2 i^power X^x Z^z) with t = scale * angle(instruction) + constant, or a CNOT, or a matrix
 /// whose targets are the bits of x, and targets and controls those of z.
@@ -59,7 +59,7 @@ struct Pass {
     std::uint64_t num_blocks() const { return std::uint64_t(1) << std::popcount(live); }
 };
 
-struct BlockedPlan {
+struct Plan {
     Program program;
     std::vector<PauliOp> ops;
     std::vector<ConstantMatrix> matrices;
@@ -73,9 +73,9 @@ struct BlockedPlan {
 std::uint64_t spread(std::size_t index, const std::vector<int>& targets);
 
 /// Fills plan.ops and plan.matrices from plan.program.
-void lower_to_words(BlockedPlan& plan);
+void lower_to_words(Plan& plan);
 
 /// `block_bits` bits of a block; smaller programs are one block.
-BlockedPlan plan_blocked(Program program, int block_bits);
+Plan make_plan(Program program, int block_bits);
 
-}  // namespace ketgrad
+}  // namespace ketgrad::blocks

@@ -2,7 +2,7 @@
 #include "blocks/call.hpp"
 #include "program/norm.hpp"
 
-namespace ketgrad::blocked {
+namespace ketgrad::blocks {
 namespace {
 
 struct Factor {
@@ -114,7 +114,7 @@ std::vector<StoredObservable<Real>> store_observables(const Call<Real>& call, in
         auto& result = stored.emplace_back();
         for (const Word& word : observable) {
             const double coefficient = call.frame.anticommutes(word.x, word.z) ? -word.coefficient : word.coefficient;
-            const u64 x = select(call.blocked.flips, word.x), z = select(call.blocked.parities, word.z);
+            const u64 x = select(call.plan.flips, word.x), z = select(call.plan.parities, word.z);
             if (x)
                 result.words.push_back({make_word<Real>(x, z, std::popcount(word.x & word.z) & 3, call.lane_bits),
                                         Real(coefficient)});
@@ -125,17 +125,17 @@ std::vector<StoredObservable<Real>> store_observables(const Call<Real>& call, in
     return stored;
 }
 
-/// out = O psi on one chunk of rows.
+/// out = O psi on one tile of rows.
 template <class Real>
-void apply_observable(const Call<Real>& call, const StoredObservable<Real>& observable, u64 chunk, int bits, Real* out,
+void apply_observable(const Call<Real>& call, const StoredObservable<Real>& observable, u64 tile, int bits, Real* out,
                       Real* diagonal) {
-    const u64 rows = u64(1) << (bits - call.lane_bits), first = chunk * rows;
+    const u64 rows = u64(1) << (bits - call.lane_bits), first = tile * rows;
     std::memset(out, 0, sizeof(Real) * 2 << bits);
     if (!observable.diagonal.empty()) {
         std::memset(diagonal, 0, sizeof(Real) << bits);
-        for (const Phase& word : observable.diagonal) diagonal[word.low] += Real(signed_phase(word, chunk, 0));
+        for (const Phase& word : observable.diagonal) diagonal[word.low] += Real(signed_phase(word, tile, 0));
         call.kernels.walsh(diagonal, u64(1) << bits);
-        call.kernels.add_diagonal(out, call.psi.get() + (chunk << (bits + 1)), diagonal, rows);
+        call.kernels.add_diagonal(out, call.psi.get() + (tile << (bits + 1)), diagonal, rows);
     }
     for (const auto& [word, coefficient] : observable.words)
         call.kernels.add_word(out, call.psi.get(), first, first + rows, word, coefficient);
@@ -144,19 +144,19 @@ void apply_observable(const Call<Real>& call, const StoredObservable<Real>& obse
 /// Expectation values; with a cotangent also lambda = 2 sum_k cot_k O_k psi.
 template <class Real>
 void expectations(Call<Real>& call, const Real* cotangent, Real* values) {
-    const int bits = chunk_bits_of(call, call.num_bits());
+    const int bits = tile_bits_of(call, call.num_bits());
     const auto observables = store_observables(call, bits);
-    const u64 chunks = u64(1) << (call.num_bits() - bits), rows = u64(1) << (bits - call.lane_bits);
+    const u64 tiles = u64(1) << (call.num_bits() - bits), rows = u64(1) << (bits - call.lane_bits);
     const std::size_t count = observables.size();
-    std::vector<double> partial(std::min<u64>(chunks, most_parts) * count, 0.0);
+    std::vector<double> partial(std::min<u64>(tiles, most_parts) * count, 0.0);
     std::vector<Worker<Real>> workers = make_workers(call, bits, true, false);
-    in_parts(call, chunks, [&](u64 part, u64 first, u64 last, int worker) {
+    in_parts(call, tiles, [&](u64 part, u64 first, u64 last, int worker) {
         Real* out = workers[worker].psi.get();
-        for (u64 chunk = first; chunk < last; ++chunk) {
-            const std::size_t offset = chunk << (bits + 1);
+        for (u64 tile = first; tile < last; ++tile) {
+            const std::size_t offset = tile << (bits + 1);
             if (cotangent) std::memset(call.lambda.get() + offset, 0, sizeof(Real) * 2 << bits);
             for (std::size_t k = 0; k < count; ++k) {
-                apply_observable(call, observables[k], chunk, bits, out, workers[worker].overlap.get());
+                apply_observable(call, observables[k], tile, bits, out, workers[worker].overlap.get());
                 partial[part * count + k] += call.kernels.dot(out, call.psi.get() + offset, rows);
                 if (cotangent) call.kernels.accumulate(call.lambda.get() + offset, out, rows, 2 * cotangent[k]);
             }
@@ -175,12 +175,12 @@ void for_amplitudes(const Call<Real>& call, Visit visit) {
     std::vector<u64> images(call.num_bits(), 0);
     for (int b = 0; b < call.num_bits(); ++b)
         for (int p = 0; p < call.num_bits(); ++p)
-            if (call.blocked.parities[b] >> p & 1) images[p] |= u64(1) << b;
+            if (call.plan.parities[b] >> p & 1) images[p] |= u64(1) << b;
     const Addresses addresses = addresses_of(images, {});
     const Complex even = call.frame.phase * call.scale;
     for (u64 p = 0; p < call.amplitudes(); ++p) {
         const u64 logical = addresses.of(p);
-        visit(place_of(call, p), logical ^ call.frame.x, odd(call.frame.z & logical) ? -even : even);
+        visit(place_of(call, p), logical ^ call.frame.x, parity(call.frame.z & logical) ? -even : even);
     }
 }
 
@@ -259,4 +259,4 @@ template void finish_gradient(const Call<float>&, std::vector<double>&);
 template void answer(Call<double>&);
 template void answer(Call<float>&);
 
-}  // namespace ketgrad::blocked
+}  // namespace ketgrad::blocks

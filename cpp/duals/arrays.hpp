@@ -7,7 +7,7 @@ namespace ketgrad {
 /// The arrays of one call. Directions have the shapes of what they change; null is zero. Without a cotangent only values and
 /// tangents are written.
 template <class Real>
-struct TangentArrays {
+struct DualArrays {
     Arrays<Real> point;
     const Real* weights_direction = nullptr;
     const Real* inputs_direction = nullptr;

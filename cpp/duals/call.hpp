@@ -28,7 +28,7 @@ template <class Real>
 struct DualCall {
     const Call<Real>& call;
     const Call<Real>& moved;  // its values are the tangents, its cotangent the direction of the cotangent
-    const TangentArrays<Real>& arrays;
+    const DualArrays<Real>& arrays;
     const DualKernels<Real>& kernels;
 
     const Program& program() const { return call.program(); }

@@ -7,23 +7,22 @@
 #include "base/parts.hpp"
 #include "base/pool.hpp"
 #include "duals/call.hpp"
-#include "passes/compile.hpp"
 
 namespace ketgrad {
 namespace {
 
-constexpr std::int64_t max_blocks = 64;  // a constant, so that sums never depend on threads
+constexpr std::int64_t max_chunks = 64;  // a constant, so that sums never depend on threads
 
 std::size_t largest_matrix(const Schedule& schedule) {
     std::size_t size = 0;
-    for (const Block& block : schedule.blocks)
-        for (const DenseClass& one : block.dense.classes) size = std::max(size, one.matrix.size());
+    for (const Layer& layer : schedule.layers)
+        for (const DenseClass& one : layer.dense.classes) size = std::max(size, one.matrix.size());
     return size;
 }
 
 template <class Real>
 void add_tables(const Call<Real>& call, DualSpace<Real>& space, Parts<Real>& parts) {
-    const bool any = std::any_of(call.table_kinds.begin(), call.table_kinds.end(), [](char kind) { return kind; });
+    const bool any = std::any_of(call.plan.table_kinds.begin(), call.plan.table_kinds.end(), [](char kind) { return kind; });
     const std::size_t amplitudes = any ? std::max<std::size_t>(call.rows() * call.lanes, call.padded_size()) : 0;
     parts.add(space.point.scratch, 2 * amplitudes);
     parts.add(space.rates, amplitudes);
@@ -48,8 +47,8 @@ DualSpace<Real> make_space(const DualCall<Real>& dual) {
     parts.add(point.lambdas, call.backward() ? state : 0);
     parts.add(space.dlambda, call.backward() ? state : 0);
     parts.add(space.shears, turns * 2);
-    parts.add(point.half_angles, call.differing_turns.size() * call.lanes);
-    parts.add(point.phases, call.differing_turns.size() * row);
+    parts.add(point.half_angles, call.plan.differing_turns.size() * call.lanes);
+    parts.add(point.phases, call.plan.differing_turns.size() * row);
     parts.add(point.dense, call.lowered.scratch_rows * row + 2 * largest_matrix(call.schedule));
     parts.add(point.outcomes, measures ? (std::size_t(1) << call.lowered.outcome_bits) * call.lanes : 0);
     parts.add(space.outcome_rates, measures ? (std::size_t(1) << call.lowered.outcome_bits) * call.lanes : 0);
@@ -87,7 +86,7 @@ void prepare_rates(const DualCall<Real>& dual, DualSpace<Real>& space, std::int6
     load(dual.arrays.inputs_direction, call.arrays.input_rows, inputs, 1 + weights);
     for (std::size_t t = 0; t < call.lowered.turns.size(); ++t) {
         const TurnSource& source = call.lowered.turns[t];
-        if (!first && !call.differs[source.angle]) continue;
+        if (!first && !call.plan.differs[source.angle]) continue;
         Real* shears = space.shears + 2 * t * call.lanes;
         for (int lane = 0; lane < call.lanes; ++lane) {
             shears[lane] = Real(0.5 * source.scale * dual.angle_rate(space, source.angle, lane));
@@ -102,7 +101,7 @@ void chain_angles(const DualCall<Real>& dual, DualSpace<Real>& space, bool diffe
     const Call<Real>& call = dual.call;
     const int lanes = call.lanes;
     for (std::size_t i = 0; i < call.schedule.angles.size(); ++i) {
-        if (call.schedule.angles[i].is_constant || bool(call.differs[i]) != differing) continue;
+        if (call.schedule.angles[i].is_constant || bool(call.plan.differs[i]) != differing) continue;
         double *g = space.point.dangles + i * lanes, *dg = space.dangle_rates + i * lanes;
         for (int l = 1; l < lanes && !differing; ++l) {  // the same slots in all lanes: lane 0 carries the sum
             g[0] += g[l];
@@ -138,7 +137,7 @@ void write_batched_gradients(const DualCall<Real>& dual, DualSpace<Real>& space,
     }
 }
 
-/// Gradients of what all samples share, summed over the samples of a block: (2, slots - 1) numbers.
+/// Gradients of what all samples share, summed over the samples of a chunk: (2, slots - 1) numbers.
 template <class Real>
 void write_shared_gradients(const DualCall<Real>& dual, DualSpace<Real>& space, double* partial) {
     const Call<Real>& call = dual.call;
@@ -156,8 +155,8 @@ template <class Real>
 void clear_gradients(const DualCall<Real>& dual, DualSpace<Real>& space, bool all) {
     const Call<Real>& call = dual.call;
     const std::size_t slots = call.program().num_slots() * call.lanes;
-    for (std::size_t i = 0; i < call.differs.size(); ++i)
-        if (all || call.differs[i])
+    for (std::size_t i = 0; i < call.plan.differs.size(); ++i)
+        if (all || call.plan.differs[i])
             for (double* rows : {space.point.dangles, space.dangle_rates})
                 std::fill(rows + i * call.lanes, rows + (i + 1) * call.lanes, 0.0);
     for (double* rows : {space.point.dslots, space.dslot_rates})
@@ -165,7 +164,7 @@ void clear_gradients(const DualCall<Real>& dual, DualSpace<Real>& space, bool al
 }
 
 template <class Real>
-void run_group(const DualCall<Real>& dual, DualSpace<Real>& space, std::int64_t group, int worker, bool first_of_block) {
+void run_group(const DualCall<Real>& dual, DualSpace<Real>& space, std::int64_t group, int worker, bool first_of_chunk) {
     const Call<Real>& call = dual.call;
     load_pack(call, space.point, {group, 0});
     prepare_rates(dual, space, group, !space.started);
@@ -178,7 +177,7 @@ void run_group(const DualCall<Real>& dual, DualSpace<Real>& space, std::int64_t 
     }
     write_duals(dual, space, group);
     if (!call.backward()) return;
-    clear_gradients(dual, space, first_of_block);
+    clear_gradients(dual, space, first_of_chunk);
     for (std::size_t i = steps; i-- > 0;) {
         if (call.polls_often) check_interrupt(*call.interrupt, worker);
         unapply_dual_step(dual, space, i);
@@ -188,25 +187,25 @@ void run_group(const DualCall<Real>& dual, DualSpace<Real>& space, std::int64_t 
     write_batched_gradients(dual, space, group);
 }
 
-/// Groups of lanes are divided into blocks of about 20 microseconds, whatever the number of threads.
+/// Groups of lanes are divided into chunks of about 20 microseconds, whatever the number of threads.
 template <class Real>
-std::int64_t count_blocks(const Call<Real>& call) {
+std::int64_t count_chunks(const Call<Real>& call) {
     const double row_steps = double(call.rows()) * double(call.lowered.steps.size() + 1) * double(call.groups);
-    const double most = double(std::min(call.groups, max_blocks));
+    const double most = double(std::min(call.groups, max_chunks));
     return call.groups == 0 ? 0 : std::int64_t(std::clamp(row_steps / 3000, 1.0, most));
 }
 
-/// Sums over the blocks in their order, whatever thread computed them.
+/// Sums over the chunks in their order, whatever thread computed them.
 template <class Real>
-void sum_partials(const TangentProgram& program, const TangentArrays<Real>& arrays, const double* partial, std::int64_t blocks) {
-    const std::int64_t weights = program.schedule.program.num_weights, count = program.schedule.program.num_slots() - 1;
+void sum_partials(const Program& program, const DualArrays<Real>& arrays, const double* partial, std::int64_t chunks) {
+    const std::int64_t weights = program.num_weights, count = program.num_slots() - 1;
     for (std::int64_t i = 0; i < 2 * count; ++i) {
         const bool second = i >= count;
         const std::int64_t slot = second ? i - count : i;
         const bool of_weights = slot < weights;
         if ((of_weights ? arrays.point.weight_rows : arrays.point.input_rows) > 1) continue;
         double sum = 0;
-        for (std::int64_t block = 0; block < blocks; ++block) sum += partial[block * 2 * count + i];
+        for (std::int64_t chunk = 0; chunk < chunks; ++chunk) sum += partial[chunk * 2 * count + i];
         Real* const rows = of_weights ? (second ? arrays.hweights : arrays.point.dweights)
                                       : (second ? arrays.hinputs : arrays.point.dinputs);
         rows[of_weights ? slot : slot - weights] = Real(sum);
@@ -216,19 +215,20 @@ void sum_partials(const TangentProgram& program, const TangentArrays<Real>& arra
 /// What every call of the engine is made with.
 template <class Real>
 struct Engine {
-    const TangentProgram& program;
+    const Schedule& schedule;
     const LoweredPacks& packs;
+    const InstructionSet& set;
     Interrupt& interrupt;
-    const DualKernels<Real>& kernels;
 
+    const DualKernels<Real>& kernels() const { return kernels_of<DualKernels<Real>>(set); }
     Call<Real> make_call(const Arrays<Real>& arrays) const {
-        const LaneKernels<Real>& shared = kernels_of<LaneKernels<Real>>(*program.instruction_set);
-        Call<Real> call{program.schedule, packs, packs.one, shared, kernels_of<LaneKernels<double>>(*program.instruction_set),
-                        kernels_of<GramKernels<Real>>(*program.instruction_set), arrays, &interrupt};
+        const LaneKernels<Real>& shared = kernels_of<LaneKernels<Real>>(set);
+        Call<Real> call{schedule, packs, packs.one, shared, kernels_of<LaneKernels<double>>(set), kernels_of<GramKernels<Real>>(set),
+                        arrays, &interrupt};
         call.lanes = call.wide = shared.lanes;
         call.spread = packs.one.lane_bits > 0;
         call.groups = call.num_packs = call.spread ? arrays.batch : (arrays.batch + shared.lanes - 1) / shared.lanes;
-        call.blocks = count_blocks(call);
+        call.chunks = count_chunks(call);
         call.polls_often = call.rows() >= 1024;
         return call;
     }
@@ -236,42 +236,42 @@ struct Engine {
 
 /// The call whose values are the tangents.
 template <class Real>
-Arrays<Real> moved_arrays(const TangentArrays<Real>& arrays) {
+Arrays<Real> moved_arrays(const DualArrays<Real>& arrays) {
     Arrays<Real> moved = arrays.point;
     moved.values = arrays.tangents;
     moved.cotangent = arrays.cotangent_direction;
     return moved;
 }
 
-/// Lanes are samples: blocks of groups go to the threads.
+/// Lanes are samples: chunks of groups go to the threads.
 template <class Real>
-void execute_batched(const Engine<Real>& engine, const TangentArrays<Real>& arrays, int threads, std::vector<double>& partial) {
+void execute_batched(const Engine<Real>& engine, const DualArrays<Real>& arrays, int threads, std::vector<double>& partial) {
     const Arrays<Real> moved_point = moved_arrays(arrays);
     Call<Real> call = engine.make_call(arrays.point);
     const Call<Real> moved = engine.make_call(moved_point);
     if (call.groups == 0) return;
     plan_call(call);
     load_call(call);
-    const DualCall<Real> dual{call, moved, arrays, engine.kernels};
+    const DualCall<Real> dual{call, moved, arrays, engine.kernels()};
     const std::int64_t count = 2 * (call.program().num_slots() - 1);
-    partial.assign(std::size_t(call.blocks * count), 0.0);
-    threads = int(std::clamp<std::int64_t>(threads, 1, call.blocks));
+    partial.assign(std::size_t(call.chunks * count), 0.0);
+    threads = int(std::clamp<std::int64_t>(threads, 1, call.chunks));
     std::vector<DualSpace<Real>> spaces;
     for (int worker = 0; worker < threads; ++worker) spaces.push_back(make_space(dual));
-    parallel(threads, call.blocks, engine.interrupt, [&](int worker, std::int64_t block) {
-        const std::int64_t first = block * call.groups / call.blocks, end = (block + 1) * call.groups / call.blocks;
+    parallel(threads, call.chunks, engine.interrupt, [&](int worker, std::int64_t chunk) {
+        const std::int64_t first = chunk * call.groups / call.chunks, end = (chunk + 1) * call.groups / call.chunks;
         for (std::int64_t group = first; group < end; ++group) {
             check_interrupt(*call.interrupt, worker);
             run_group(dual, spaces[worker], group, worker, group == first);
         }
-        if (call.backward()) write_shared_gradients(dual, spaces[worker], partial.data() + block * count);
+        if (call.backward()) write_shared_gradients(dual, spaces[worker], partial.data() + chunk * count);
     });
 }
 
 /// The arrays of one sample. Its shared gradients go to `partial`, so those pointers are never written.
 template <class Real>
-TangentArrays<Real> one_sample(const Program& program, const TangentArrays<Real>& all, std::int64_t sample, std::size_t outputs) {
-    TangentArrays<Real> one = all;
+DualArrays<Real> one_sample(const Program& program, const DualArrays<Real>& all, std::int64_t sample, std::size_t outputs) {
+    DualArrays<Real> one = all;
     one.point.batch = one.point.weight_rows = one.point.input_rows = 1;
     const auto advance = [sample](auto*& array, std::size_t stride) { array = array ? array + sample * stride : array; };
     if (all.point.weight_rows > 1)
@@ -284,7 +284,7 @@ TangentArrays<Real> one_sample(const Program& program, const TangentArrays<Real>
 }
 
 template <class Real>
-void write_rows(const Program& program, const TangentArrays<Real>& arrays, std::int64_t sample, const double* partial) {
+void write_rows(const Program& program, const DualArrays<Real>& arrays, std::int64_t sample, const double* partial) {
     const std::int64_t weights = program.num_weights, inputs = program.num_inputs, count = weights + inputs;
     for (int second = 0; second < 2; ++second) {
         const double* sums = partial + second * count;
@@ -298,22 +298,20 @@ void write_rows(const Program& program, const TangentArrays<Real>& arrays, std::
 
 /// One state over the lanes: samples go to the threads.
 template <class Real>
-void execute_spread(const Engine<Real>& engine, const TangentArrays<Real>& arrays, int threads, std::vector<double>& partial) {
-    const Program& program = engine.program.schedule.program;
-    const bool is_expect = program.question == Question::expect, is_state = program.question == Question::state;
-    const std::size_t outputs = is_expect ? engine.packs.one.observables.size()
-                                          : (std::size_t(1) << engine.packs.one.outcome_bits) * (is_state ? 2 : 1);
+void execute_spread(const Engine<Real>& engine, const DualArrays<Real>& arrays, int threads, std::vector<double>& partial) {
+    const Program& program = engine.schedule.program;
+    const std::size_t outputs = std::size_t(num_outputs(engine.schedule, engine.packs.one)) * (program.question == Question::state ? 2 : 1);
     const std::int64_t batch = arrays.point.batch, count = 2 * (program.num_slots() - 1);
     partial.assign(std::size_t(batch * count), 0.0);
     threads = int(std::clamp<std::int64_t>(threads, 1, std::max<std::int64_t>(batch, 1)));
     parallel(threads, batch, engine.interrupt, [&](int worker, std::int64_t sample) {
-        const TangentArrays<Real> one = one_sample(program, arrays, sample, outputs);
+        const DualArrays<Real> one = one_sample(program, arrays, sample, outputs);
         const Arrays<Real> moved_point = moved_arrays(one);
         Call<Real> call = engine.make_call(one.point);
         const Call<Real> moved = engine.make_call(moved_point);
         plan_call(call);
         load_call(call);
-        const DualCall<Real> dual{call, moved, one, engine.kernels};
+        const DualCall<Real> dual{call, moved, one, engine.kernels()};
         DualSpace<Real> space = make_space(dual);
         check_interrupt(*call.interrupt, worker);
         run_group(dual, space, 0, worker, true);
@@ -323,61 +321,36 @@ void execute_spread(const Engine<Real>& engine, const TangentArrays<Real>& array
     });
 }
 
-/// Few samples of a state that is large enough go one by one, each spread over the lanes.
-bool spreads(const TangentProgram& program, int lanes, std::int64_t batch) {
-    const int qubits = program.schedule.program.num_qubits;
-    if (!program.schedule.passes.spread || qubits < std::countr_zero(unsigned(lanes)) + 3) return false;
-    return 2 * batch <= lanes || qubits >= 16;
-}
-
-template <class Real>
-const LoweredPacks& lowered_for(const TangentProgram& program, std::int64_t batch) {
-    const int lanes = kernels_of<LaneKernels<Real>>(*program.instruction_set).lanes, which = sizeof(Real) == 8 ? 0 : 1;
-    if (!spreads(program, lanes, batch)) return *program.batched;
-    std::call_once(program.once[which], [&] {
-        program.spread[which] = std::make_unique<LoweredPacks>(lower(program.schedule, std::countr_zero(unsigned(lanes))));
-    });
-    return *program.spread[which];
-}
-
 }  // namespace
 
-std::unique_ptr<TangentProgram> make_tangent_program(const Program& program, Passes passes, const InstructionSet* set) {
-    passes.product = passes.tangent = false;
-    auto result = std::make_unique<TangentProgram>();
-    result->schedule = compile(program, passes);
-    result->instruction_set = set;
-    result->batched = std::make_unique<LoweredPacks>(lower(result->schedule, 0));
-    return result;
-}
-
 template <class Real>
-bool execute_tangent(const TangentProgram& program, const TangentArrays<Real>& arrays, int threads, Interrupt& interrupt) {
-    const LoweredPacks& packs = lowered_for<Real>(program, arrays.point.batch);
-    const Engine<Real> engine{program, packs, interrupt, kernels_of<DualKernels<Real>>(*program.instruction_set)};
+bool execute_duals(const Schedule& schedule, const LoweredPacks& packs, const InstructionSet& set, const DualArrays<Real>& arrays,
+                   int threads, Interrupt& interrupt) {
+    const Engine<Real> engine{schedule, packs, set, interrupt};
     std::vector<double> partial;
     try {
         (packs.one.lane_bits > 0 ? execute_spread<Real> : execute_batched<Real>)(engine, arrays, threads, partial);
     } catch (const Stopped&) {
         return false;
     }
-    const std::int64_t count = 2 * (program.schedule.program.num_slots() - 1);
-    if (arrays.point.cotangent) sum_partials(program, arrays, partial.data(), count ? std::int64_t(partial.size()) / count : 0);
+    const std::int64_t count = 2 * (schedule.program.num_slots() - 1);
+    if (arrays.point.cotangent)
+        sum_partials(schedule.program, arrays, partial.data(), count ? std::int64_t(partial.size()) / count : 0);
     return true;
 }
 
-std::uint64_t tangent_bytes(const TangentProgram& program, std::int64_t batch, int threads, bool backward) {
-    const int lanes = kernels_of<LaneKernels<double>>(*program.instruction_set).lanes;
-    const bool spread = spreads(program, lanes, batch);
-    const bool tables = std::any_of(program.schedule.blocks.begin(), program.schedule.blocks.end(),
-                                    [](const Block& block) { return block.kind == BlockKind::diagonal; });
-    const std::int64_t groups = spread ? batch : (batch + lanes - 1) / lanes;
-    const std::uint64_t halves = 2 * (backward ? 4 : 2) + (tables ? (backward ? 6 : 4) : 0);  // half a state: a real number each
-    const std::uint64_t amplitudes = (std::uint64_t(1) << program.schedule.program.num_qubits) * std::uint64_t(spread ? 1 : lanes);
-    return halves * 8 * amplitudes * std::uint64_t(std::max<std::int64_t>(1, std::min<std::int64_t>(threads, groups)));
+std::uint64_t bytes_in_duals(const Schedule& schedule, const Lowered& lowered, const CallSize& size) {
+    const bool spread = lowered.lane_bits > 0;
+    const bool tables = std::any_of(schedule.layers.begin(), schedule.layers.end(),
+                                    [](const Layer& layer) { return layer.kind == LayerKind::diagonal; });
+    const std::int64_t groups = spread ? size.batch : (size.batch + size.lanes - 1) / size.lanes;
+    const int halves = 2 * (size.backward ? 4 : 2) + (tables ? (size.backward ? 6 : 4) : 0);  // of a state: a real number each
+    const std::uint64_t amplitudes = (std::uint64_t(1) << schedule.program.num_qubits) * std::uint64_t(spread ? 1 : size.lanes);
+    const std::int64_t workers = std::max<std::int64_t>(1, std::min<std::int64_t>(size.threads, groups));
+    return std::uint64_t(halves * size.real_size) * amplitudes * std::uint64_t(workers);
 }
 
-template bool execute_tangent(const TangentProgram&, const TangentArrays<double>&, int, Interrupt&);
-template bool execute_tangent(const TangentProgram&, const TangentArrays<float>&, int, Interrupt&);
+template bool execute_duals(const Schedule&, const LoweredPacks&, const InstructionSet&, const DualArrays<double>&, int, Interrupt&);
+template bool execute_duals(const Schedule&, const LoweredPacks&, const InstructionSet&, const DualArrays<float>&, int, Interrupt&);
 
 }  // namespace ketgrad

@@ -30,9 +30,9 @@ void write_expectation_tangents(const DualCall<Real>& dual, DualSpace<Real>& spa
             for (const SignedRows& set : word.phases) dual.kernels.expect_diagonal(psi, dpsi, set, sums);
             add(sums, word.coefficient);
         }
-        if (call.observable_places[k] >= 0) {
+        if (call.plan.observable_places[k] >= 0) {
             alignas(64) Real sums[max_lanes] = {};
-            const Real* table = call.observable_tables.get() + call.observable_places[k];
+            const Real* table = call.plan.observable_tables.get() + call.plan.observable_places[k];
             (call.spread ? dual.kernels.expect_rows : dual.kernels.expect_scalars)(psi, dpsi, table, call.rows(), sums);
             add(sums, 1);
         }
@@ -54,8 +54,8 @@ void add_observable(const Call<Real>& call, std::size_t k, Real* lambda, const R
             call.kernels.apply_word(lambda, psi, same, scaled);
         }
     }
-    if (call.observable_places[k] < 0) return;
-    const Real* table = call.observable_tables.get() + call.observable_places[k];
+    if (call.plan.observable_places[k] < 0) return;
+    const Real* table = call.plan.observable_tables.get() + call.plan.observable_places[k];
     (call.spread ? call.kernels.apply_table_rows : call.kernels.apply_table_scalars)(lambda, psi, table, call.rows(), coefficient,
                                                                                      unused);
 }

@@ -11,7 +11,7 @@ DualTurn<Real> dual_turn(const DualCall<Real>& dual, const DualSpace<Real>& spac
     const Call<Real>& call = dual.call;
     const int lanes = call.lanes;
     const Real* values = call.turns.get() + std::int64_t(turn) * turn_parts * lanes + (inverse ? 2 * lanes : 0);
-    if (call.differs[call.lowered.turns[turn].angle]) {
+    if (call.plan.differs[call.lowered.turns[turn].angle]) {
         const Real* phases = lane_phases(call, space.point, turn);
         for (int l = 0; l < lanes; ++l) {
             room[l] = phases[l];
@@ -64,7 +64,7 @@ void make_rates(const DualCall<Real>& dual, DualSpace<Real>& space, std::size_t 
     const int width = differing ? call.lanes : 1;
     std::fill(space.rates, space.rates + (differing ? call.rows() * call.lanes : call.padded_size()), Real(0));
     for (const Rotation& rotation : call.lowered.steps[step].table.rotations) {
-        if (bool(call.differs[rotation.angle]) != differing) continue;
+        if (bool(call.plan.differs[rotation.angle]) != differing) continue;
         const double half = 0.5 * signed_scale(rotation);
         for (int l = 0; l < width; ++l)
             space.rates[rotation.word.z * width + l] -= Real(half * dual.angle_rate(space, rotation.angle, l));
@@ -79,7 +79,7 @@ template <class Real>
 void multiply_tables(const DualCall<Real>& dual, DualSpace<Real>& space, std::size_t step) {
     const Call<Real>& call = dual.call;
     for (const bool differing : {false, true}) {
-        if (!(call.table_kinds[step] & (differing ? 2 : 1))) continue;
+        if (!(call.plan.table_kinds[step] & (differing ? 2 : 1))) continue;
         make_rates(dual, space, step, differing);
         const Real* table = differing ? lane_table(call, space.point, step) : shared_table(call, space.point, step);
         const auto kernel = differing || call.spread ? dual.kernels.multiply_rows : dual.kernels.multiply_scalars;
@@ -92,7 +92,7 @@ void add_table_gradients(const DualCall<Real>& dual, DualSpace<Real>& space, std
     const Call<Real>& call = dual.call;
     const int width = differing ? call.lanes : 1;
     for (const Rotation& rotation : call.lowered.steps[step].table.rotations) {
-        if (bool(call.differs[rotation.angle]) != differing) continue;
+        if (bool(call.plan.differs[rotation.angle]) != differing) continue;
         const double half = 0.5 * signed_scale(rotation);
         const std::int64_t place = std::int64_t(rotation.angle) * call.lanes;
         for (int l = 0; l < width; ++l) {
@@ -117,7 +117,7 @@ void unmultiply_tables(const DualCall<Real>& dual, DualSpace<Real>& space, std::
     const Call<Real>& call = dual.call;
     Real* const states[4] = {space.point.psi, space.dpsi, space.point.lambda, space.dlambda};
     for (const bool differing : {true, false}) {
-        if (!(call.table_kinds[step] & (differing ? 2 : 1))) continue;
+        if (!(call.plan.table_kinds[step] & (differing ? 2 : 1))) continue;
         make_rates(dual, space, step, differing);
         const Real* table = differing ? lane_table(call, space.point, step) : shared_table(call, space.point, step);
         const auto kernel = differing || call.spread ? dual.kernels.unmultiply_rows : dual.kernels.unmultiply_scalars;

@@ -17,7 +17,7 @@ namespace ketgrad {
 /// Coefficients of a turn and of its inverse, `lanes` of each: a, b, inverse a, inverse b.
 inline constexpr int turn_parts = 4;
 
-/// The common factors that the tangent and cotangent forms leave out.
+/// The common factors that the half-tangent and half-cotangent forms leave out.
 struct TurnForm {
     Form form = Form::full;
     double factor = 1, inverse_factor = 1;
@@ -62,13 +62,32 @@ struct Workspace {
     Real* permuted;                 // psi with its lanes permuted
     Real *amplitudes, *amplitude_gradient;
     double *slots, *dslots, *dangles;      // call.wide of each; those that all samples share use the first ones only
-    double *run_overlaps, *table_overlaps;  // sums over the samples of a block
+    double *run_overlaps, *table_overlaps;  // sums over the samples of a chunk
     double scale = 1;                       // the true state is scale * psi, and so is lambda
 };
 
 struct SlotRange {
     std::int64_t first, count;
     bool differs;
+};
+
+/// What follows from the program and from which arrays differ between samples; kept between calls.
+template <class Real>
+struct Plan {
+    std::vector<char> differs;       // per angle: differs between lanes
+    std::vector<int> differing_angles, shared_angles;  // those that are not constant
+    std::vector<char> step_differs;  // per step: a turn differs
+    std::vector<std::size_t> differing_turns, turn_places;
+    std::vector<std::vector<ProductRun>> runs;  // per bit
+    std::size_t num_shared_runs = 0;
+    std::vector<char> table_kinds;   // per step: 1 has entries that all lanes share, 2 has others
+    std::vector<std::int64_t> table_places;  // per step: the place of its kept table among them, or -1
+    std::int64_t kept_tables = 0;
+    Buffer<double> costs;            // values of the cost functions
+    Buffer<Real> observable_tables;  // per observable with a table of its diagonal words
+    std::vector<std::int64_t> observable_places;
+    std::vector<WordRows<Real>> words;  // of the sum that is applied as a whole
+    Buffer<Real> word_weights;
 };
 
 /// What the threads of one call share. Kept between calls: all but the arrays, and the values made of them, stays.
@@ -84,31 +103,19 @@ struct Call {
     Interrupt* interrupt = nullptr;
     int lanes = 0, wide = 0, pack_bits = 0;
     bool spread = false;  // lanes are index bits of one state
-    std::int64_t groups = 0, num_packs = 0, blocks = 0;
+    std::int64_t groups = 0, num_packs = 0, chunks = 0;
     bool polls_often = false;
-    std::vector<char> differs;       // per angle: differs between lanes
-    std::vector<int> differing_angles, shared_angles;  // those that are not constant
-    std::vector<TurnForm> forms;     // per turn
-    std::vector<char> step_differs;  // per step: a turn differs
-    std::vector<std::size_t> differing_turns, turn_places;
-    std::vector<std::vector<ProductRun>> runs;  // per bit
-    std::size_t num_shared_runs = 0;
-    std::vector<Real> run_matrices;  // per shared run: turn_matrix_parts + bloch_matrix_parts
-    std::vector<char> table_kinds;   // per step: 1 has entries that all lanes share, 2 has others
-    std::vector<double> shared_slots;
-    Buffer<double> half_angles, phases;  // of the shared turns, in blocks of cosines and sines
-    Buffer<Real> turns;              // shared turns
-    Buffer<Real> tables;             // shared tables, when they are kept
-    Buffer<double> table_phases;     // room for making one
-    std::vector<std::int64_t> table_places;  // per step: the place of its kept table among them, or -1
-    std::int64_t kept_tables = 0;
-    Buffer<double> costs;            // values of the cost functions
-    std::vector<char> uses_cost;     // per step: its phases are a multiple of a cost function
-    Buffer<Real> observable_tables;  // per observable with a table of its diagonal words
-    std::vector<std::int64_t> observable_places;
-    std::vector<WordRows<Real>> words;  // of the sum that is applied as a whole
-    Buffer<Real> word_weights;
-    Real* partial = nullptr;         // (blocks, slots - 1): gradients summed over the samples of a block
+    Plan<Real> plan{};
+    // values made of the arrays
+    std::vector<TurnForm> forms{};   // per turn
+    std::vector<Real> run_matrices{};  // per shared run: turn_matrix_parts + bloch_matrix_parts
+    std::vector<double> shared_slots{};
+    Buffer<double> half_angles{}, phases{};  // of the shared turns, in rows of cosines and sines
+    Buffer<Real> turns{};            // shared turns
+    Buffer<Real> tables{};           // shared tables, when they are kept
+    Buffer<double> table_phases{};   // room for making one
+    std::vector<char> uses_cost{};   // per step: its phases are a multiple of a cost function
+    Real* partial = nullptr;         // (chunks, slots - 1): gradients summed over the samples of a chunk
 
     const Program& program() const { return schedule.program; }
     bool backward() const { return arrays.cotangent; }
@@ -132,7 +139,7 @@ struct Call {
         return sample < arrays.batch ? sample : arrays.batch - 1;
     }
     const double* cost_of(std::size_t step) const {
-        return costs.get() + std::uint64_t(lowered.steps[step].table.cost) * padded_size();
+        return plan.costs.get() + std::uint64_t(lowered.steps[step].table.cost) * padded_size();
     }
     std::uint64_t padded_size() const { return size() < std::uint64_t(lanes) ? std::uint64_t(lanes) : size(); }
     int valid_lanes(std::int64_t group) const {
@@ -169,7 +176,7 @@ SlotValues slot_values(const Call<Real>& call, const Workspace<Real>& space, std
 /// Where the derivatives by a slot or an angle are collected: lane by lane only if they differ.
 template <class Real>
 double* angle_gradient(const Call<Real>& call, Workspace<Real>& space, int angle) {
-    return space.dangles + std::int64_t(angle) * call.wide + (call.differs[angle] ? space.member * call.lanes : 0);
+    return space.dangles + std::int64_t(angle) * call.wide + (call.plan.differs[angle] ? space.member * call.lanes : 0);
 }
 
 template <class Real>
@@ -208,7 +215,7 @@ std::pair<double, double> shared_phase(const Call<Real>& call, std::size_t turn)
 /// Cosines and sines of a turn that differs, in the lanes of the member at hand.
 template <class Real>
 const Real* lane_phases(const Call<Real>& call, const Workspace<Real>& space, int turn) {
-    return space.phases + 2 * (call.turn_places[turn] * space.wide + space.member * call.lanes);
+    return space.phases + 2 * (call.plan.turn_places[turn] * space.wide + space.member * call.lanes);
 }
 template <class Real>
 const Real* shared_table(const Call<Real>& call, Workspace<Real>& space, std::size_t step);

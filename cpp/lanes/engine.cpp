@@ -9,14 +9,14 @@
 namespace ketgrad {
 namespace {
 
-constexpr std::int64_t max_blocks = 64;  // blocks of lane groups; a constant, so that sums never depend on threads
+constexpr std::int64_t max_chunks = 64;  // chunks of lane groups; a constant, so that sums never depend on threads
 
 constexpr int pack_row_bits = 7;         // rows of a pack: psi and lambda stay in the L1 cache
 
 std::size_t largest_matrix(const Schedule& schedule) {
     std::size_t size = 0;
-    for (const Block& block : schedule.blocks)
-        for (const DenseClass& one : block.dense.classes) size = std::max(size, one.matrix.size());
+    for (const Layer& layer : schedule.layers)
+        for (const DenseClass& one : layer.dense.classes) size = std::max(size, one.matrix.size());
     return size;
 }
 
@@ -31,9 +31,9 @@ template <class Real>
 std::size_t scratch_reals(const Call<Real>& call) {
     const std::size_t state = std::max<std::size_t>(call.state_reals(), 2 * call.size());
     std::size_t reals = 0;
-    for (std::size_t i = 0; i < call.table_kinds.size(); ++i) {
-        if (call.table_kinds[i] & 2 || (call.table_kinds[i] && call.table_places[i] < 0)) reals = std::max(reals, state);
-        if (call.table_kinds[i] && call.backward()) reals = std::max<std::size_t>(reals, call.size());
+    for (std::size_t i = 0; i < call.plan.table_kinds.size(); ++i) {
+        if (call.plan.table_kinds[i] & 2 || (call.plan.table_kinds[i] && call.plan.table_places[i] < 0)) reals = std::max(reals, state);
+        if (call.plan.table_kinds[i] && call.backward()) reals = std::max<std::size_t>(reals, call.size());
     }
     return std::max<std::size_t>(reals, 2 * call.lanes);
 }
@@ -50,8 +50,8 @@ Workspace<Real> make_workspace(const Call<Real>& call) {
     parts.add(space.states, states);
     parts.add(space.lambdas, backward || call.lowered.sums_words() ? states : 0);
     parts.add(space.scratch, scratch_reals(call));
-    parts.add(space.half_angles, call.differing_turns.size() * call.wide);
-    parts.add(space.phases, 2 * call.differing_turns.size() * call.wide);
+    parts.add(space.half_angles, call.plan.differing_turns.size() * call.wide);
+    parts.add(space.phases, 2 * call.plan.differing_turns.size() * call.wide);
     parts.add(space.dense, call.lowered.scratch_rows * row + 2 * largest_matrix(call.schedule));
     if (call.schedule.is_product()) {
         parts.add(space.all_factors, members * call.factor_reals());
@@ -69,8 +69,8 @@ Workspace<Real> make_workspace(const Call<Real>& call) {
     numbers.add(space.slots, call.program().num_slots() * call.wide);
     numbers.add(space.dslots, backward ? call.program().num_slots() * call.wide : 0);
     numbers.add(space.dangles, backward ? call.schedule.angles.size() * call.wide : 0);
-    numbers.add(space.run_overlaps, backward ? 3 * call.num_shared_runs * call.lanes : 0);
-    numbers.add(space.table_overlaps, backward ? call.kept_tables * call.padded_size() : 0);
+    numbers.add(space.run_overlaps, backward ? 3 * call.plan.num_shared_runs * call.lanes : 0);
+    numbers.add(space.table_overlaps, backward ? call.plan.kept_tables * call.padded_size() : 0);
     space.numbers = numbers.allocate_all();
     return space;
 }
@@ -98,7 +98,7 @@ void chain_angle(const Call<Real>& call, Workspace<Real>& space, std::size_t ang
 /// The angles that differ between the lanes of a pack: their derivatives start at zero in each.
 template <class Real>
 void chain_lane_angles(const Call<Real>& call, Workspace<Real>& space) {
-    for (const int angle : call.differing_angles) chain_angle(call, space, angle, space.wide);
+    for (const int angle : call.plan.differing_angles) chain_angle(call, space, angle, space.wide);
 }
 
 /// Slots that differ between samples get their gradients; the others go on collecting.
@@ -116,34 +116,34 @@ void write_batched_gradients(const Call<Real>& call, Workspace<Real>& space, con
     }
 }
 
-/// Gradients of what all samples share, summed over the samples of a block.
+/// Gradients of what all samples share, summed over the samples of a chunk.
 template <class Real>
-void write_shared_gradients(const Call<Real>& call, Workspace<Real>& space, std::int64_t block) {
+void write_shared_gradients(const Call<Real>& call, Workspace<Real>& space, std::int64_t chunk) {
     finish_tables(call, space);
     finish_product(call, space);
-    for (const int angle : call.shared_angles) {
+    for (const int angle : call.plan.shared_angles) {
         double* gradient = space.dangles + std::int64_t(angle) * call.wide;
         for (int l = 1; l < call.lanes; ++l) gradient[0] += gradient[l];
         chain_angle(call, space, angle, 1);
     }
     const std::int64_t count = call.program().num_slots() - 1;
-    Real* const sums = call.partial + block * count;
+    Real* const sums = call.partial + chunk * count;
     for (std::int64_t i = 0; i < count; ++i) sums[i] = Real(space.dslots[(1 + i) * call.wide]);
 }
 
-/// At the start of a block all that its samples share.
+/// At the start of a chunk all that its samples share.
 template <class Real>
 void clear_sums(const Call<Real>& call, Workspace<Real>& space) {
-    for (const int angle : call.shared_angles) std::fill_n(space.dangles + std::int64_t(angle) * call.wide, call.lanes, 0.0);
+    for (const int angle : call.plan.shared_angles) std::fill_n(space.dangles + std::int64_t(angle) * call.wide, call.lanes, 0.0);
     for (std::int64_t i = 0; i < call.program().num_slots(); ++i) space.dslots[i * call.wide] = 0;
-    std::fill_n(space.run_overlaps, 3 * call.num_shared_runs * call.lanes, 0.0);
-    std::fill_n(space.table_overlaps, call.kept_tables * call.padded_size(), 0.0);
+    std::fill_n(space.run_overlaps, 3 * call.plan.num_shared_runs * call.lanes, 0.0);
+    std::fill_n(space.table_overlaps, call.plan.kept_tables * call.padded_size(), 0.0);
 }
 
 /// At the start of a pack what differs between its samples.
 template <class Real>
 void clear_lane_sums(const Call<Real>& call, Workspace<Real>& space) {
-    for (const int angle : call.differing_angles) std::fill_n(space.dangles + std::int64_t(angle) * call.wide, space.wide, 0.0);
+    for (const int angle : call.plan.differing_angles) std::fill_n(space.dangles + std::int64_t(angle) * call.wide, space.wide, 0.0);
     for (const SlotRange& slots : call.slot_ranges())
         if (slots.differs) std::fill_n(space.dslots + slots.first * call.wide, slots.count * call.wide, 0.0);
 }
@@ -171,24 +171,24 @@ void run_pack(const Call<Real>& call, Workspace<Real>& space, const Pack& pack, 
     write_batched_gradients(call, space, pack);
 }
 
-/// Sums over the blocks in their order, whatever thread computed them.
+/// Sums over the chunks in their order, whatever thread computed them.
 template <class Real>
 void sum_partials(const Call<Real>& call) {
     const std::int64_t weights = call.program().num_weights, inputs = call.program().num_inputs;
     for (std::int64_t i = 0; i < weights + inputs; ++i) {
         if (call.slot_differs(1 + i)) continue;
         double sum = 0;
-        for (std::int64_t block = 0; block < call.blocks; ++block) sum += call.partial[block * (weights + inputs) + i];
+        for (std::int64_t chunk = 0; chunk < call.chunks; ++chunk) sum += call.partial[chunk * (weights + inputs) + i];
         (i < weights ? call.arrays.dweights[i] : call.arrays.dinputs[i - weights]) = Real(sum);
     }
 }
 
-/// Packs are divided into blocks of about 40 microseconds, whatever the number of threads; a power of two of them, so that
+/// Packs are divided into chunks of about 40 microseconds, whatever the number of threads; a power of two of them, so that
 /// the usual numbers of threads have the same to do.
 template <class Real>
-std::int64_t count_blocks(const Call<Real>& call) {
+std::int64_t count_chunks(const Call<Real>& call) {
     const double row_steps = double(call.rows()) * double(call.lowered.steps.size() + 1) * double(call.groups);
-    const double most = double(std::min(call.num_packs, max_blocks));
+    const double most = double(std::min(call.num_packs, max_chunks));
     if (call.groups == 0) return 0;
     return std::int64_t(std::min(most, double(std::bit_ceil(std::uint64_t(row_steps / 16000 + 1)))));
 }
@@ -217,7 +217,7 @@ struct Session {
     }
     std::size_t bytes() const {
         const std::size_t state = call.state_reals() * sizeof(Real) << call.pack_bits;
-        return (3 * spaces.size() + std::size_t(call.kept_tables)) * state;
+        return (3 * spaces.size() + std::size_t(call.plan.kept_tables)) * state;
     }
 };
 
@@ -246,28 +246,28 @@ std::unique_ptr<Session<Real>> open_session(const Schedule& schedule, const Lowe
         plan_call(call);
     }
     call.num_packs = (groups >> pack_bits) + std::popcount(std::uint64_t(groups) & ((std::uint64_t(1) << pack_bits) - 1));
-    call.blocks = count_blocks(call);
+    call.chunks = count_chunks(call);
     return session;
 }
 
 template <class Real>
 bool run_session(Session<Real>& session, int threads) {
     Call<Real>& call = session.call;
-    if (call.backward()) session.partial.resize(call.blocks * (call.program().num_slots() - 1));
+    if (call.backward()) session.partial.resize(call.chunks * (call.program().num_slots() - 1));
     call.partial = session.partial.data();
     load_call(call);
-    threads = int(std::clamp<std::int64_t>(threads, 1, std::max<std::int64_t>(call.blocks, 1)));
+    threads = int(std::clamp<std::int64_t>(threads, 1, std::max<std::int64_t>(call.chunks, 1)));
     while (call.groups > 0 && int(session.spaces.size()) < threads) session.spaces.push_back(make_workspace(call));
     try {
-        parallel(threads, call.blocks, *call.interrupt, [&](int worker, std::int64_t block) {
-            const std::int64_t first = block * call.num_packs / call.blocks, end = (block + 1) * call.num_packs / call.blocks;
+        parallel(threads, call.chunks, *call.interrupt, [&](int worker, std::int64_t chunk) {
+            const std::int64_t first = chunk * call.num_packs / call.chunks, end = (chunk + 1) * call.num_packs / call.chunks;
             Workspace<Real>& space = session.spaces[worker];
             if (call.backward()) clear_sums(call, space);
             for (std::int64_t pack = first; pack < end; ++pack) {
                 check_interrupt(*call.interrupt, worker);
                 run_pack(call, space, call.pack(pack), worker);
             }
-            if (call.backward()) write_shared_gradients(call, space, block);
+            if (call.backward()) write_shared_gradients(call, space, chunk);
         });
     } catch (const Stopped&) {
         return false;
@@ -309,9 +309,7 @@ bool execute_in_turn(const Schedule& schedule, const LoweredPacks& packs, const 
                      const Arrays<Real>& arrays, int threads, Interrupt& interrupt, Kept<Real>& kept) {
     const Lowered& lowered = packs.one;
     const std::int64_t weights = schedule.program.num_weights, inputs = schedule.program.num_inputs;
-    const bool is_expect = schedule.program.question == Question::expect, is_state = schedule.program.question == Question::state;
-    const std::size_t outputs = is_expect ? lowered.observables.size()
-                                          : (std::size_t(1) << lowered.outcome_bits) * (is_state ? 2 : 1);
+    const std::size_t outputs = std::size_t(num_outputs(schedule, lowered)) * (schedule.program.question == Question::state ? 2 : 1);
     Buffer<Real> sums = allocate_zeros<Real>(2 * (weights + inputs));
     Real* const total = sums.get() + weights + inputs;
     for (std::int64_t sample = 0; sample < arrays.batch; ++sample) {

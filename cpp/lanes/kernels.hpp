@@ -9,8 +9,8 @@
 
 namespace ketgrad {
 
-/// Which coefficient of a turn is 1: a (tangent form), b (cotangent form) or none.
-enum class Form : int { tangent = 0, cotangent = 1, full = 2 };
+/// Which coefficient of a turn is 1: a, so that b is the tangent of half the angle, or b, so that a is its cotangent, or none.
+enum class Form : int { half_tangent = 0, half_cotangent = 1, full = 2 };
 
 /// a = cos, b = sin of half an angle up to a common scale, per lane.
 template <class Real>

@@ -61,30 +61,30 @@ TurnForm make_turn(const Call<Real>& call, const TurnSource& source, double c, d
         fill(values + 2 * lanes, lanes, inverse_a);
         fill(values + 3 * lanes, lanes, inverse_b);
     };
-    if (source.controlled || !call.schedule.passes.tangent) {
+    if (source.controlled || !call.schedule.passes.half_tangent) {
         write(c, s, c, -s);
         return {Form::full, 1, 1};
     }
     if (std::abs(c) >= std::abs(s)) {
         write(1, s / c, 1, -s / c);
-        return {Form::tangent, c, c};
+        return {Form::half_tangent, c, c};
     }
     if (source.signed_sets) {
         write(c / s, 1, c / s, -1);
         return {Form::full, s, s};
     }
     write(c / s, 1, -c / s, 1);
-    return {Form::cotangent, s, -s};
+    return {Form::half_cotangent, s, -s};
 }
 
 template <class Real>
 void find_differences(Call<Real>& call) {
     const auto& angles = call.schedule.angles;
-    call.differs.assign(angles.size(), 0);
+    call.plan.differs.assign(angles.size(), 0);
     for (std::size_t i = 0; i < angles.size(); ++i) {
         for (const Term& term : angles[i].terms)
-            if (!call.spread && (call.slot_differs(term.a) || call.slot_differs(term.b))) call.differs[i] = 1;
-        if (!angles[i].is_constant) (call.differs[i] ? call.differing_angles : call.shared_angles).push_back(int(i));
+            if (!call.spread && (call.slot_differs(term.a) || call.slot_differs(term.b))) call.plan.differs[i] = 1;
+        if (!angles[i].is_constant) (call.plan.differs[i] ? call.plan.differing_angles : call.plan.shared_angles).push_back(int(i));
     }
 }
 
@@ -92,7 +92,7 @@ void find_differences(Call<Real>& call) {
 template <class Real, class Add>
 void for_entries(const Call<Real>& call, std::size_t step, bool differing, Add add) {
     for (const Rotation& rotation : call.lowered.steps[step].table.rotations)
-        if (bool(call.differs[rotation.angle]) == differing)
+        if (bool(call.plan.differs[rotation.angle]) == differing)
             add(rotation.word.z, rotation.word.power & 2 ? -rotation.scale : rotation.scale, rotation.angle);
 }
 
@@ -136,12 +136,12 @@ void plan_costs(Call<Real>& call) {
     const auto& steps = call.lowered.steps;
     call.uses_cost.assign(steps.size(), 0);
     const bool any = std::any_of(steps.begin(), steps.end(), [&](const Step& step) {
-        return step.table.cost >= 0 && !call.differs[step.table.rotations[0].angle];
+        return step.table.cost >= 0 && !call.plan.differs[step.table.rotations[0].angle];
     });
     if (!any) return;
-    call.costs = allocate_zeros<double>(call.lowered.costs.size() * call.padded_size());
+    call.plan.costs = allocate_zeros<double>(call.lowered.costs.size() * call.padded_size());
     for (std::size_t c = 0; c < call.lowered.costs.size(); ++c) {
-        double* values = call.costs.get() + c * call.padded_size();
+        double* values = call.plan.costs.get() + c * call.padded_size();
         for (const auto& [z, coefficient] : call.lowered.costs[c].entries) values[z] += coefficient;
         call.exact.walsh(values, call.size());
     }
@@ -152,9 +152,9 @@ template <class Real>
 void choose_costs(Call<Real>& call) {
     constexpr double largest_phase = 1e5;  // range of the sine and cosine
     const auto& steps = call.lowered.steps;
-    for (std::size_t i = 0; call.costs && i < steps.size(); ++i) {
+    for (std::size_t i = 0; call.plan.costs && i < steps.size(); ++i) {
         const TableStep& table = steps[i].table;
-        if (table.cost < 0 || call.differs[table.rotations[0].angle]) continue;
+        if (table.cost < 0 || call.plan.differs[table.rotations[0].angle]) continue;
         const double factor = std::abs(call.shared_slots[table.a] * call.shared_slots[table.b]);
         call.uses_cost[i] = call.lowered.costs[table.cost].bound * factor < largest_phase;
     }
@@ -164,42 +164,42 @@ void choose_costs(Call<Real>& call) {
 template <class Real>
 void plan_tables(Call<Real>& call) {
     const auto& steps = call.lowered.steps;
-    call.table_kinds.assign(steps.size(), 0);
-    call.table_places.assign(steps.size(), -1);
+    call.plan.table_kinds.assign(steps.size(), 0);
+    call.plan.table_places.assign(steps.size(), -1);
     std::int64_t count = 0;
     for (std::size_t i = 0; i < steps.size(); ++i)
-        for (const Rotation& rotation : steps[i].table.rotations) call.table_kinds[i] |= call.differs[rotation.angle] ? 2 : 1;
-    for (char kind : call.table_kinds) count += kind & 1;
+        for (const Rotation& rotation : steps[i].table.rotations) call.plan.table_kinds[i] |= call.plan.differs[rotation.angle] ? 2 : 1;
+    for (char kind : call.plan.table_kinds) count += kind & 1;
     const std::uint64_t reals = 2 * call.padded_size();
     if (count == 0 || count * reals * sizeof(Real) > kept_table_bytes) return;
     for (std::size_t i = 0; i < steps.size(); ++i)
-        if (call.table_kinds[i] & 1) call.table_places[i] = call.kept_tables++;
+        if (call.plan.table_kinds[i] & 1) call.plan.table_places[i] = call.plan.kept_tables++;
     call.tables = allocate<Real>(count * reals);
     call.table_phases = allocate<double>(call.padded_size());
 }
 
 template <class Real>
 Real* kept_table(const Call<Real>& call, std::size_t step) {
-    return call.tables.get() + call.table_places[step] * std::int64_t(2 * call.padded_size());
+    return call.tables.get() + call.plan.table_places[step] * std::int64_t(2 * call.padded_size());
 }
 
 /// The diagonal words of an observable as a table of its values, made once per call.
 template <class Real>
 void plan_observables(Call<Real>& call) {
     const auto& observables = call.lowered.observables;
-    call.observable_places.assign(observables.size(), -1);
+    call.plan.observable_places.assign(observables.size(), -1);
     std::int64_t count = 0;
     for (const auto& observable : observables) count += !observable.diagonal.empty();
     if (count == 0) return;
     const std::uint64_t size = call.padded_size();
-    call.observable_tables = allocate_zeros<Real>(count * size);
-    Real* table = call.observable_tables.get();
+    call.plan.observable_tables = allocate_zeros<Real>(count * size);
+    Real* table = call.plan.observable_tables.get();
     for (std::size_t k = 0; k < observables.size(); ++k) {
         if (observables[k].diagonal.empty()) continue;
         for (const WeightedWord& word : observables[k].diagonal)
             table[word.word.z] += Real(word.word.power & 2 ? -word.coefficient : word.coefficient);
         call.kernels.walsh(table, call.size());
-        call.observable_places[k] = table - call.observable_tables.get();
+        call.plan.observable_places[k] = table - call.plan.observable_tables.get();
         table += size;
     }
 }
@@ -209,11 +209,11 @@ template <class Real>
 void plan_words(Call<Real>& call) {
     if (!call.lowered.sums_words()) return;
     const auto& applied = call.lowered.observables[0].applied;
-    call.word_weights = allocate<Real>(2 * call.lanes * applied.size());
-    Real* weights = call.word_weights.get();
+    call.plan.word_weights = allocate<Real>(2 * call.lanes * applied.size());
+    Real* weights = call.plan.word_weights.get();
     const auto flip = [](std::uint64_t bit) { return bit ? -Real(0) : Real(0); };
     for (const AppliedWord& word : applied) {
-        call.words.push_back({word.x, word.z & ~std::uint64_t(3), weights, {flip(word.z & 1), flip(word.z & 2)}});
+        call.plan.words.push_back({word.x, word.z & ~std::uint64_t(3), weights, {flip(word.z & 1), flip(word.z & 2)}});
         for (int parity = 0; parity < 2; ++parity)
             for (int l = 0; l < call.lanes; ++l)
                 *weights++ = Real((word.negative_lanes >> l & 1) == unsigned(parity) ? word.coefficient : -word.coefficient);
@@ -224,21 +224,21 @@ void plan_words(Call<Real>& call) {
 template <class Real>
 void plan_turns(Call<Real>& call) {
     const auto& turns = call.lowered.turns;
-    const auto differs = [&](int turn) { return turn >= 0 && call.differs[turns[turn].angle]; };
-    call.turn_places.assign(turns.size(), 0);
+    const auto differs = [&](int turn) { return turn >= 0 && call.plan.differs[turns[turn].angle]; };
+    call.plan.turn_places.assign(turns.size(), 0);
     for (std::size_t t = 0; t < turns.size(); ++t) {
         if (!differs(int(t))) continue;
-        call.turn_places[t] = call.differing_turns.size();
-        call.differing_turns.push_back(t);
+        call.plan.turn_places[t] = call.plan.differing_turns.size();
+        call.plan.differing_turns.push_back(t);
     }
     for (const Step& step : call.lowered.steps)
-        call.step_differs.push_back(differs(step.rotation.turns[0]) || differs(step.rotation.turns[1]));
+        call.plan.step_differs.push_back(differs(step.rotation.turns[0]) || differs(step.rotation.turns[1]));
     for (const auto& rotations : call.lowered.product) {
-        auto& runs = call.runs.emplace_back();
+        auto& runs = call.plan.runs.emplace_back();
         for (std::size_t i = 0; i < rotations.size(); ++i) {
             const bool varies = differs(rotations[i].turn);
             if (runs.empty() || runs.back().differs != varies)
-                runs.push_back({varies, i, 0, varies ? 0 : call.num_shared_runs++});
+                runs.push_back({varies, i, 0, varies ? 0 : call.plan.num_shared_runs++});
             ++runs.back().count;
         }
     }
@@ -247,7 +247,7 @@ void plan_turns(Call<Real>& call) {
     call.half_angles = allocate_zeros<double>(padded);
     call.phases = allocate<double>(2 * padded);
     call.turns = allocate<Real>(turns.size() * turn_parts * call.lanes);
-    call.run_matrices.resize(call.num_shared_runs * (turn_matrix_parts + bloch_matrix_parts));
+    call.run_matrices.resize(call.plan.num_shared_runs * (turn_matrix_parts + bloch_matrix_parts));
 }
 
 /// A run of rotations as one: the first column of its unitary, and the inverse rotation of the sphere, row by row.
@@ -280,20 +280,20 @@ template <class Real>
 void load_turns(Call<Real>& call) {
     const auto& turns = call.lowered.turns;
     for (std::size_t t = 0; t < turns.size(); ++t)
-        if (!call.differs[turns[t].angle])
+        if (!call.plan.differs[turns[t].angle])
             call.half_angles[t] = half_angle(turns[t].scale * shared_angle(call, turns[t].angle));
     const std::uint64_t blocks = (turns.size() + call.exact.lanes - 1) / call.exact.lanes;
     call.exact.unit_phases(call.phases.get(), call.half_angles.get(), blocks, 1);
     std::size_t first = 0;  // of the turns that are not in the product state
-    for (std::size_t bit = 0; bit < call.runs.size(); ++bit) {
+    for (std::size_t bit = 0; bit < call.plan.runs.size(); ++bit) {
         first += call.lowered.product[bit].size();
-        for (const ProductRun& run : call.runs[bit])
+        for (const ProductRun& run : call.plan.runs[bit])
             if (!run.differs)
                 make_run(call, call.lowered.product[bit], run,
                          call.run_matrices.data() + run.place * (turn_matrix_parts + bloch_matrix_parts));
     }
     for (std::size_t t = first; t < turns.size(); ++t) {
-        if (call.differs[turns[t].angle]) continue;
+        if (call.plan.differs[turns[t].angle]) continue;
         const auto [c, s] = shared_phase(call, t);
         call.forms[t] = make_turn(call, turns[t], c, s, call.turns.get() + t * turn_parts * call.lanes);
     }
@@ -319,8 +319,8 @@ void load_call(Call<Real>& call) {
     if (call.arrays.input_rows == 1) std::copy_n(call.arrays.inputs, inputs, call.shared_slots.begin() + 1 + weights);
     load_turns(call);
     choose_costs(call);
-    for (std::size_t i = 0; i < call.table_places.size(); ++i)
-        if (call.table_places[i] >= 0) make_shared_table(call, i, call.table_phases.get(), kept_table(call, i));
+    for (std::size_t i = 0; i < call.plan.table_places.size(); ++i)
+        if (call.plan.table_places[i] >= 0) make_shared_table(call, i, call.table_phases.get(), kept_table(call, i));
 }
 
 template <class Real>
@@ -329,18 +329,18 @@ void load_pack(const Call<Real>& call, Workspace<Real>& space, const Pack& pack)
     space.wide = call.lanes << pack.bits;
     load_slots(call, space, pack);
     alignas(64) double angles[max_lanes << max_pack_bits];
-    for (std::size_t i = 0; i < call.differing_turns.size(); ++i) {
-        const TurnSource& source = call.lowered.turns[call.differing_turns[i]];
+    for (std::size_t i = 0; i < call.plan.differing_turns.size(); ++i) {
+        const TurnSource& source = call.lowered.turns[call.plan.differing_turns[i]];
         lane_angles(call, space, source.angle, 0, space.wide, angles);
         Real* halves = space.half_angles + i * space.wide;
         for (int l = 0; l < space.wide; ++l) halves[l] = Real(half_angle(source.scale * angles[l]));
     }
-    call.kernels.unit_phases(space.phases, space.half_angles, call.differing_turns.size() << pack.bits, 1);
+    call.kernels.unit_phases(space.phases, space.half_angles, call.plan.differing_turns.size() << pack.bits, 1);
 }
 
 template <class Real>
 const Real* shared_table(const Call<Real>& call, Workspace<Real>& space, std::size_t step) {
-    if (call.table_places[step] >= 0) return kept_table(call, step);
+    if (call.plan.table_places[step] >= 0) return kept_table(call, step);
     Buffer<double> phases = allocate<double>(call.padded_size());
     make_shared_table(call, step, phases.get(), space.scratch);
     return space.scratch;

@@ -48,7 +48,7 @@ void make_factors(const Call<Real>& call, Workspace<Real>& space) {
     static constexpr Real up[turn_matrix_parts] = {1, 0, 0, 0};
     for (int bit = 0; bit < call.program().num_qubits; ++bit) {
         Real* factor = factor_of(call, space, bit);
-        const auto& runs = call.runs[bit];
+        const auto& runs = call.plan.runs[bit];
         const bool starts_shared = !runs.empty() && !runs[0].differs;
         call.kernels.set_factor(factor, starts_shared ? matrix_of(call, runs[0]) : up);
         for (std::size_t r = starts_shared ? 1 : 0; r < runs.size(); ++r) {
@@ -142,7 +142,7 @@ void unrotate_factor(const Call<Real>& call, Workspace<Real>& space, int bit) {
     const int lanes = call.lanes;
     alignas(64) Real bloch[3 * max_lanes];
     call.kernels.factor_overlaps(factor_of(call, space, bit), factor_gradient_of(call, space, bit), bloch);
-    const auto& runs = call.runs[bit];
+    const auto& runs = call.plan.runs[bit];
     for (std::size_t r = runs.size(); r-- > 0;) {
         if (!runs[r].differs) {
             double* sums = space.run_overlaps + 3 * runs[r].place * lanes;
@@ -324,8 +324,8 @@ void unstart_state(const Call<Real>& call, Workspace<Real>& space) {
 
 template <class Real>
 void finish_product(const Call<Real>& call, Workspace<Real>& space) {
-    for (std::size_t bit = 0; bit < call.runs.size(); ++bit)
-        for (const ProductRun& run : call.runs[bit])
+    for (std::size_t bit = 0; bit < call.plan.runs.size(); ++bit)
+        for (const ProductRun& run : call.plan.runs[bit])
             if (!run.differs) finish_run(call, space, call.lowered.product[bit], run);
 }
 

@@ -34,7 +34,7 @@ void apply_word(const Call<Real>& call, Workspace<Real>& space, const LoweredWor
 
 template <class Real>
 void apply_diagonal(const Call<Real>& call, Real* lambda, const Real* psi, std::size_t k, const Real* coefficient, Real* sums) {
-    const Real* table = call.observable_tables.get() + call.observable_places[k];
+    const Real* table = call.plan.observable_tables.get() + call.plan.observable_places[k];
     const auto kernel = call.spread ? call.kernels.apply_table_rows : call.kernels.apply_table_scalars;
     kernel(lambda, psi, table, call.rows(), coefficient, sums);
 }
@@ -66,7 +66,7 @@ void write_expectations(const Call<Real>& call, Workspace<Real>& space, std::int
             expect_word(call, space.psi, word, sums);
             add(sums, word.coefficient);
         }
-        if (call.observable_places[k] >= 0) {
+        if (call.plan.observable_places[k] >= 0) {
             alignas(64) Real sums[max_lanes] = {};
             apply_diagonal(call, static_cast<Real*>(nullptr), space.psi, k, one, sums);
             add(sums, 1);
@@ -151,7 +151,7 @@ void start_lambda_expect(const Call<Real>& call, Workspace<Real>& space, std::in
             for (int l = 0; l < call.lanes; ++l) coefficient[l] = Real(word.coefficient * cotangent[l]);
             apply_word(call, space, word, coefficient);
         }
-        if (call.observable_places[k] < 0) continue;
+        if (call.plan.observable_places[k] < 0) continue;
         for (int l = 0; l < call.lanes; ++l) coefficient[l] = Real(cotangent[l]);
         apply_diagonal(call, space.lambda, space.psi, k, coefficient, unused);
     }
@@ -171,7 +171,7 @@ void apply_words(const Call<Real>& call, Workspace<Real>& space) {
         for (std::uint64_t row = 0; row < call.rows(); row += tile)
             for (std::size_t first = start, end; first < stop; first = end) {
                 for (end = first; end < stop && applied[first].same_kind(applied[end]);) ++end;
-                call.kernels.apply_words(space.lambda, source, row, tile, call.words.data() + first, end - first,
+                call.kernels.apply_words(space.lambda, source, row, tile, call.plan.words.data() + first, end - first,
                                          applied[first].coupling);
             }
     }
@@ -184,7 +184,7 @@ void expect_sum(const Call<Real>& call, Workspace<Real>& space, std::int64_t gro
     alignas(64) Real coefficient[max_lanes], sums[max_lanes] = {}, unused[max_lanes] = {};
     apply_words(call, space);
     std::fill(coefficient, coefficient + call.lanes, Real(1));
-    if (call.observable_places[0] >= 0) apply_diagonal(call, space.lambda, space.psi, 0, coefficient, unused);
+    if (call.plan.observable_places[0] >= 0) apply_diagonal(call, space.lambda, space.psi, 0, coefficient, unused);
     for (int l = 0; call.backward() && l < call.lanes; ++l) coefficient[l] = Real(2 * cotangent_of(call, group, l, 0, 1));
     call.kernels.dot_and_scale(space.lambda, space.psi, call.rows(), coefficient, sums);
     double total[max_lanes];
@@ -263,7 +263,7 @@ void write_values_and_start_lambda(const Call<Real>& call, Workspace<Real>& spac
     const Question question = call.program().question;
     const bool one_sum = question == Question::expect && call.lowered.observables.size() == 1;
     if (one_sum && call.lowered.observables[0].words.size() == 1 && !call.lowered.observables[0].words[0].phases.empty() &&
-        call.observable_places[0] < 0)
+        call.plan.observable_places[0] < 0)
         return expect_and_set_lambda(call, space, group);
     if (call.lowered.sums_words() && !call.arrays.slope)
         return expect_sum(call, space, group);

@@ -13,7 +13,7 @@ constexpr double smallest_scale = 0x1p-30;  // a smaller common factor is multip
 template <class Real>
 Turn<Real> get_turn(const Call<Real>& call, const Workspace<Real>& space, int index, bool inverse, double factor, Real* room) {
     const int lanes = call.lanes;
-    if (call.differs[call.lowered.turns[index].angle]) {
+    if (call.plan.differs[call.lowered.turns[index].angle]) {
         const Real* phases = lane_phases(call, space, index);
         for (int l = 0; l < lanes; ++l) {
             room[l] = phases[l] * Real(factor);
@@ -39,7 +39,7 @@ double take_small_scale(Workspace<Real>& space, bool allowed) {
 /// visit(step) once for the rows of all members of the pack, or for one after the other if their turns differ.
 template <class Real, class Visit>
 void for_rotations(const Call<Real>& call, Workspace<Real>& space, std::size_t index, Visit visit) {
-    if (call.step_differs[index])
+    if (call.plan.step_differs[index])
         for_members(call, space, [&](int) { visit(call.lowered.steps[index].rotation); });
     else
         visit(space.lowered->steps[index].rotation);
@@ -98,13 +98,13 @@ Real take_scale(Workspace<Real>& space) {
 
 template <class Real>
 void multiply_tables(const Call<Real>& call, Workspace<Real>& space, std::size_t step) {
-    if (call.table_kinds[step] & 1) {
+    if (call.plan.table_kinds[step] & 1) {
         const Real* table = shared_table(call, space, step);
         const auto kernel = call.spread ? call.kernels.multiply_rows : call.kernels.multiply_scalars;
         const Real factor = take_scale(space);
         for_members(call, space, [&](int) { kernel(space.psi, table, call.rows(), factor); });
     }
-    if (call.table_kinds[step] & 2) {
+    if (call.plan.table_kinds[step] & 2) {
         const Real factor = take_scale(space);
         for_members(call, space, [&](int) {
             call.kernels.multiply_rows(space.psi, lane_table(call, space, step), call.rows(), factor);
@@ -118,7 +118,7 @@ void add_table_gradient(const Call<Real>& call, Workspace<Real>& space, std::siz
                         const Overlap* overlaps, double square) {
     const int width = differing ? call.lanes : 1;
     for (const Rotation& rotation : call.lowered.steps[step].table.rotations) {
-        if (bool(call.differs[rotation.angle]) != differing || call.schedule.angles[rotation.angle].is_constant) continue;
+        if (bool(call.plan.differs[rotation.angle]) != differing || call.schedule.angles[rotation.angle].is_constant) continue;
         const double sign = 0.5 * square * (rotation.word.power & 2 ? -rotation.scale : rotation.scale);
         double* gradient = angle_gradient(call, space, rotation.angle);
         for (int l = 0; l < width; ++l) gradient[l] += sign * overlaps[rotation.word.z * width + l];
@@ -142,8 +142,8 @@ void add_cost_gradient(const Call<Real>& call, Workspace<Real>& space, std::size
 /// The overlaps of a table that all samples share: transformed at once, or, for a table that is kept, once for a block.
 template <class Real>
 void use_overlaps(const Call<Real>& call, Workspace<Real>& space, std::size_t step, Real* overlaps, double square) {
-    if (call.table_places[step] >= 0) {
-        double* sums = space.table_overlaps + call.table_places[step] * std::int64_t(call.padded_size());
+    if (call.plan.table_places[step] >= 0) {
+        double* sums = space.table_overlaps + call.plan.table_places[step] * std::int64_t(call.padded_size());
         call.kernels.add_scaled(sums, overlaps, call.size(), square);
         return;
     }
@@ -155,7 +155,7 @@ void use_overlaps(const Call<Real>& call, Workspace<Real>& space, std::size_t st
 template <class Real>
 void unmultiply_tables(const Call<Real>& call, Workspace<Real>& space, std::size_t step) {
     Real* overlaps = space.scratch;
-    if (call.table_kinds[step] & 2) {
+    if (call.plan.table_kinds[step] & 2) {
         const double square = space.scale * space.scale;
         const Real factor = take_scale(space);
         for_members(call, space, [&](int) {
@@ -165,7 +165,7 @@ void unmultiply_tables(const Call<Real>& call, Workspace<Real>& space, std::size
             add_table_gradient(call, space, step, true, overlaps, square);
         });
     }
-    if (call.table_kinds[step] & 1) {
+    if (call.plan.table_kinds[step] & 1) {
         const double square = space.scale * space.scale;
         const Real factor = take_scale(space);
         const auto kernel = call.spread ? call.kernels.unmultiply_rows : call.kernels.unmultiply_scalars;
@@ -234,9 +234,9 @@ void unapply_step(const Call<Real>& call, Workspace<Real>& space, std::size_t in
 /// The overlaps of kept tables, summed over the samples of a block, become derivatives.
 template <class Real>
 void finish_tables(const Call<Real>& call, Workspace<Real>& space) {
-    for (std::size_t step = 0; step < call.table_places.size(); ++step) {
-        if (call.table_places[step] < 0) continue;
-        double* overlaps = space.table_overlaps + call.table_places[step] * std::int64_t(call.padded_size());
+    for (std::size_t step = 0; step < call.plan.table_places.size(); ++step) {
+        if (call.plan.table_places[step] < 0) continue;
+        double* overlaps = space.table_overlaps + call.plan.table_places[step] * std::int64_t(call.padded_size());
         if (call.uses_cost[step]) {
             add_cost_gradient(call, space, step, overlaps, 1);
         } else {

@@ -203,14 +203,14 @@ int source_of(const Schedule& schedule, const Rotation& rotation) {
     return source;
 }
 
-void lower_rotations(const Schedule& schedule, const Layout& layout, const Block& block, Lowered& lowered) {
-    std::vector<char> done(block.rotations.size(), 0);
-    for (std::size_t i = 0; i < block.rotations.size(); ++i) {
+void lower_rotations(const Schedule& schedule, const Layout& layout, const Layer& layer, Lowered& lowered) {
+    std::vector<char> done(layer.rotations.size(), 0);
+    for (std::size_t i = 0; i < layer.rotations.size(); ++i) {
         if (done[i]) continue;
-        const Rotation& a = block.rotations[i];
+        const Rotation& a = layer.rotations[i];
         std::size_t partner = i;
-        for (std::size_t j = i + 1; schedule.passes.quartets && j < block.rotations.size(); ++j) {
-            const Rotation& b = block.rotations[j];
+        for (std::size_t j = i + 1; schedule.passes.quartets && j < layer.rotations.size(); ++j) {
+            const Rotation& b = layer.rotations[j];
             if (done[j] || !fit_together(layout, a, b)) continue;
             const bool alike = (source_of(schedule, a) & 2) == (source_of(schedule, b) & 2);
             if (partner == i || alike) partner = j;
@@ -219,7 +219,7 @@ void lower_rotations(const Schedule& schedule, const Layout& layout, const Block
         if (partner == i) {
             add_single(lowered, layout, a);
         } else {
-            add_double(lowered, layout, a, block.rotations[partner]);
+            add_double(lowered, layout, a, layer.rotations[partner]);
             done[partner] = 1;
         }
     }
@@ -329,16 +329,16 @@ Lowered lower(const Schedule& schedule, int lane_bits) {
             rotations.push_back({rotation.word.x == 0 ? 2 : rotation.word.z == 0 ? 0 : 1, turn});
         }
     }
-    for (const Block& block : schedule.blocks) {
+    for (const Layer& layer : schedule.layers) {
         poll_compilation();
-        if (block.kind == BlockKind::dense) {
-            lowered.steps.push_back(dense_step(layout, block.dense));
-            lowered.scratch_rows = std::max(lowered.scratch_rows, block.dense.offsets.size());
-        } else if (block.kind == BlockKind::rotations) {
-            lower_rotations(schedule, layout, block, lowered);
+        if (layer.kind == LayerKind::dense) {
+            lowered.steps.push_back(dense_step(layout, layer.dense));
+            lowered.scratch_rows = std::max(lowered.scratch_rows, layer.dense.offsets.size());
+        } else if (layer.kind == LayerKind::rotations) {
+            lower_rotations(schedule, layout, layer, lowered);
         } else {
             Step step{StepKind::table, {}, {}, {}};
-            step.table.rotations = block.rotations;
+            step.table.rotations = layer.rotations;
             find_cost(schedule, step.table, lowered.costs);
             lowered.steps.push_back(std::move(step));
         }

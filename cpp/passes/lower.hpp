@@ -15,7 +15,7 @@ struct TurnSource {
     int angle;
     double scale;         // the rotation turns by scale * angle
     bool controlled;      // acts on some rows only: no common factor can be taken out
-    bool signed_sets;     // its sets differ in sign: the cotangent form does not serve
+    bool signed_sets;     // its sets differ in sign: the half-cotangent form does not serve
 };
 
 /// Two rotations on quartets of rows, one on pairs, or a diagonal one with many controls on signed rows.
@@ -109,6 +109,12 @@ struct Lowered {
 };
 
 Lowered lower(const Schedule& schedule, int lane_bits);
+
+/// Of a sample: expectation values, or probabilities or amplitudes.
+inline std::int64_t num_outputs(const Schedule& schedule, const Lowered& lowered) {
+    if (schedule.program.question == Question::expect) return std::int64_t(schedule.observables.size());
+    return std::int64_t(1) << lowered.outcome_bits;
+}
 
 inline constexpr int max_pack_bits = 5;
 

@@ -1,4 +1,4 @@
-// A program as words on row indices, in few blocks: what the passes work on.
+// A program as words on row indices, in few layers: what the passes work on.
 #pragma once
 #include <complex>
 #include <vector>
@@ -16,7 +16,7 @@ struct Passes {
     bool product = true;   // start from a product state
     bool prune = true;     // drop what cannot reach the question
     bool quartets = true;  // two rotations per pass
-    bool tangent = true;   // tangent and cotangent forms
+    bool half_tangent = true;  // the forms that leave a factor out
     bool spread = true;    // few samples: one state over the lanes
     bool blocks = true;    // a few large states: block by block through the cache
 };
@@ -60,10 +60,10 @@ inline std::vector<Pauli> generators(const Operation& operation) {
     return words;
 }
 
-enum class BlockKind { diagonal, rotations, dense };
+enum class LayerKind { diagonal, rotations, dense };
 
-struct Block {
-    BlockKind kind;
+struct Layer {
+    LayerKind kind;
     std::vector<Rotation> rotations;
     Dense dense;
     std::uint64_t x_union = 0, z_union = 0;
@@ -94,7 +94,7 @@ struct Schedule {
     std::vector<Operation> operations;                // between translation and scheduling
     std::vector<Preparation> preparations;
     std::vector<std::vector<Rotation>> product;       // per bit: rotations of |0> before everything else
-    std::vector<Block> blocks;
+    std::vector<Layer> layers;
     std::vector<std::vector<WeightedWord>> observables;
     Readout readout;
     int absorbed = 0;        // instructions that left nothing but a change of the frame

@@ -23,13 +23,10 @@ nb::object draw_from(const Numbers& probabilities, const Numbers& uniforms) {
     }
     require(total > 0 && std::isfinite(total), "the sum of the probabilities must be positive and finite");
     Buffer<std::uint64_t> outcomes = allocate<std::uint64_t>(uniforms.size());
-    const bool finished = without_gil([&](const auto& poll) {
-        Interrupt interrupt;
-        interrupt.poll = poll;
+    without_gil([&](Interrupt& interrupt) {
         return draw(probabilities.data(), std::int64_t(probabilities.size()), uniforms.data(), std::int64_t(uniforms.size()),
                     outcomes.get(), interrupt);
     });
-    if (!finished) throw nb::python_error();
     const std::size_t count = uniforms.size();
     std::uint64_t* values = outcomes.release();
     nb::capsule owner(values, [](void* memory) noexcept { std::free(memory); });

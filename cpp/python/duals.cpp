@@ -8,7 +8,7 @@
 #include <stdexcept>
 
 #include "python/gil.hpp"
-#include "duals/engine.hpp"
+#include "simulator/dual_simulator.hpp"
 
 namespace ketgrad {
 namespace {
@@ -18,11 +18,6 @@ using Direction = std::optional<Real2>;
 
 void require(bool condition, const char* sentence) {
     if (!condition) throw std::invalid_argument(sentence);
-}
-
-std::int64_t num_outputs(const TangentProgram& self) {
-    if (self.schedule.program.question == Question::expect) return std::int64_t(self.schedule.observables.size());
-    return std::int64_t(1) << self.batched->one.outcome_bits;
 }
 
 /// Checks that an optional array has a shape and type, and gives its values.
@@ -35,22 +30,22 @@ const Real* read(const Direction& array, std::int64_t rows, std::int64_t columns
 
 template <class Real>
 struct Results {
-    const TangentProgram& program;
+    const DualSimulator& program;
     std::int64_t batch, outputs;
     Buffer<Real> values, tangents, dweights, dinputs, hweights, hinputs;
 
     nb::object answers(Buffer<Real>& buffer) {
-        if (program.schedule.program.question != Question::state) return owned(buffer, batch, outputs);
+        if (program.program().question != Question::state) return owned(buffer, batch, outputs);
         Buffer<std::complex<Real>> states(reinterpret_cast<std::complex<Real>*>(buffer.release()));
         return owned(states, batch, outputs);
     }
 };
 
 template <class Real>
-TangentArrays<Real> bind_point(const TangentProgram& self, const Real2& weights, const Real2& inputs,
+DualArrays<Real> bind_point(const DualSimulator& self, const Real2& weights, const Real2& inputs,
                                const Direction& weights_direction, const Direction& inputs_direction) {
-    const Program& program = self.schedule.program;
-    TangentArrays<Real> arrays;
+    const Program& program = self.program();
+    DualArrays<Real> arrays;
     Arrays<Real>& point = arrays.point;
     point.weight_rows = std::int64_t(weights.shape(0));
     point.input_rows = std::int64_t(inputs.shape(0));
@@ -67,9 +62,9 @@ TangentArrays<Real> bind_point(const TangentProgram& self, const Real2& weights,
 }
 
 template <class Real>
-Results<Real> allocate_answers(const TangentProgram& self, TangentArrays<Real>& arrays) {
-    const std::int64_t outputs = num_outputs(self);
-    const std::size_t count = std::size_t(arrays.point.batch * outputs) * (self.schedule.program.question == Question::state ? 2 : 1);
+Results<Real> allocate_answers(const DualSimulator& self, DualArrays<Real>& arrays) {
+    const std::int64_t outputs = self.num_outputs();
+    const std::size_t count = std::size_t(arrays.point.batch * outputs) * (self.program().question == Question::state ? 2 : 1);
     Results<Real> results{self, arrays.point.batch, outputs, allocate<Real>(count), allocate<Real>(count), {}, {}, {}, {}};
     arrays.point.values = results.values.get();
     arrays.tangents = results.tangents.get();
@@ -77,31 +72,28 @@ Results<Real> allocate_answers(const TangentProgram& self, TangentArrays<Real>& 
 }
 
 template <class Real>
-void run_released(const TangentProgram& self, const TangentArrays<Real>& arrays, int threads) {
-    const bool finished = without_gil([&](const auto& poll) {
-        Interrupt interrupt;
-        interrupt.poll = poll;
-        return execute_tangent(self, arrays, threads, interrupt);
+void run_released(const DualSimulator& self, const DualArrays<Real>& arrays, int threads) {
+    without_gil([&](Interrupt& interrupt) {
+        return self.run(arrays, threads, interrupt);
     });
-    if (!finished) throw nb::python_error();
 }
 
 template <class Real>
-nb::object jvp_as(const TangentProgram& self, const Real2& weights, const Real2& inputs, const Direction& weights_direction,
+nb::object jvp_as(const DualSimulator& self, const Real2& weights, const Real2& inputs, const Direction& weights_direction,
                   const Direction& inputs_direction, int threads) {
-    TangentArrays<Real> arrays = bind_point<Real>(self, weights, inputs, weights_direction, inputs_direction);
+    DualArrays<Real> arrays = bind_point<Real>(self, weights, inputs, weights_direction, inputs_direction);
     Results<Real> results = allocate_answers(self, arrays);
     run_released(self, arrays, threads);
     return nb::make_tuple(results.answers(results.values), results.answers(results.tangents));
 }
 
 template <class Real>
-nb::object hvp_as(const TangentProgram& self, const Real2& weights, const Real2& inputs, const Real2& cotangent,
+nb::object hvp_as(const DualSimulator& self, const Real2& weights, const Real2& inputs, const Real2& cotangent,
                   const Direction& weights_direction, const Direction& inputs_direction, const Direction& cotangent_direction,
                   int threads) {
-    TangentArrays<Real> arrays = bind_point<Real>(self, weights, inputs, weights_direction, inputs_direction);
+    DualArrays<Real> arrays = bind_point<Real>(self, weights, inputs, weights_direction, inputs_direction);
     Results<Real> results = allocate_answers(self, arrays);
-    const auto kind = self.schedule.program.question == Question::state ? nb::dtype<std::complex<Real>>() : nb::dtype<Real>();
+    const auto kind = self.program().question == Question::state ? nb::dtype<std::complex<Real>>() : nb::dtype<Real>();
     const char* rule = "the cotangent and its direction must have the shape and type of the values";
     arrays.point.cotangent = read<Real>(cotangent, results.batch, results.outputs, kind, rule);
     arrays.cotangent_direction = read<Real>(cotangent_direction, results.batch, results.outputs, kind, rule);
@@ -118,13 +110,13 @@ nb::object hvp_as(const TangentProgram& self, const Real2& weights, const Real2&
                           like(results.dinputs, inputs), like(results.hweights, weights), like(results.hinputs, inputs));
 }
 
-nb::object jvp(const TangentProgram& self, const Real2& weights, const Real2& inputs, const Direction& weights_direction,
+nb::object jvp(const DualSimulator& self, const Real2& weights, const Real2& inputs, const Direction& weights_direction,
                const Direction& inputs_direction, int threads) {
     const bool single = weights.dtype() == nb::dtype<float>();
     return (single ? jvp_as<float> : jvp_as<double>)(self, weights, inputs, weights_direction, inputs_direction, threads);
 }
 
-nb::object hvp(const TangentProgram& self, const Real2& weights, const Real2& inputs, const Real2& cotangent,
+nb::object hvp(const DualSimulator& self, const Real2& weights, const Real2& inputs, const Real2& cotangent,
                const Direction& weights_direction, const Direction& inputs_direction, const Direction& cotangent_direction,
                int threads) {
     const bool single = weights.dtype() == nb::dtype<float>();
@@ -136,15 +128,15 @@ nb::object hvp(const TangentProgram& self, const Real2& weights, const Real2& in
 
 void bind_second(nb::module_& m) {
     using namespace nb::literals;
-    nb::class_<TangentProgram>(m, "TangentProgram")
+    nb::class_<DualSimulator>(m, "DualProgram")
         .def("jvp", jvp, "weights"_a.noconvert(), "inputs"_a.noconvert(), "weights_direction"_a.noconvert().none(),
              "inputs_direction"_a.noconvert().none(), "threads"_a, "(values, tangents) along the directions; None for zero.")
         .def("hvp", hvp, "weights"_a.noconvert(), "inputs"_a.noconvert(), "cotangent"_a.noconvert(),
              "weights_direction"_a.noconvert().none(), "inputs_direction"_a.noconvert().none(),
              "cotangent_direction"_a.noconvert().none(), "threads"_a,
              "(values, tangents, dweights, dinputs, hweights, hinputs): the vjp and its derivative along the directions.")
-        .def("bytes_needed", [](const TangentProgram& self, std::int64_t batch, int threads, bool backward) {
-            return tangent_bytes(self, countable(batch), threads, backward);
+        .def("bytes_needed", [](const DualSimulator& self, std::int64_t batch, int threads, bool backward) {
+            return self.bytes(countable(batch), threads, backward);
         }, "batch"_a, "threads"_a, "backward"_a, "Bytes of states that a call holds.");
 }
 

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/buffer.hpp"
+#include "base/interrupt.hpp"
 #include "base/patience.hpp"
 
 namespace ketgrad {
@@ -59,12 +60,14 @@ inline void take_gil(PyThreadState* state) {
     guard.arrived = true;
 }
 
-/// work(poll) without the GIL; poll asks Python for pending signals and is called by this thread only.
+/// work(interrupt) without the GIL, false when it was interrupted; the interrupt asks Python for pending signals, on this thread
+/// only. A call that was interrupted ends with Python's error.
 template <class Work>
-bool without_gil(Work work) {
+void without_gil(Work work) {
     PyThreadState* state = PyEval_SaveThread();
     auto last = std::chrono::steady_clock::now();
-    const auto poll = [&state, &last] {
+    Interrupt interrupt;
+    interrupt.poll = [&state, &last] {
         if (std::chrono::steady_clock::now() - last < std::chrono::milliseconds(50)) return false;
         take_gil(state);
         const bool stop = PyErr_CheckSignals() != 0;
@@ -75,7 +78,7 @@ bool without_gil(Work work) {
     bool finished = false;
     std::exception_ptr error;
     try {
-        finished = work(poll);
+        finished = work(interrupt);
     } catch (const CompilationStopped&) {
         finished = false;
     } catch (const std::exception&) {
@@ -83,7 +86,7 @@ bool without_gil(Work work) {
     }
     take_gil(state);
     if (error) std::rethrow_exception(error);
-    return finished;
+    if (!finished) throw nb::python_error();
 }
 
 }  // namespace ketgrad

@@ -21,12 +21,9 @@ Panels<Real> pack_array(const InstructionSet& set, const States& states, int thr
     const GramKernels<Real>& kernels = kernels_of<GramKernels<Real>>(set);
     const std::int64_t count = std::int64_t(states.shape(0)), length = std::int64_t(states.shape(1));
     Panels<Real> panels = allocate_panels<Real>(count, length, kernels.lanes);
-    const bool finished = without_gil([&](const auto& poll) {
-        Interrupt interrupt;
-        interrupt.poll = poll;
+    without_gil([&](Interrupt& interrupt) {
         return pack(kernels, static_cast<const std::complex<Real>*>(states.data()), panels, threads, interrupt);
     });
-    if (!finished) throw nb::python_error();
     return panels;
 }
 
@@ -60,12 +57,9 @@ void multiply_as(const LaneStates& rows, const LaneStates& columns, const Matrix
     product.first_row = first_row;
     product.first_column = first_column;
     product.stride = width;
-    const bool finished = without_gil([&](const auto& poll) {
-        Interrupt interrupt;
-        interrupt.poll = poll;
+    without_gil([&](Interrupt& interrupt) {
         return multiply(kernels_of<GramKernels<Real>>(*rows.instruction_set), product, threads, interrupt);
     });
-    if (!finished) throw nb::python_error();
 }
 
 void multiply_states(const LaneStates& rows, const LaneStates& columns, const Matrix& result, std::int64_t first_row,

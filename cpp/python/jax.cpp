@@ -12,8 +12,7 @@
 #include <vector>
 
 #include "base/buffer.hpp"
-#include "python/native_call.hpp"
-#include "duals/engine.hpp"
+#include "python/program.hpp"
 #include "python/xla_ffi.hpp"
 
 namespace nb = nanobind;
@@ -26,8 +25,8 @@ namespace {
 /// A program that compiled JAX code may call. Python objects are released only where the GIL is held, so an entry
 /// that nobody uses any more stays until the next change of the registry if a call is running it.
 struct Entry {
-    const NativeProgram* program = nullptr;
-    const TangentProgram* second = nullptr;  // for derivatives along a direction, once they are asked for
+    const Simulator* program = nullptr;
+    const DualSimulator* second = nullptr;  // for derivatives along a direction, once they are asked for
     PyObject *owner = nullptr, *second_owner = nullptr;
     std::int64_t users = 0, running = 0;
 };
@@ -65,7 +64,7 @@ void change_registry(Change change) {
 }
 
 void keep_program(std::int64_t name, nb::object object) {
-    const NativeProgram& program = program_inside(object);
+    const Simulator& program = simulator_inside(object);
     change_registry([&](auto& entries) {
         Entry& entry = entries[name];
         if (!entry.owner) {
@@ -77,7 +76,7 @@ void keep_program(std::int64_t name, nb::object object) {
 }
 
 void keep_second(std::int64_t name, nb::object object) {
-    const TangentProgram& program = nb::cast<const TangentProgram&>(object);
+    const DualSimulator& program = nb::cast<const DualSimulator&>(object);
     change_registry([&](auto& entries) {
         const auto found = entries.find(name);
         if (found == entries.end() || found->second.second) return;
@@ -180,11 +179,11 @@ struct Output {
 };
 
 template <class Real>
-Arrays<Real> bind_variables(const xla::Frame& frame, const ProgramSizes& sizes) {
+Arrays<Real> bind_variables(const xla::Frame& frame, const Simulator& program) {
     Arrays<Real> arrays;
     arrays.weight_rows = arrays.input_rows = -1;
-    arrays.weights = static_cast<const Real*>(matrix(frame.arguments, 0, real_type<Real>, sizes.weights, arrays.weight_rows));
-    arrays.inputs = static_cast<const Real*>(matrix(frame.arguments, 1, real_type<Real>, sizes.inputs, arrays.input_rows));
+    arrays.weights = static_cast<const Real*>(matrix(frame.arguments, 0, real_type<Real>, program.program().num_weights, arrays.weight_rows));
+    arrays.inputs = static_cast<const Real*>(matrix(frame.arguments, 1, real_type<Real>, program.program().num_inputs, arrays.input_rows));
     arrays.batch = arrays.weight_rows == 1 ? arrays.input_rows : arrays.weight_rows;
     require(arrays.input_rows == 1 || arrays.input_rows == arrays.batch, "weights and inputs differ in their rows");
     return arrays;
@@ -194,61 +193,62 @@ Arrays<Real> bind_variables(const xla::Frame& frame, const ProgramSizes& sizes) 
 
 template <class Real>
 void run_value(const xla::Frame& frame, const Entry& entry, int threads) {
-    const ProgramSizes sizes = sizes_of(*entry.program);
-    Arrays<Real> arrays = bind_variables<Real>(frame, sizes);
-    const auto type = sizes.is_state ? complex_type<Real> : real_type<Real>;
-    Output<Real> values(frame, 0, type, arrays.batch, sizes.outputs, true, sizes.is_state ? 2 : 1);
+    const Simulator& program = *entry.program;
+    Arrays<Real> arrays = bind_variables<Real>(frame, program);
+    const auto type = program.is_state() ? complex_type<Real> : real_type<Real>;
+    Output<Real> values(frame, 0, type, arrays.batch, program.num_outputs(), true, program.is_state() ? 2 : 1);
     if (!arrays.batch) return;
     arrays.values = values.data;
-    call_program(*entry.program, arrays, threads);
+    Interrupt nobody;  // can interrupt it
+    program.run(arrays, threads, nobody);
 }
 
 /// Results in the order (dweights, dinputs), those of them whose bit in `by` is set: 1 for weights, 2 for inputs.
 template <class Real>
 void run_vjp(const xla::Frame& frame, const Entry& entry, int threads) {
-    const ProgramSizes sizes = sizes_of(*entry.program);
+    const Simulator& program = *entry.program;
     const std::int64_t by = attribute(frame, "by");
-    const int reals = sizes.is_state ? 2 : 1;
-    Arrays<Real> arrays = bind_variables<Real>(frame, sizes);
-    const auto type = sizes.is_state ? complex_type<Real> : real_type<Real>;
-    arrays.cotangent = static_cast<const Real*>(matrix(frame.arguments, 2, type, sizes.outputs, arrays.batch));
-    Output<Real> values(frame, 0, type, arrays.batch, sizes.outputs, false, reals);
-    Output<Real> dweights(frame, 0, real_type<Real>, arrays.weight_rows, sizes.weights, by & 1);
-    Output<Real> dinputs(frame, by & 1, real_type<Real>, arrays.input_rows, sizes.inputs, by & 2);
+    const int reals = program.is_state() ? 2 : 1;
+    Arrays<Real> arrays = bind_variables<Real>(frame, program);
+    const auto type = program.is_state() ? complex_type<Real> : real_type<Real>;
+    arrays.cotangent = static_cast<const Real*>(matrix(frame.arguments, 2, type, program.num_outputs(), arrays.batch));
+    Output<Real> values(frame, 0, type, arrays.batch, program.num_outputs(), false, reals);
+    Output<Real> dweights(frame, 0, real_type<Real>, arrays.weight_rows, program.program().num_weights, by & 1);
+    Output<Real> dinputs(frame, by & 1, real_type<Real>, arrays.input_rows, program.program().num_inputs, by & 2);
     if (!arrays.batch) return;
     arrays.values = values.data;
     arrays.dweights = dweights.data;
     arrays.dinputs = dinputs.data;
-    call_program(*entry.program, arrays, threads);
+    Interrupt nobody;  // can interrupt it
+    program.run(arrays, threads, nobody);
 }
 
 /// The directions of the variables whose bit in `mask` is set; they follow the first `i` arguments.
 template <class Real>
-void bind_directions(const xla::Frame& frame, const ProgramSizes& sizes, std::int64_t mask, std::int64_t i, TangentArrays<Real>& arrays) {
+void bind_directions(const xla::Frame& frame, const Simulator& program, std::int64_t mask, std::int64_t i, DualArrays<Real>& arrays) {
     Arrays<Real>& point = arrays.point;
-    if (mask & 1) arrays.weights_direction = static_cast<const Real*>(matrix(frame.arguments, i++, real_type<Real>, sizes.weights, point.weight_rows));
-    if (mask & 2) arrays.inputs_direction = static_cast<const Real*>(matrix(frame.arguments, i, real_type<Real>, sizes.inputs, point.input_rows));
+    if (mask & 1) arrays.weights_direction = static_cast<const Real*>(matrix(frame.arguments, i++, real_type<Real>, program.program().num_weights, point.weight_rows));
+    if (mask & 2) arrays.inputs_direction = static_cast<const Real*>(matrix(frame.arguments, i, real_type<Real>, program.program().num_inputs, point.input_rows));
 }
 
 template <class Real>
-void call_second(const Entry& entry, const TangentArrays<Real>& arrays, int threads) {
+void call_second(const Entry& entry, const DualArrays<Real>& arrays, int threads) {
     require(entry.second, "this circuit was not compiled for derivatives along a direction");
-    Interrupt interrupt;
-    interrupt.poll = [] { return false; };
-    execute_tangent(*entry.second, arrays, threads, interrupt);
+    Interrupt nobody;
+    entry.second->run(arrays, threads, nobody);
 }
 
 /// The derivative of the values along a direction of the variables in `by`.
 template <class Real>
 void run_jvp(const xla::Frame& frame, const Entry& entry, int threads) {
-    const ProgramSizes sizes = sizes_of(*entry.program);
-    const int reals = sizes.is_state ? 2 : 1;
-    const auto type = sizes.is_state ? complex_type<Real> : real_type<Real>;
-    TangentArrays<Real> arrays;
-    arrays.point = bind_variables<Real>(frame, sizes);
-    bind_directions(frame, sizes, attribute(frame, "by"), 2, arrays);
-    Output<Real> values(frame, 0, type, arrays.point.batch, sizes.outputs, false, reals);
-    Output<Real> tangents(frame, 0, type, arrays.point.batch, sizes.outputs, true, reals);
+    const Simulator& program = *entry.program;
+    const int reals = program.is_state() ? 2 : 1;
+    const auto type = program.is_state() ? complex_type<Real> : real_type<Real>;
+    DualArrays<Real> arrays;
+    arrays.point = bind_variables<Real>(frame, program);
+    bind_directions(frame, program, attribute(frame, "by"), 2, arrays);
+    Output<Real> values(frame, 0, type, arrays.point.batch, program.num_outputs(), false, reals);
+    Output<Real> tangents(frame, 0, type, arrays.point.batch, program.num_outputs(), true, reals);
     arrays.point.values = values.data;
     arrays.tangents = tangents.data;
     call_second(entry, arrays, threads);
@@ -257,20 +257,20 @@ void run_jvp(const xla::Frame& frame, const Entry& entry, int threads) {
 /// The derivative of `run_vjp` along a direction of the variables in `along`.
 template <class Real>
 void run_hvp(const xla::Frame& frame, const Entry& entry, int threads) {
-    const ProgramSizes sizes = sizes_of(*entry.program);
+    const Simulator& program = *entry.program;
     const std::int64_t by = attribute(frame, "by");
-    const int reals = sizes.is_state ? 2 : 1;
-    const auto type = sizes.is_state ? complex_type<Real> : real_type<Real>;
-    TangentArrays<Real> arrays;
-    Arrays<Real>& point = arrays.point = bind_variables<Real>(frame, sizes);
-    point.cotangent = static_cast<const Real*>(matrix(frame.arguments, 2, type, sizes.outputs, point.batch));
-    bind_directions(frame, sizes, attribute(frame, "along"), 3, arrays);
-    Output<Real> values(frame, 0, type, point.batch, sizes.outputs, false, reals);
-    Output<Real> tangents(frame, 0, type, point.batch, sizes.outputs, false, reals);
-    Output<Real> dweights(frame, 0, real_type<Real>, point.weight_rows, sizes.weights, false);
-    Output<Real> dinputs(frame, 0, real_type<Real>, point.input_rows, sizes.inputs, false);
-    Output<Real> hweights(frame, 0, real_type<Real>, point.weight_rows, sizes.weights, by & 1);
-    Output<Real> hinputs(frame, by & 1, real_type<Real>, point.input_rows, sizes.inputs, by & 2);
+    const int reals = program.is_state() ? 2 : 1;
+    const auto type = program.is_state() ? complex_type<Real> : real_type<Real>;
+    DualArrays<Real> arrays;
+    Arrays<Real>& point = arrays.point = bind_variables<Real>(frame, program);
+    point.cotangent = static_cast<const Real*>(matrix(frame.arguments, 2, type, program.num_outputs(), point.batch));
+    bind_directions(frame, program, attribute(frame, "along"), 3, arrays);
+    Output<Real> values(frame, 0, type, point.batch, program.num_outputs(), false, reals);
+    Output<Real> tangents(frame, 0, type, point.batch, program.num_outputs(), false, reals);
+    Output<Real> dweights(frame, 0, real_type<Real>, point.weight_rows, program.program().num_weights, false);
+    Output<Real> dinputs(frame, 0, real_type<Real>, point.input_rows, program.program().num_inputs, false);
+    Output<Real> hweights(frame, 0, real_type<Real>, point.weight_rows, program.program().num_weights, by & 1);
+    Output<Real> hinputs(frame, by & 1, real_type<Real>, point.input_rows, program.program().num_inputs, by & 2);
     point.values = values.data;
     arrays.tangents = tangents.data;
     point.dweights = dweights.data;

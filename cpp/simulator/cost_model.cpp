@@ -16,7 +16,7 @@ struct Cost {
 };
 constexpr Cost rotation_step{0.57, 1.42}, table_step{3.4, 6.2}, dense_entry{2.0, 6.0}, product_start{1.4, 3.0};
 constexpr Cost turn{0.20, 0.95}, diagonal_layer{0.38, 1.4}, matrix_entry{0.25, 1.0};
-constexpr Cost mixed_layer{1.7, 3.0};  // more than a diagonal layer: its table is made anew for every chunk
+constexpr Cost mixed_layer{1.7, 3.0};  // more than a diagonal layer: its table is made anew for every tile
 constexpr Cost pass_in_place{3.2, 5.6}, pass_with_moves{7.0, 15.0};
 
 /// What states of up to 4, 8, 16 MiB, and of more, slow down the steps over all of memory.
@@ -31,12 +31,12 @@ struct Sum {
 
 bool has_slots(const Program& program) { return program.num_weights + program.num_inputs > 0; }
 
-/// Whether a diagonal layer has more masks across the edge of a chunk than tables are made for.
-bool is_mixed(const Layer& layer) {
-    constexpr std::uint64_t low = (std::uint64_t(1) << chunk_bits) - 1;
-    const auto crosses = [](const Entry& entry) { return (entry.z & low) && ((entry.z & ~low) || entry.outside); };
-    return layer.kind == LayerKind::diagonal &&
-           std::count_if(layer.entries.begin(), layer.entries.end(), crosses) > std::ptrdiff_t(most_tabulated);
+/// Whether a diagonal layer has more masks across the edge of a tile than tables are made for.
+bool is_mixed(const blocks::Layer& layer) {
+    constexpr std::uint64_t low = (std::uint64_t(1) << tile_bits) - 1;
+    const auto crosses = [](const blocks::Entry& entry) { return (entry.z & low) && ((entry.z & ~low) || entry.outside); };
+    return layer.kind == blocks::LayerKind::diagonal &&
+           std::count_if(layer.entries.begin(), layer.entries.end(), crosses) > std::ptrdiff_t(blocks::most_tabulated);
 }
 
 }  // namespace
@@ -57,17 +57,17 @@ double cost_in_lanes(const Schedule& schedule, const Lowered& lowered, int real_
     return sum.total * slowdown[std::clamp(int(std::ceil(std::log2(bytes / double(4 << 20)))), 0, 3)];
 }
 
-double cost_in_blocks(const BlockedPlan& plan) {
+double cost_in_blocks(const blocks::Plan& plan) {
     Sum sum{has_slots(plan.program)};
-    for (const Pass& pass : plan.passes) {
+    for (const blocks::Pass& pass : plan.passes) {
         const double share = std::ldexp(double(pass.num_blocks()), int(pass.bits.size()) - plan.program.num_qubits);
         sum.add(pass.moves ? pass_with_moves : pass_in_place, share);
-        for (const Layer& layer : pass.layers) {
-            if (layer.kind == LayerKind::rotations) sum.add(turn, share * double(layer.entries.size()));
-            if (layer.kind == LayerKind::diagonal) sum.add(diagonal_layer, share);
+        for (const blocks::Layer& layer : pass.layers) {
+            if (layer.kind == blocks::LayerKind::rotations) sum.add(turn, share * double(layer.entries.size()));
+            if (layer.kind == blocks::LayerKind::diagonal) sum.add(diagonal_layer, share);
             if (is_mixed(layer)) sum.add(mixed_layer, share);
-            if (layer.kind != LayerKind::matrix) continue;
-            const Entry& entry = layer.entries[0];
+            if (layer.kind != blocks::LayerKind::matrix) continue;
+            const blocks::Entry& entry = layer.entries[0];
             const int controls = std::popcount(entry.z & ~entry.x) + std::popcount(entry.outside);
             sum.add(matrix_entry, share * std::ldexp(1.0, std::popcount(entry.x) - controls));
         }

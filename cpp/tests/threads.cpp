@@ -1,18 +1,16 @@
-// Calls the pool, both engines and the Gram matrix from several threads at once, each with threads of its own: for the thread
-// sanitizer (python tools/sanitize.py threads). Every result must be the same bits as that of one thread alone.
+// Calls the pool, the simulators of all engines and the Gram matrix from several threads at once, each with threads of its own: for
+// the thread sanitizer (python tools/sanitize.py threads). Every result must be the same bits as that of one thread alone.
 #include <atomic>
 #include <cstdio>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <random>
 #include <thread>
 
 #include "base/pool.hpp"
-#include "blocks/engine.hpp"
 #include "gram/gram.hpp"
-#include "lanes/engine.hpp"
-#include "passes/compile.hpp"
-#include "simd/targets.hpp"
+#include "simulator/simulator.hpp"
 
 namespace {
 
@@ -101,26 +99,32 @@ Work pool_work() {
     };
 }
 
-Work engine_work(int num_qubits, std::int64_t batch) {
-    const auto schedule = std::make_shared<Schedule>(compile(make_program(num_qubits, 3), Passes{}));
-    const auto packs = std::make_shared<LoweredPacks>(lower(*schedule, 0));
-    const auto kept = std::make_shared<Kept<double>>();
-    const Problem problem(schedule->program, batch);
+Work simulator_work(int num_qubits, std::int64_t batch, int block_bits) {
+    const auto simulator = std::make_shared<Simulator>(make_program(num_qubits, 3), Passes{}, *find_instruction_set(""), block_bits);
+    const Problem problem(simulator->program(), batch);
     return [=](int threads) {
-        return problem.solve([&](const Arrays<double>& arrays, Interrupt& interrupt) {
-            execute(*schedule, *packs, *find_instruction_set(""), arrays, threads, interrupt, *kept);
-        });
+        return problem.solve([&](const Arrays<double>& arrays, Interrupt& interrupt) { simulator->run(arrays, threads, interrupt); });
     };
 }
 
-Work blocked_work(int num_qubits) {
-    const auto plan = std::make_shared<BlockedPlan>(plan_blocked(make_program(num_qubits, 3), 8));
-    const Problem problem(plan->program, 2);
+/// The direction of the weights is the weights themselves; the tangents stand behind the results of `solve`.
+Work dual_work(int num_qubits, std::int64_t batch) {
+    const Simulator simulator(make_program(num_qubits, 2), Passes{}, *find_instruction_set(""));
+    const std::shared_ptr<DualSimulator> dual = simulator.dual();
+    const Problem problem(simulator.program(), batch);
     return [=](int threads) {
-        return problem.solve([&](const Arrays<double>& arrays, Interrupt& interrupt) {
-            const auto& kernels = kernels_of<BlockKernels<double>>(*find_instruction_set(""));
-            execute_blocked(*plan, kernels, arrays, threads, interrupt);
+        Numbers moved(problem.cotangent.size() + problem.weights.size() + problem.inputs.size());
+        Numbers results = problem.solve([&](const Arrays<double>& arrays, Interrupt& interrupt) {
+            DualArrays<double> both;
+            both.point = arrays;
+            both.weights_direction = arrays.weights;
+            both.tangents = moved.data();
+            both.hweights = both.tangents + problem.cotangent.size();
+            both.hinputs = both.hweights + problem.weights.size();
+            dual->run(both, threads, interrupt);
         });
+        results.insert(results.end(), moved.begin(), moved.end());
+        return results;
     };
 }
 
@@ -151,7 +155,8 @@ bool same_bits(const Numbers& a, const Numbers& b) {
 }  // namespace
 
 int main() {
-    const std::vector<Work> works{pool_work(), engine_work(6, 50), engine_work(10, 9), blocked_work(11), gram_work(60, 64)};
+    const std::vector<Work> works{pool_work(), simulator_work(6, 50, 0), simulator_work(10, 2, 0), simulator_work(11, 2, 8),
+                                  dual_work(6, 20), gram_work(60, 64)};
     std::vector<Numbers> expected;
     for (const Work& work : works) expected.push_back(work(1));
     std::atomic<int> wrong{0};

@@ -14,7 +14,7 @@ from ketgrad.executors.reference import Reference
 
 QUESTIONS = {"expect": 0, "probabilities": 1, "state": 2}
 TOLERANCE = {np.float64: 1e-11, np.float32: 3e-4}
-PASSES = ["frame", "merge", "product", "prune", "quartets", "tangent", "spread"]
+PASSES = ["frame", "merge", "product", "prune", "quartets", "half_tangent", "spread"]
 
 
 def arrays_of(rng, weight_rows, input_rows, real=np.float64):

@@ -18,7 +18,7 @@ inline void for_quartet_variant(const QuartetSet& set, const Turn<Real>* turns, 
         else
             run.template operator()<I, I, fa, fb, permuted>();
     };
-    constexpr auto T = Form::tangent, C = Form::cotangent, F = Form::full;
+    constexpr auto T = Form::half_tangent, C = Form::half_cotangent, F = Form::full;
     const Form fa = turns[0].form, fb = turns[1].form;
     const bool permuted = set.lane_x[0] || set.lane_x[1];
     if (permuted) {
@@ -57,8 +57,8 @@ inline void for_pair_variant(const PairSet& set, const Turn<Real>& turn_values, 
     const auto with_form = [&]<Coupling coupling>() {
         if (set.lane_x)
             run.template operator()<coupling, Form::full, true>();
-        else if (turn_values.form == Form::tangent)
-            run.template operator()<coupling, Form::tangent, false>();
+        else if (turn_values.form == Form::half_tangent)
+            run.template operator()<coupling, Form::half_tangent, false>();
         else
             run.template operator()<coupling, Form::full, false>();
     };

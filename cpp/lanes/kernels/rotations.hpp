@@ -3,7 +3,7 @@
 // One rotation: 0 <- a 0 - b 1, 1 <- a 1 + b 0 for a real coupling. An imaginary coupling (0 <- a 0 - i b 1) is the same real
 // rotation between the real part of one row and the imaginary part of the other, with -b or +b: rows split into two halves
 // of reals that never mix, so eight vectors (psi and lambda) stay in registers.
-// Forms: tangent a = 1, cotangent b = 1 (scales are kept outside), full both.
+// Forms: half_tangent a = 1, half_cotangent b = 1 (scales are kept outside), full both.
 #pragma once
 #include "lanes/kernels.hpp"
 #include "lanes/kernels/rows.hpp"
@@ -15,10 +15,10 @@ namespace {
 template <Form form, class V>
 inline void turn(V& u, V& v, V a, V b) {
     const V u0 = u;
-    if constexpr (form == Form::tangent) {
+    if constexpr (form == Form::half_tangent) {
         u = u0 - b * v;
         v = v + b * u0;
-    } else if constexpr (form == Form::cotangent) {
+    } else if constexpr (form == Form::half_cotangent) {
         u = a * u0 - v;
         v = a * v + u0;
     } else {
