@@ -140,6 +140,11 @@ GATES: Mapping[str, Gate] = table(
         "The square root of iswap.",
         label="√iSWAP",
     ),
+    fixed(
+        "ecr",
+        _R * np.array([[0, 0, 1, 1j], [0, 0, 1j, 1], [1, -1j, 0, 0], [-1j, 1, 0, 0]]),
+        "Echoed cross resonance: RZX(pi/4), X on the first qubit, RZX(-pi/4).",
+    ),
     sequence(
         "u2",
         1,

@@ -29,6 +29,7 @@ __all__ = [
     "cy",
     "cz",
     "double_excitation",
+    "ecr",
     "fsim",
     "gphase",
     "h",
@@ -317,6 +318,15 @@ def sqrt_iswap(qubit0: int, qubit1: int) -> Op:
     sqrt_iswap(0, 1)
     """
     return Op.build(GATES["sqrt_iswap"], (qubit0, qubit1))
+
+
+def ecr(qubit0: int, qubit1: int) -> Op:
+    """Echoed cross resonance: RZX(pi/4), X on the first qubit, RZX(-pi/4).
+
+    >>> ecr(0, 1)
+    ecr(0, 1)
+    """
+    return Op.build(GATES["ecr"], (qubit0, qubit1))
 
 
 def u2(phi: Angle | float, lam: Angle | float, qubit: int) -> Op:
