@@ -118,12 +118,21 @@ def test_the_gates_equal_those_of_an_independent_library():
         "rx": qml.RX, "ry": qml.RY, "rz": qml.RZ, "p": qml.PhaseShift, "rxx": qml.IsingXX, "ryy": qml.IsingYY,
         "rzz": qml.IsingZZ, "single_excitation": qml.SingleExcitation, "double_excitation": qml.DoubleExcitation,
         "rot": qml.Rot, "u3": qml.U3, "u2": qml.U2, "swap": qml.SWAP, "iswap": qml.ISWAP, "sqrt_iswap": qml.SISWAP,
-        "sx": qml.SX, "s": qml.S, "t": qml.T, "h": qml.Hadamard,
+        "sx": qml.SX, "s": qml.S, "t": qml.T, "h": qml.Hadamard, "ecr": qml.ECR,
     }  # fmt: skip
     for name, theirs in same.items():
         row = GATES[name]
         matrix = qml.matrix(theirs(*angles_of(row), wires=range(row.num_qubits)))
         np.testing.assert_allclose(row.matrix(*angles_of(row)), matrix, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize(("sign", "name"), [(1, "xx_plus_yy"), (-1, "xx_minus_yy")])
+def test_the_exchange_of_two_states_turns_by_theta_with_the_phase_beta(sign, name):
+    theta, beta = 0.6, 0.3
+    x, y, z = (GATES[letter].matrix() for letter in "xyz")
+    turn = expm(-0.25j * theta * (np.kron(x, x) + sign * np.kron(y, y)))
+    phase = np.kron(expm(-0.5j * sign * beta * z), np.eye(2))
+    np.testing.assert_allclose(GATES[name].matrix(theta, beta), phase.conj() @ turn @ phase, atol=1e-14)
 
 
 def test_a_name_that_occurs_twice_is_refused():

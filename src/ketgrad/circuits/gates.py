@@ -185,6 +185,31 @@ GATES: Mapping[str, Gate] = table(
         "Fermionic simulation gate: xy(theta), then the phase exp(-i phi) on |11>.",
         label="fSim",
     ),
+    sequence(
+        "xx_plus_yy",
+        2,
+        "theta beta",
+        lambda theta, beta: [
+            ("rz", (beta,), (0,), ()),
+            ("xy", (theta * 0.5,), (0, 1), ()),
+            ("rz", (-beta,), (0,), ()),
+        ],
+        "Exchange of |01> and |10> by theta / 2 with the phase beta: xy(theta / 2) between rotations about Z.",
+        label="XX+YY",
+    ),
+    sequence(
+        "xx_minus_yy",
+        2,
+        "theta beta",
+        lambda theta, beta: [
+            ("rz", (-beta,), (0,), ()),
+            ("rxx", (theta * 0.5,), (0, 1), ()),
+            ("ryy", (theta * -0.5,), (0, 1), ()),
+            ("rz", (beta,), (0,), ()),
+        ],
+        "Exchange of |00> and |11> by theta / 2 with the phase beta.",
+        label="XX-YY",
+    ),
 )
 
 ROWS.update(GATES)

@@ -62,6 +62,8 @@ __all__ = [
     "u3",
     "unitary",
     "x",
+    "xx_minus_yy",
+    "xx_plus_yy",
     "xy",
     "y",
     "z",
@@ -388,6 +390,24 @@ def fsim(theta: Angle | float, phi: Angle | float, qubit0: int, qubit1: int) -> 
     fsim(0.5, 0.5, 0, 1)
     """
     return Op.build(GATES["fsim"], (qubit0, qubit1), (theta, phi))
+
+
+def xx_plus_yy(theta: Angle | float, beta: Angle | float, qubit0: int, qubit1: int) -> Op:
+    """Exchange of |01> and |10> by theta / 2 with the phase beta: xy(theta / 2) between rotations about Z.
+
+    >>> xx_plus_yy(0.5, 0.5, 0, 1)
+    xx_plus_yy(0.5, 0.5, 0, 1)
+    """
+    return Op.build(GATES["xx_plus_yy"], (qubit0, qubit1), (theta, beta))
+
+
+def xx_minus_yy(theta: Angle | float, beta: Angle | float, qubit0: int, qubit1: int) -> Op:
+    """Exchange of |00> and |11> by theta / 2 with the phase beta.
+
+    >>> xx_minus_yy(0.5, 0.5, 0, 1)
+    xx_minus_yy(0.5, 0.5, 0, 1)
+    """
+    return Op.build(GATES["xx_minus_yy"], (qubit0, qubit1), (theta, beta))
 
 
 def cx(control: int, target: int) -> Op:
