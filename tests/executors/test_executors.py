@@ -234,22 +234,6 @@ def test_the_reference_gradient_equals_differences_of_its_values():
                 assert abs(wanted - got) < 1e-7 * (1 + abs(wanted))
 
 
-def test_a_program_with_offsets_adds_each_offset_to_its_own_angle():
-    circuit = random_circuit(3, 12, 5)
-    program = compile(circuit, Expect((kg.Pauli("Z0 Z1"),)))
-    shifted = program.with_offsets()
-    weights, inputs, _ = data(program, (1, 1), 0)
-    offsets = np.zeros((len(program.occurrences), len(program.occurrences)))
-    np.fill_diagonal(offsets, 0.25)
-    batch = np.concatenate([np.broadcast_to(inputs, (len(offsets), inputs.shape[1])), offsets], axis=1)
-    angles = shifted.angles(weights, batch) - program.angles(weights, inputs)
-    for row, occurrence in zip(angles, program.occurrences, strict=True):
-        expected = np.zeros_like(row)
-        for i, scale in zip(occurrence.instructions, occurrence.scales, strict=True):
-            expected[i] = 0.25 * scale
-        np.testing.assert_allclose(row, expected, atol=1e-12)
-
-
 def test_an_unknown_executor_is_refused_with_the_near_match():
     with pytest.raises(kg.KetgradError, match="Did you mean 'native'"):
         get("nativ")

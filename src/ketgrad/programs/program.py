@@ -5,6 +5,7 @@ Inside a Program, bit p = n - 1 - q of a mask or basis index is qubit q, so qubi
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -259,12 +260,13 @@ class ProgramBuilder:
         slots: np.ndarray | None = None,
         normalize: bool = False,
     ) -> int:
-        entries = _NO_DATA if data is None else data
+        if slots is None:
+            slots = _NO_SLOTS if data is None else np.zeros(len(data), np.int64)
         self._rows.append(row)
         self._terms.append(terms)
         self._targets.append(targets)
-        self._data.append(entries)
-        self._slots.append(np.zeros(len(entries), np.int64) if slots is None else slots)
+        self._data.append(_NO_DATA if data is None else data)
+        self._slots.append(slots)
         self._normalize.append(int(normalize))
         return self.num_instructions - 1
 
@@ -312,7 +314,7 @@ class ProgramBuilder:
             "targets": np.array([t for targets in self._targets for t in targets], np.int64),
             "data_start": _starts(self._data),
             "data": np.concatenate([_NO_DATA, *self._data]),
-            "amplitude_slot": np.concatenate([np.empty(0, np.int64), *self._slots]),
+            "amplitude_slot": np.concatenate([_NO_SLOTS, *self._slots]),
             "normalize": np.array(self._normalize, np.uint8),
         }
 
@@ -339,7 +341,7 @@ class ProgramBuilder:
             arrays["amplitude_slot"], arrays["normalize"] = slots, normalize
 
 
-_NO_DATA = np.empty(0, np.complex128)
+_NO_DATA, _NO_SLOTS = np.empty(0, np.complex128), np.empty(0, np.int64)
 
 
 def _joined(name: str, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -350,4 +352,4 @@ def _joined(name: str, first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _starts(lists: Sequence[Any]) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum([len(entry) for entry in lists], dtype=np.int64)]).astype(np.int64)
+    return np.array([0, *itertools.accumulate(len(entry) for entry in lists)], np.int64)
