@@ -33,6 +33,7 @@ from ketgrad.foundation.errors import (
 )
 from ketgrad.foundation.files import file_name, write_atomically
 from ketgrad.foundation.memory import reserve
+from ketgrad.foundation.user_warnings import warn_user
 from ketgrad.foundation.version import __version__
 from ketgrad.saving.reader import BAD_FORM, ValueReader
 from ketgrad.saving.writer import ValueWriter
@@ -129,11 +130,9 @@ def _file(model: Any) -> bytes:
         "sha256": NO_DIGEST,
     }
     if writer.left_out:
-        warnings.warn(
+        warn_user(
             f"Not saved, because a file holds no code: {', '.join(writer.left_out)}. The loaded model predicts the "
-            "same and has the default there.",
-            UserWarning,
-            stacklevel=3,  # the caller of save
+            "same and has the default there."
         )
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     blank = _safetensors().numpy.save(arrays, metadata={"ketgrad": text})

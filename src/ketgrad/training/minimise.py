@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from ketgrad.foundation.arrays import as_array
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, shown
 from ketgrad.foundation.numbers import check_count, check_positive, flag
 from ketgrad.foundation.seeds import stream
+from ketgrad.foundation.user_warnings import warn_user
 from ketgrad.training.optimizers import OPTIMIZERS, Optimizer, optimizer_named
 from ketgrad.training.progress import Listener, Progress, check_progress, progress_shown
 from ketgrad.training.run import ALL_STEPS, STATIONARY, EndOfRun, Fit, Run, Step
@@ -131,13 +131,10 @@ def _fit(search: Run, method: Optimizer, point: np.ndarray, rng: np.random.Gener
     return search.fit(stop)
 
 
-def warn_if_flat(fits: Sequence[Fit], stacklevel: int = 3) -> None:
-    """One warning if no start of several reacted to the weights; to be called by what the user called.
-
-    stacklevel: 3 for what the user called, one more for each function in between.
-    """
+def warn_if_flat(fits: Sequence[Fit]) -> None:
+    """One warning if no start of several reacted to the weights."""
     if fits and all(STATIONARY in fit.reason for fit in fits):
-        warnings.warn(f"Nothing was minimised: {fits[0].reason}.", UserWarning, stacklevel=stacklevel)
+        warn_user(f"Nothing was minimised: {fits[0].reason}.")
 
 
 def _start_point(start: Any) -> np.ndarray:

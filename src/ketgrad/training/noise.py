@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ketgrad.foundation.errors import KetgradValueError
+from ketgrad.foundation.user_warnings import warn_user
 from ketgrad.functions.function import Function
 from ketgrad.functions.gradients.rules import is_random
 from ketgrad.training.optimizers import OPTIMIZERS, Optimizer, optimizer_named
@@ -53,11 +53,9 @@ def optimizer_for(optimizer: Any, noise: Noise | None) -> Optimizer:
         )
     misled = getattr(method, "misled_by_noise", None)
     if noise is not None and noise.in_values and misled:
-        warnings.warn(
+        warn_user(
             f"{type(method).__name__} takes differences between values for structure, but {noise.reason}: {misled}. "
-            "kg.SPSA() and kg.Adam() average the noise.",
-            UserWarning,
-            stacklevel=4,
+            "kg.SPSA() and kg.Adam() average the noise."
         )
     return method
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.errors import KetgradValueError
+from ketgrad.foundation.user_warnings import warn_user
 from ketgrad.problems.binary import qubo
 from ketgrad.problems.exact import num_qubits_of
 from ketgrad.problems.graphs import graph_edges, maxcut
@@ -114,10 +114,8 @@ def _warn_of_adjacency(matrix: np.ndarray) -> None:
     ones = matrix == 1
     looks = ones.any() and (ones | (matrix == 0)).all() and not np.diag(ones).any() and (ones == ones.T).all()
     if looks:
-        warnings.warn(
+        warn_user(
             "`problem` looks like the adjacency matrix of a graph, but a matrix is a QUBO: the bits b with the "
             "smallest b Q b are sought, which are all 0 here. For the largest cut pass the graph, its edges, or "
-            "kg.hamiltonians.maxcut(matrix).",
-            UserWarning,
-            stacklevel=4,
+            "kg.hamiltonians.maxcut(matrix)."
         )

@@ -48,7 +48,7 @@ def minimum(
     seed: np.random.SeedSequence,
     **search: Any,
 ) -> Minimum:
-    """The lowest expectation value that is reached from any of the starts; to be called by what the user called.
+    """The lowest expectation value that is reached from any of the starts.
 
     search: max_steps, tolerance and progress of `minimise`.
     """
@@ -61,7 +61,7 @@ def minimum(
     fits, interrupted = _fits(function, starts, method, noise, seed, **search)
     if optimizer is None and noise is not None:
         fits = [by_adam(fit, noise) for fit in fits]
-    warn_if_flat(fits, stacklevel=4)
+    warn_if_flat(fits)
     return _best(function, fits, noise, interrupted)
 
 

@@ -6,7 +6,6 @@ which column, how many) is said here.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
 from ketgrad.foundation.arrays import refuse_gradients
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
+from ketgrad.foundation.user_warnings import warn_user
 
 LEAST_ROWS = 3  # two rows fix a straight line and leave nothing to learn from
 FILL = "Fill the gaps first, for example with make_pipeline(sklearn.impute.SimpleImputer(), ...), or drop those rows"
@@ -140,11 +140,9 @@ def warn_of_constant_columns(table: np.ndarray, names: Any) -> None:
         )
     if constant.size:
         listed = ", ".join(column_text(j, names) for j in constant[:10])
-        warnings.warn(
+        warn_user(
             f"{constant.size} column(s) of X are constant and tell nothing, so they are encoded as the angle 0: "
-            f"{listed}{', ...' if constant.size > 10 else ''}.",
-            UserWarning,
-            stacklevel=5,  # the caller of fit
+            f"{listed}{', ...' if constant.size > 10 else ''}."
         )
 
 

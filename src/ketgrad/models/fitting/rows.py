@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +12,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.foundation.errors import KetgradValueError
+from ketgrad.foundation.user_warnings import warn_user
 from ketgrad.models.fitting.checks import (
     check_classes,
     check_numbers,
@@ -100,13 +100,11 @@ def warn_of_strangers(table: np.ndarray, scaling: Scaling, names: Any) -> None:
         row, column = (int(k) for k in places[0])
         assert scaling.low is not None and scaling.high is not None
         count = len(np.unique(places[:, 0]))
-        warnings.warn(
+        warn_user(
             f"{count} of {len(table)} row(s) of X lie far outside of the training data, the first in row {row}, "
             f"column {column_text(column, names)}: {table[row, column]:g}, where the training rows lie in "
             f"{scaling.low[column]:g} to {scaling.high[column]:g}. Angles count modulo 2 pi, so what is predicted "
-            "there means little; scaling='range' clips such rows.",
-            UserWarning,
-            stacklevel=5,  # the caller of predict
+            "there means little; scaling='range' clips such rows."
         )
 
 

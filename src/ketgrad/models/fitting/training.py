@@ -92,7 +92,7 @@ class Training:
             progress=self.verbose,
             seed=np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, SEARCH)),
         )
-        warn_if_flat([fit], stacklevel=5)  # train, _fit, fit, and who called that
+        warn_if_flat([fit])
         return fit if self.optimizer is not None or noise is None else by_adam(fit, noise)
 
     def summary(self, model: str, head: Head, rows: TrainingRows, fit: Fit) -> Summary:
