@@ -44,7 +44,7 @@ class Same:
 ROWS: Mapping[str, Same] = {
     "PauliX": Same("x"), "PauliY": Same("y"), "PauliZ": Same("z"), "Hadamard": Same("h"), "S": Same("s"),
     "T": Same("t"),
-    "SX": Same("sx"), "SWAP": Same("swap"), "ISWAP": Same("iswap"), "SISWAP": Same("sqrt_iswap"),
+    "SX": Same("sx"), "SWAP": Same("swap"), "ISWAP": Same("iswap"), "SISWAP": Same("sqrt_iswap"), "ECR": Same("ecr"),
     "Adjoint(S)": Same("sdg"), "Adjoint(T)": Same("tdg"), "Adjoint(SX)": Same("sxdg"),
     "CNOT": Same("x", 1), "CY": Same("y", 1), "CZ": Same("z", 1), "CH": Same("h", 1), "CSWAP": Same("swap", 1),
     "Toffoli": Same("x", 2), "CCZ": Same("z", 2),
