@@ -12,6 +12,7 @@ from programs import random_circuit, random_observable
 import ketgrad as kg
 from ketgrad.executors import get
 from ketgrad.foundation.errors import KetgradError, KetgradValueError
+from ketgrad.functions.batch import Batch
 from ketgrad.functions.gradients import parameter_shift
 from ketgrad.functions.gradients import sweeps as shifts
 from ketgrad.functions.gradients.choice import check_usable, choose
@@ -162,9 +163,9 @@ def test_a_step_is_finite_and_above_zero(rule):
 # ------------------------------------------------------------------------------------------------------- portions
 
 
-def point_of(f, weights, inputs, executor: Any = None) -> shifts.Point:
+def batch_of(f, weights, inputs, executor: Any = None) -> Batch:
     arrays = np.atleast_2d(np.asarray(weights, float)), np.atleast_2d(np.asarray(inputs, float))
-    return shifts.Point(executor or get("native"), f.program, *arrays, shifts.COMPLEX128, None, None)
+    return Batch.of_rows(executor or get("native"), f.program, *arrays)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ def point_of(f, weights, inputs, executor: Any = None) -> shifts.Point:
 def test_shifted_rows_run_in_portions_of_32_mib_or_64_rows(num_qubits, batch, numbers, blocks):
     f = kg.expectation(kg.Circuit([kg.rx(x[0], 0)], num_qubits), kg.Pauli(f"Z{num_qubits - 1} Z0"))
     assert f.program.num_qubits == num_qubits
-    assert blocks_at_once(point_of(f, [[]], np.zeros((batch, 1))), numbers) == blocks
+    assert blocks_at_once(batch_of(f, [[]], np.zeros((batch, 1))), numbers) == blocks
 
 
 @pytest.mark.parametrize("rule", RULES, ids=repr)
@@ -193,11 +194,11 @@ def test_portions_change_no_derivative_and_no_portion_is_larger(rule, monkeypatc
     rng = np.random.default_rng(0)
     weights, inputs = rng.normal(size=(1, f.num_weights)), rng.uniform(0.2, 2, (2, f.num_inputs))
     tolerance = 1e-9 if isinstance(rule, kg.FiniteDifference) else 1e-12  # a last digit divided by the step
-    whole = rule.jacobian(point_of(f, weights, inputs))
+    whole = rule.jacobian(batch_of(f, weights, inputs))
     monkeypatch.setattr(shifts, "CHUNK_BYTES", 1)
     monkeypatch.setattr(shifts, "CHUNK_ROWS", 4)
     executor = Recording("adjoint")
-    parts = rule.jacobian(point_of(f, weights, inputs, executor))
+    parts = rule.jacobian(batch_of(f, weights, inputs, executor))
     for first, second in zip(whole, parts, strict=True):
         np.testing.assert_allclose(first, second, rtol=1e-12, atol=tolerance)
     assert max(executor.rows) <= 4 and len(executor.rows) > 1
@@ -207,7 +208,7 @@ def test_the_memory_of_all_derivatives_is_asked_for_at_once(monkeypatch):
     f = kg.expectation(CIRCUIT, [Z, kg.Pauli("X0"), kg.Pauli("Y1")])
     asked: list[int] = []
     monkeypatch.setattr(shifts, "reserve", lambda need, *words: asked.append(need))
-    point = point_of(f, [0.1, 0.2], [[0.3], [0.4]])
+    point = batch_of(f, [0.1, 0.2], [[0.3], [0.4]])
     rule = kg.FiniteDifference()
     rule.jacobian(point)
     rule.vjp(point, np.ones((2, 3)))
@@ -264,7 +265,7 @@ def test_the_directions_of_spsa_are_signs_in_all_weights_and_inputs_at_once():
 
     weights, inputs = np.array([0.1, 0.2]), np.array([[0.3], [0.4]])
     rule = kg.gradients.SPSA(step=0.25, num_samples=40, seed=0)
-    rule.jacobian(point_of(f, weights, inputs, Asking("exact")))
+    rule.jacobian(batch_of(f, weights, inputs, Asking("exact")))
     place = np.concatenate([weights, inputs.ravel()])
     moves = (np.array(asked) - place) / 0.25
     assert len(moves) == 80 and np.abs(moves) == pytest.approx(1.0)

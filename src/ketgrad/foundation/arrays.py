@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from numbers import Real
@@ -12,9 +11,6 @@ import numpy as np
 
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, shown
 from ketgrad.foundation.memory import reserve
-
-# Beyond these sizes the spacing of floating-point numbers is visible in an angle: 1.5e-8 rad and 0.008 rad.
-LARGEST_ANGLE = {np.dtype(np.float64): 2.0**26, np.dtype(np.float32): 2.0**16}
 
 
 def real_array(value: Any, name: str) -> np.ndarray:
@@ -145,27 +141,6 @@ def check_finite(array: np.ndarray, name: str, reader: Callable[[int], str] | No
     )
 
 
-def warn_of_large_angles(array: np.ndarray, name: str, columns: Callable[[], np.ndarray]) -> None:
-    """Warn when an angle is so large that neighbouring floating-point numbers differ visibly modulo 2 pi.
-
-    columns: which ones are angles; asked only if something is large.
-    """
-    limit = LARGEST_ANGLE[array.dtype]
-    if array.size == 0 or max(array.max(), -array.min()) <= limit:
-        return
-    angles = columns()
-    large = np.abs(array[..., angles]) > limit
-    if not large.any():
-        return
-    *row, column = np.argwhere(large)[0]
-    index = (*row, angles[column])
-    warnings.warn(
-        f"{position(name, index)} is {float(array[index]):g}: angles count modulo 2 pi, and {array.dtype} numbers of "
-        f"this size are {np.spacing(np.abs(array[index])):.1g} apart. Reduce the angle if its digits matter.",
-        stacklevel=5,
-    )
-
-
 def check_width(array: np.ndarray | None, name: str, letter: str, width: int) -> np.ndarray:
     """The array itself; `KetgradValueError` unless its last axis has one entry for each variable of the circuit.
 
@@ -219,32 +194,3 @@ def divided(vectors: np.ndarray, norms: np.ndarray) -> np.ndarray:
     """
     with np.errstate(over="ignore", invalid="ignore"):
         return np.real(vectors) / norms + 1j * (np.imag(vectors) / norms)
-
-
-def as_cotangent(
-    cotangent: Any, shape: tuple[int, ...], complex_valued: bool, name: str = "cotangent"
-) -> np.ndarray:
-    """The cotangent as an array of `shape`, broadcast over missing leading axes."""
-    array = _complex_array(cotangent, name) if complex_valued else None
-    if array is None:
-        array = real_array(cotangent, name)
-    check_finite(array, name)
-    if array.shape == shape:
-        return array
-    if array.ndim and array.shape[-1] == shape[-1] and array.ndim <= len(shape):
-        fits = zip(reversed(array.shape), reversed(shape), strict=False)
-        if all(length in (1, wanted) for length, wanted in fits):
-            return np.broadcast_to(array, shape)
-    raise KetgradValueError(
-        f"`{name}` must have shape {shape} - one number for each output - but has shape {array.shape}."
-    )
-
-
-def _complex_array(value: Any, name: str) -> np.ndarray | None:
-    """The array of complex numbers that this is; None for anything else."""
-    refuse_gradients(value, name)
-    try:
-        array = np.asarray(value)
-    except ValueError:  # rows of unequal lengths: refused by `real_array`
-        return None
-    return array if array.dtype.kind == "c" else None

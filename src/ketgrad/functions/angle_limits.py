@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.foundation.errors import KetgradValueError
+from ketgrad.foundation.arrays import position
+from ketgrad.foundation.errors import KetgradValueError, warn_caller
 from ketgrad.foundation.numbers import FLOAT32, FLOAT64
 from ketgrad.programs.program import Program
 
+LARGEST_ANGLE = {FLOAT64: 2.0**26, FLOAT32: 2.0**16}  # numbers of this size stand 1.5e-8 and 0.008 rad apart
 MEANINGFUL = {FLOAT64: 2.0**53, FLOAT32: 2.0**24}  # numbers beyond stand more than 1 rad apart
 
 
@@ -52,3 +54,32 @@ def check_angles(
         f"is {sizes[row, instruction] / scale:.3g} in row {row % batch}{moved_by}. Reduce it modulo 2 pi before the "
         "call."
     )
+
+
+def warn_of_large_angles(program: Program, array: np.ndarray, name: str) -> None:
+    """Warn of an angle among the "weights" or "inputs" so large that its neighbours differ visibly modulo 2 pi."""
+    limit = LARGEST_ANGLE[array.dtype]
+    if array.size == 0 or max(array.max(), -array.min()) <= limit:
+        return
+    angles = angle_columns(program, name)
+    large = np.abs(array[..., angles]) > limit
+    if not large.any():
+        return
+    *row, column = np.argwhere(large)[0]
+    index = (*row, angles[column])
+    warn_caller(
+        f"{position(name, index)} is {float(array[index]):g}: angles count modulo 2 pi, and {array.dtype} numbers of "
+        f"this size are {np.spacing(np.abs(array[index])):.1g} apart. Reduce the angle if its digits matter."
+    )
+
+
+def angle_columns(program: Program, name: str) -> np.ndarray:
+    """Which of the "weights" or "inputs" are read by angles."""
+    first, count = (
+        (1, program.num_weights) if name == "weights" else (1 + program.num_weights, program.num_inputs)
+    )
+    slots = np.unique(np.concatenate([program.term_a, program.term_b])) - first
+    columns = slots[(slots >= 0) & (slots < count)]
+    if name == "inputs" and program.input_map is not None:
+        return np.unique([program.input_map[k][1] for k in columns]).astype(np.int64)
+    return columns

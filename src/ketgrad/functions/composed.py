@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.foundation.arrays import as_cotangent
-from ketgrad.functions.batch import converted, missing_cotangent
+from ketgrad.functions.batch import converted
+from ketgrad.functions.cotangents import as_cotangent, missing_cotangent
 from ketgrad.functions.gradients.directional import Hessian, HessianProduct
 
 

@@ -16,11 +16,14 @@ Berrut and Trefethen 2004, Barycentric Lagrange interpolation, doi:10.1137/S0036
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ketgrad.functions.batch import warn_of_infinity
+from ketgrad.circuits.angles import INPUT_FUNCTIONS
+from ketgrad.foundation.errors import KetgradValueError, warn_caller
+from ketgrad.foundation.numbers import FLOAT32, FLOAT64
+from ketgrad.functions.batch import Batch
 from ketgrad.programs.program import Program
 
 NODES = 10
@@ -31,7 +34,8 @@ TAIL = (
 )  # from values there to the last two coefficients
 FARTHEST = 2.5  # frequency * angle of the points from the edge
 # frequency * distance in angle from where on digits are lost
-REACH = {np.dtype(np.float64): 0.1, np.dtype(np.float32): 1.0}
+REACH = {FLOAT64: 0.1, FLOAT32: 1.0}
+INWARDS = {FLOAT64: 1e-10, FLOAT32: 1e-4}  # how far from the edge of its interval an input function is smooth
 ROUNDING = 1e-11  # what is smaller, beside the numbers that it was made of, is taken for zero
 
 
@@ -68,6 +72,25 @@ class Near(NamedTuple):
 
 
 Run = Callable[[np.ndarray, Place], list[np.ndarray]]  # (rows of the batch, where) -> results, row by row
+
+
+def expand(program: Program, inputs: np.ndarray) -> np.ndarray:
+    """The columns that the program reads: the inputs themselves, then elementwise functions of them."""
+    columns = np.empty((len(inputs), program.num_inputs), dtype=inputs.dtype)
+    for k, (name, j) in enumerate(program.input_map or ()):
+        columns[:, k] = inputs[:, j]
+        if name == "identity":
+            continue
+        function = INPUT_FUNCTIONS[name]
+        inside = (inputs[:, j] >= function.low) & (inputs[:, j] <= function.high)
+        if not inside.all():
+            row = int(np.argmin(inside))
+            raise KetgradValueError(
+                f"`inputs` column {j} must lie in [{function.low:g}, {function.high:g}] - the circuit takes "
+                f"{name}(x[{j}]) - but row {row} holds {inputs[row, j]}. Scale the inputs into that interval."
+            )
+        columns[:, k] = function.value(inputs[:, j])
+    return columns
 
 
 def place(program: Program, inputs: np.ndarray, moving: np.ndarray | None = None, branch: int = 1) -> Place:
@@ -115,24 +138,44 @@ def by_input(program: Program, by_column: np.ndarray) -> np.ndarray:
     return total
 
 
+def vjp_by_inputs(rule: Any, batch: Batch, cotangent: np.ndarray, dinputs: np.ndarray) -> np.ndarray:
+    """From what a rule's `vjp` gave for the program's columns to the derivatives by the inputs, (1 or B, X)."""
+    wide = cotangent.astype(np.result_type(cotangent, FLOAT64))
+
+    def again(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        return rule.vjp(batch.at(rows, columns), wide[rows])[2]
+
+    return chain_inputs(batch, dinputs, batch.value_sizes(cotangent), again)
+
+
+def jacobian_by_inputs(rule: Any, batch: Batch, by_columns: np.ndarray) -> np.ndarray:
+    """From a rule's Jacobian by the program's columns (B, K, C) to that by the inputs, (B, K, X)."""
+
+    def again(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        return rule.jacobian(batch.at(rows, columns))[1]
+
+    return chain_inputs(batch, by_columns, batch.value_sizes(), again)
+
+
 def chain_inputs(
-    program: Program,
-    near: Near | None,
-    columns: np.ndarray,
+    batch: Batch,
     derivative: np.ndarray,
     size: np.ndarray,
     again: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> np.ndarray:
     """From derivatives by the program's columns to derivatives by the inputs that they were made of.
 
-    columns: (rows, C), as `rows.expand` made them. derivative: (rows, C) or (rows, K, C). size: of the values,
-    (batch,). again: the derivatives of each of some rows of the batch, at other columns. Where a derivative at an
-    edge is infinite it is so, with a warning.
+    derivative: (rows, C) or (rows, K, C). size: of the values, (B,). again: the derivatives of each of some rows of
+    the batch, at other columns. Where a derivative at an edge is infinite it is so, with a warning.
     """
+    program = batch.program
+    columns = np.broadcast_to(batch.inputs, (len(derivative), batch.inputs.shape[1]))
     with np.errstate(divide="ignore", invalid="ignore"):  # at the edge, which is looked at below
         spread = (slice(None), None) if derivative.ndim == 3 else slice(None)
         steep = derivative * slopes(program, columns)[spread]
         direct = by_input(program, np.where(derivative == 0, 0, steep).astype(derivative.dtype))
+    # what shots give has no digits to lose
+    near = near_edges(batch) if "exact" in batch.executor.abilities else None
     if near is None:
         return direct
 
@@ -161,8 +204,9 @@ def chain_inputs(
     return direct
 
 
-def near_edges(program: Program, weights: np.ndarray, columns: np.ndarray, batch: int) -> Near | None:
-    """The rows in which digits would be lost; None if there are none. weights, columns: (1 or batch, ...)."""
+def near_edges(batch: Batch) -> Near | None:
+    """The rows in which digits would be lost; None if there are none."""
+    program, weights, columns, count = batch.program, batch.weights, batch.inputs, batch.num_rows
     pairs = program.input_map or ()
     steep = [j for name, j in pairs if name != "identity"]
     width = sum(name == "identity" for name, _ in pairs)
@@ -175,8 +219,8 @@ def near_edges(program: Program, weights: np.ndarray, columns: np.ndarray, batch
     candidates = np.flatnonzero((distance < reach).any(axis=1))
     if not len(candidates):
         return None
-    rows = candidates if len(columns) == batch else np.arange(batch)
-    pick = rows if len(columns) == batch else np.zeros(batch, int)
+    rows = candidates if len(columns) == count else np.arange(count)
+    pick = rows if len(columns) == count else np.zeros(count, int)
     high = frequencies(program, weights if len(weights) == 1 else weights[rows], columns[pick])
     moving = np.maximum(high, 1.0) * distance[pick] < reach
     kept = moving.any(axis=1)
@@ -185,6 +229,14 @@ def near_edges(program: Program, weights: np.ndarray, columns: np.ndarray, batch
         return None
     way = 1 - np.cos(np.minimum(FARTHEST / np.maximum(total, 1e-9), np.pi / 4))  # far from the other edge
     return Near(rows[kept], inputs[pick][kept], moving[kept], way)
+
+
+def warn_of_infinity(row: int, column: int, value: float) -> None:
+    """Warn that the derivative by one input is infinite."""
+    warn_caller(
+        f"the derivative by inputs[{row}, {column}] = {value:g} is infinite - arccos is vertical there. Scale the "
+        "inputs into the interior if it is needed."
+    )
 
 
 def frequencies(program: Program, weights: np.ndarray, columns: np.ndarray) -> np.ndarray:

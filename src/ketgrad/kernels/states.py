@@ -33,7 +33,7 @@ class NativeStates:
 
     def prepare(self, inputs: np.ndarray) -> Any:
         """The states of some rows."""
-        rows = self.states._rows(self.weights, inputs)
+        rows = self.states._batch(self.weights, inputs)
         options = {"dtype": rows.dtype, "threads": self.states.threads}
         return self.states.executor.prepare(self.states.program, rows.weights, rows.inputs, **options)
 

@@ -21,10 +21,10 @@ import numpy as np
 from ketgrad.executors.native import ARRAYS, QUESTION_CODES, Native, default_threads, load_core
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.seeds import numbered_stream
+from ketgrad.functions.batch import Batch
 from ketgrad.functions.function import Function
 from ketgrad.functions.gradients.directional import check_usable
 from ketgrad.functions.gradients.rules import is_adjoint
-from ketgrad.functions.gradients.sweeps import Point
 
 VJP, JVP = 1, 2  # kinds of calls with draws of their own; those of values are the function's
 WEIGHTS, INPUTS = 1, 2  # bits of `by` and `along`: which variables a derivative is taken by
@@ -68,7 +68,7 @@ class BoundCall:
     @property
     def rule(self) -> Any:
         """The gradient rule; `KetgradValueError` where there is none."""
-        return self.function._rule()
+        return self.function._rule
 
     def route(self, what: str) -> str:
         """Through which door "value", "vjp", "jvp" or "hvp" leaves XLA."""
@@ -156,34 +156,36 @@ class BoundCall:
 
     # -- the same in Python, on NumPy arrays
 
-    def _point(self, weights: np.ndarray, inputs: np.ndarray, kind: int = 0) -> Point:
+    def _rows(self, weights: np.ndarray, inputs: np.ndarray, kind: int = 0) -> Batch:
         f = self.function
         rng = _draws(f, kind) if "shots" in f.executor.abilities else None
-        return Point(f.executor, self.program, weights, inputs, COMPLEX_OF[weights.dtype], f.threads, rng)
+        return Batch.of_rows(
+            f.executor, self.program, weights, inputs, COMPLEX_OF[weights.dtype], f.threads, rng
+        )
 
     def _run(self, weights: np.ndarray, inputs: np.ndarray) -> Sequence[np.ndarray]:
-        return (self._point(weights, inputs).run(weights, inputs),)
+        return (self._rows(weights, inputs).run(weights, inputs),)
 
     def _vjp(
         self, by: int, weights: np.ndarray, inputs: np.ndarray, cotangent: np.ndarray
     ) -> Sequence[np.ndarray]:
-        return selected(self.rule.vjp(self._point(weights, inputs, VJP), cotangent)[1:], by)
+        return selected(self.rule.vjp(self._rows(weights, inputs, VJP), cotangent)[1:], by)
 
     def _jvp(
         self, by: int, weights: np.ndarray, inputs: np.ndarray, *directions: np.ndarray
     ) -> Sequence[np.ndarray]:
-        point, f = self._point(weights, inputs, JVP), self.function
+        batch, f = self._rows(weights, inputs, JVP), self.function
         moves = placed(directions, by)
         if self.adjoint and "second" in f.executor.abilities:
-            options = {"dtype": point.dtype, "threads": f.threads}
+            options = {"dtype": batch.dtype, "threads": f.threads}
             return (f.executor.jvp(self.program, weights, inputs, *moves, **options)[1],)
         total = np.zeros(
-            (point.batch, self.program.num_outputs), point.dtype if self.is_state else weights.dtype
+            (batch.num_rows, self.program.num_outputs), batch.dtype if self.is_state else weights.dtype
         )
-        for jacobian, move in zip(self.rule.jacobian(point), moves, strict=True):
+        for jacobian, move in zip(self.rule.jacobian(batch), moves, strict=True):
             if move is not None:
                 total = total + np.einsum(
-                    "bkv,bv->bk", jacobian, np.broadcast_to(move, (point.batch, move.shape[1]))
+                    "bkv,bv->bk", jacobian, np.broadcast_to(move, (batch.num_rows, move.shape[1]))
                 )
         return (total,)
 
@@ -196,10 +198,10 @@ class BoundCall:
         cotangent: np.ndarray,
         *rest: np.ndarray,
     ) -> Sequence[np.ndarray]:
-        point, f = self._point(weights, inputs), self.function
+        batch, f = self._rows(weights, inputs), self.function
         moves = placed(rest, along)
         found = f.executor.hvp(
-            self.program, weights, inputs, cotangent, *moves, None, dtype=point.dtype, threads=f.threads
+            self.program, weights, inputs, cotangent, *moves, None, dtype=batch.dtype, threads=f.threads
         )
         return selected(found[4:], by)
 

@@ -12,8 +12,8 @@ import numpy as np
 from ketgrad.bridges.jax import primitives
 from ketgrad.bridges.jax.calls import BoundCall
 from ketgrad.circuits.angles import INPUT_FUNCTIONS
-from ketgrad.functions.batch import INWARDS, NORM_TOLERANCE
-from ketgrad.functions.gradients.amplitude_shifts import has_variable_amplitudes
+from ketgrad.functions.amplitude_norms import NORM_TOLERANCE, has_variable_amplitudes
+from ketgrad.functions.input_functions import INWARDS
 from ketgrad.programs.program import STATE_PREPARATION, Program
 
 IN_JAX = {"arccos": jnp.arccos}  # the functions of `INPUT_FUNCTIONS`

@@ -9,8 +9,9 @@ import numpy as np
 
 from ketgrad.executors import in_parts
 from ketgrad.foundation.memory import state_bytes
+from ketgrad.functions.batch import Batch
 from ketgrad.functions.gradients.rules import Cost, without_derivative
-from ketgrad.functions.gradients.sweeps import Point, blocks_at_once, repeat
+from ketgrad.functions.gradients.sweeps import blocks_at_once, repeat
 from ketgrad.programs.program import Program
 
 
@@ -53,52 +54,52 @@ class Adjoint:
         return Cost(1, 1, 3 * state_bytes(program.num_qubits))
 
     def vjp(
-        self, point: Point, cotangent: np.ndarray, slope: np.ndarray | None = None
+        self, batch: Batch, cotangent: np.ndarray, slope: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The executor's own vector-Jacobian product."""
         options: dict[str, Any] = {} if slope is None else {"slope": slope}
-        return point.executor.vjp(
-            point.program,
-            point.weights,
-            point.inputs,
+        return batch.executor.vjp(
+            batch.program,
+            batch.weights,
+            batch.inputs,
             cotangent,
-            dtype=point.dtype,
-            threads=point.threads,
+            dtype=batch.dtype,
+            threads=batch.threads,
             **options,
         )
 
-    def jacobian(self, point: Point) -> tuple[np.ndarray, np.ndarray]:
+    def jacobian(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         """One row per sample and output with a unit cotangent each: a batch, not a loop."""
-        if parts := point.parts:
+        if parts := batch.parts:
             return in_parts.jacobian(
-                lambda *part: self.jacobian(point.on(*part)),
+                lambda *part: self.jacobian(batch.on(*part)),
                 parts,
-                point.weights,
-                point.inputs,
-                point.program.num_outputs,
+                batch.weights,
+                batch.inputs,
+                batch.program.num_outputs,
             )
-        batch, outputs = point.batch, point.program.num_outputs
+        count, outputs = batch.num_rows, batch.program.num_outputs
         # Re(conj(c) d psi): c = 1 gives the real part of an amplitude's derivative, c = i the imaginary part
-        units = (1.0, 1j) if point.program.question.is_complex else (1.0,)
-        kind = point.dtype if len(units) == 2 else point.weights.dtype
+        units = (1.0, 1j) if batch.program.question.is_complex else (1.0,)
+        kind = batch.dtype if len(units) == 2 else batch.weights.dtype
         by_weights = np.zeros(
-            (batch, outputs, point.weights.shape[1]), np.complex128 if len(units) == 2 else float
+            (count, outputs, batch.weights.shape[1]), np.complex128 if len(units) == 2 else float
         )
-        by_inputs = np.zeros((batch, outputs, point.inputs.shape[1]), by_weights.dtype)
-        step = blocks_at_once(point, 2 * outputs + by_weights.shape[2] + by_inputs.shape[2])
+        by_inputs = np.zeros((count, outputs, batch.inputs.shape[1]), by_weights.dtype)
+        step = blocks_at_once(batch, 2 * outputs + by_weights.shape[2] + by_inputs.shape[2])
         for start in range(0, outputs, step):
             part = range(start, min(outputs, start + step))
-            rows = (len(part), batch)
-            arguments = repeat(point.weights, *rows), repeat(point.inputs, *rows)
+            rows = (len(part), count)
+            arguments = repeat(batch.weights, *rows), repeat(batch.inputs, *rows)
             for unit in units:
                 direction = np.zeros((*rows, outputs), dtype=kind)
                 direction[np.arange(len(part)), :, part] = unit
-                _, *found = point.executor.vjp(
-                    point.program,
+                _, *found = batch.executor.vjp(
+                    batch.program,
                     *arguments,
                     direction.reshape(-1, outputs),
-                    dtype=point.dtype,
-                    threads=point.threads,
+                    dtype=batch.dtype,
+                    threads=batch.threads,
                 )
                 for total, derivative in zip((by_weights, by_inputs), found, strict=True):
                     total[:, part.start : part.stop] += unit * derivative.reshape(*rows, -1).swapaxes(0, 1)

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ketgrad.foundation.arrays import row_norms
-from ketgrad.functions.gradients.sweeps import Point, Stencil, contract, with_offsets
+from ketgrad.functions.batch import Batch
+from ketgrad.functions.gradients.sweeps import Stencil, contract, with_offsets
 from ketgrad.programs.program import STATE_PREPARATION, Program
 
 
@@ -30,11 +31,6 @@ class FreeAmplitudes(NamedTuple):
     slot: np.ndarray
     size: np.ndarray
     divided: np.ndarray
-
-
-def has_variable_amplitudes(program: Program) -> bool:
-    """Whether a prepared state has weights or inputs as amplitudes."""
-    return bool((program.kind == STATE_PREPARATION).any() and (program.amplitude_slot > 0).any())
 
 
 def freed(program: Program) -> FreeAmplitudes:
@@ -67,10 +63,10 @@ def executions(program: Program) -> int:
     return 2 * int(np.count_nonzero((amplitudes.slot > 0) & (amplitudes.size > 0)))
 
 
-def unit_vectors(point: Point) -> tuple[np.ndarray, np.ndarray]:
+def unit_vectors(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
     """The amplitudes (B, A) without their factors c_j, divided by the norm (B, A) of their vector."""
-    amplitudes = freed(point.program)
-    values = point.program.slots(point.weights, point.inputs)[:, amplitudes.slot]
+    amplitudes = freed(batch.program)
+    values = batch.program.slots(batch.weights, batch.inputs)[:, amplitudes.slot]
     norms = np.empty(values.shape)
     for owner in range(1 + amplitudes.vector.max(initial=-1)):
         mine = amplitudes.vector == owner
@@ -78,13 +74,13 @@ def unit_vectors(point: Point) -> tuple[np.ndarray, np.ndarray]:
     return values / norms, norms
 
 
-def amplitude_stencil(point: Point, first_variable: int, first_column: int) -> Stencil:
+def amplitude_stencil(batch: Batch, first_variable: int, first_column: int) -> Stencil:
     """Two shifts for each variable amplitude: derivative of Q at the unit vector, in units of the original's z.
 
     |u + s c_j e_j|^2 = 5/4 +- |c_j| u_j for the steps s = +-1 / (2 |c_j|).
     """
-    amplitudes = freed(point.program)
-    unit, norm = unit_vectors(point)
+    amplitudes = freed(batch.program)
+    unit, norm = unit_vectors(batch)
     which = np.flatnonzero((amplitudes.slot > 0) & (amplitudes.size > 0))
     size = amplitudes.size[which]
     # E = Q(a) / |a|^2 has degree 0 in a and Q has degree 2: their derivatives scale as 1 / |a| and |a|
@@ -101,14 +97,14 @@ def amplitude_stencil(point: Point, first_variable: int, first_column: int) -> S
 
 
 def by_amplitude(
-    point: Point, slopes: np.ndarray, values: np.ndarray, cotangent: np.ndarray | None
+    batch: Batch, slopes: np.ndarray, values: np.ndarray, cotangent: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The slots of all amplitudes, and the derivatives (A, B, ...) by them from the slopes of Q.
 
     Where the original divides by the norm, the derivative of 1 / |a|^2 is added: -2 |c_j|^2 u_j E / |a|.
     """
-    amplitudes = freed(point.program)
-    unit, norm = unit_vectors(point)
+    amplitudes = freed(batch.program)
+    unit, norm = unit_vectors(batch)
     output = values if cotangent is None else contract(values[None], cotangent)[0]
     radial = np.where(amplitudes.divided, 2 * amplitudes.size**2 * unit / norm, 0.0).T
     spread = (...,) + (None,) * (output.ndim - 1)

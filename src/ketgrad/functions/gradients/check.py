@@ -11,13 +11,14 @@ from ketgrad.foundation.arrays import row_norms
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 from ketgrad.foundation.numbers import COMPLEX128, check_positive
 from ketgrad.foundation.seeds import stream
+from ketgrad.functions.batch import Batch
 from ketgrad.functions.function import Function
 from ketgrad.functions.gradients.adjoint import Adjoint
 from ketgrad.functions.gradients.choice import choose
 from ketgrad.functions.gradients.finite_difference import FiniteDifference
 from ketgrad.functions.gradients.parameter_shift import ParameterShift
 from ketgrad.functions.gradients.rules import is_random
-from ketgrad.functions.gradients.sweeps import Point, with_offsets
+from ketgrad.functions.gradients.sweeps import with_offsets
 from ketgrad.programs.program import STATE_PREPARATION, Program
 
 
@@ -109,8 +110,8 @@ def check_gradients(
     if bound is None:
         bound = 1e-6 if function.dtype == COMPLEX128 else 1e-3
     check_positive(bound, "tolerance")
-    point, cotangent = _random_point(function, points, stream(seed))
-    found = [rule.vjp(point, cotangent)[1:] for rule in rules]
+    batch, cotangent = _random_batch(function, points, stream(seed))
+    found = [rule.vjp(batch, cotangent)[1:] for rule in rules]
     first, second = (np.concatenate(pair, axis=1).astype(float) for pair in found)
     difference = np.abs(first - second)
     wrong = np.flatnonzero(~(difference.max(axis=0, initial=0.0) <= bound))
@@ -144,7 +145,7 @@ def _two_rules(function: Function) -> tuple[Any, Any]:
     raise KetgradValueError(f"no second rule can be used beside {own!r} on the executor {executor.name!r}.")
 
 
-def _random_point(function: Function, points: int, rng: np.random.Generator) -> tuple[Point, np.ndarray]:
+def _random_batch(function: Function, points: int, rng: np.random.Generator) -> tuple[Batch, np.ndarray]:
     """Random variables and cotangents; the program has one further input for each gate with an angle."""
     program = with_offsets(function.program)
     real = np.float64 if function.dtype == COMPLEX128 else np.float32
@@ -157,7 +158,7 @@ def _random_point(function: Function, points: int, rng: np.random.Generator) -> 
     if program.question.is_complex:
         cotangent = (cotangent + 1j * rng.normal(size=shape)).astype(function.dtype)
     rows = (weights.astype(real), inputs.astype(real))
-    return Point(function.executor, program, *rows, function.dtype, function.threads, None), cotangent
+    return Batch.of_rows(function.executor, program, *rows, function.dtype, function.threads), cotangent
 
 
 def _normalise_amplitudes(program: Program, weights: np.ndarray, inputs: np.ndarray) -> None:

@@ -14,10 +14,20 @@ from ketgrad.foundation.arrays import check_finite, real_array
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.memory import reserve
 from ketgrad.foundation.numbers import COMPLEX128
-from ketgrad.functions.batch import Rows, in_rows, unbroadcast, warn_of_infinity
+from ketgrad.functions.batch import Batch, in_rows, is_plain
 from ketgrad.functions.gradients.rules import is_adjoint
-from ketgrad.functions.gradients.sweeps import Point, blocks_at_once, repeat
-from ketgrad.functions.input_functions import Near, Place, by_input, continued, interior, near_edges, place
+from ketgrad.functions.gradients.sweeps import blocks_at_once, repeat
+from ketgrad.functions.input_functions import (
+    Near,
+    Place,
+    by_input,
+    continued,
+    interior,
+    near_edges,
+    place,
+    warn_of_infinity,
+)
+from ketgrad.functions.value_limits import check_derivatives
 from ketgrad.programs.program import Program
 
 
@@ -67,71 +77,73 @@ def check_usable(rule: Any, executor: Any, program: Program) -> None:
     raise KetgradValueError(f"derivatives along a direction cannot be had here: {reason}. {way_out}")
 
 
-def tangents(
-    point: Point, rows: Rows, weights_direction: Any, inputs_direction: Any
-) -> tuple[np.ndarray, np.ndarray]:
+def tangents(batch: Batch, weights_direction: Any, inputs_direction: Any) -> tuple[np.ndarray, np.ndarray]:
     """(values, tangents) of `Function.jvp`."""
-    shape = (*rows.lead, point.program.num_outputs)
-    weights_move = _direction(weights_direction, "weights", rows.weights_shape, rows)
-    inputs_move = _direction(inputs_direction, "inputs", rows.inputs_shape, rows)
-    if math.prod(rows.lead) == 0:
-        return _nothing(point, shape), _nothing(point, shape)
-    values, rates = _derivatives(_AlongDirection(point, weights_move, inputs_move))
-    return values.reshape(shape), rates.reshape(shape)
+    moves = _directions(batch, weights_direction, inputs_direction)
+    if batch.is_empty:
+        return batch.no_values(), batch.no_values()
+    values, rates = _derivatives(_AlongDirection(batch, *moves))
+    check_derivatives(batch.program, {"tangents": rates})
+    return batch.lead_shaped(values), batch.lead_shaped(rates)
 
 
 def hessian_product(
-    point: Point,
-    rows: Rows,
+    batch: Batch,
     cotangent: np.ndarray,
     weights_direction: Any,
     inputs_direction: Any,
     cotangent_direction: np.ndarray | None,
 ) -> HessianProduct:
     """The result of `Function.hvp`; cotangents in rows, checked."""
-    shape = (*rows.lead, point.program.num_outputs)
-    weights_move = _direction(weights_direction, "weights", rows.weights_shape, rows)
-    inputs_move = _direction(inputs_direction, "inputs", rows.inputs_shape, rows)
-    shapes = (rows.weights_shape, rows.inputs_shape)
-    if math.prod(rows.lead) == 0:
-        zeros = [np.zeros(s, point.weights.dtype) for s in (*shapes, *shapes)]
-        return HessianProduct(_nothing(point, shape), _nothing(point, shape), *zeros)
-    found = _derivatives(_AlongDirection(point, weights_move, inputs_move, cotangent, cotangent_direction))
-    values, rates = (array.reshape(shape) for array in found[:2])
-    rest = (unbroadcast(g, rows.lead, s) for g, s in zip(found[2:], shapes * 2, strict=True))
-    return HessianProduct(values, rates, *(g.astype(point.weights.dtype, copy=False) for g in rest))
+    moves = _directions(batch, weights_direction, inputs_direction)
+    if batch.is_empty:
+        values, zeros = batch.no_values(), batch.no_derivatives()
+        return HessianProduct(values, batch.no_values(), *zeros, *batch.no_derivatives())
+    found = _derivatives(_AlongDirection(batch, *moves, cotangent, cotangent_direction))
+    values, rates, *first_and_second = found
+    result = HessianProduct(
+        batch.lead_shaped(values),
+        batch.lead_shaped(rates),
+        *batch.as_given(*first_and_second[:2]),
+        *batch.as_given(*first_and_second[2:]),
+    )
+    check_derivatives(
+        batch.program, {name: array for name, array in result._asdict().items() if name != "values"}
+    )
+    return result
 
 
-def hessian(point: Point, rows: Rows, cotangent: np.ndarray) -> Hessian:
+def hessian(batch: Batch, cotangent: np.ndarray) -> Hessian:
     """The result of `Function.hessian`: products with unit vectors, as many at once as fit into the cache's reach."""
-    num_weights, num_inputs = rows.weights_shape[-1], rows.inputs_shape[-1]
-    batch, count = math.prod(rows.lead), num_weights + num_inputs
-    real = point.weights.dtype
+    num_weights, num_inputs = batch.weights_shape[-1], batch.inputs_shape[-1]
+    samples, count = math.prod(batch.lead), num_weights + num_inputs
     reserve(
-        2 * real.itemsize * batch * count**2,
-        f"the Hessian of {batch} samples and {count} variables",
+        2 * batch.real.itemsize * samples * count**2,
+        f"the Hessian of {samples} samples and {count} variables",
         "Use f.hvp, which needs one number per variable, or smaller batches.",
     )
-    full = np.zeros((batch, count, count), real)
-    step = blocks_at_once(point, 2 * (point.program.num_outputs + count)) if batch else 1
-    for start in range(0, count if batch else 0, step):
+    full = np.zeros((samples, count, count), batch.real)
+    step = blocks_at_once(batch, 2 * (batch.program.num_outputs + count))
+    for start in range(0, count if samples else 0, step):
         part = range(start, min(count, start + step))
-        size = (len(part), batch)
-        move = np.repeat(np.eye(count, dtype=real)[part.start : part.stop], batch, axis=0)
-        blocks = point._replace(weights=repeat(point.weights, *size), inputs=repeat(point.inputs, *size))
+        size = (len(part), samples)
+        move = np.repeat(np.eye(count, dtype=batch.real)[part.start : part.stop], samples, axis=0)
+        blocks = batch._replace(weights=repeat(batch.weights, *size), inputs=repeat(batch.inputs, *size))
         by_weights, by_inputs = (np.ascontiguousarray(m) for m in np.split(move, [num_weights], axis=1))
         found = _derivatives(_AlongDirection(blocks, by_weights, by_inputs, repeat(cotangent, *size)))
         rates = np.concatenate(found[4:], axis=1).reshape(*size, count)
         full[:, part.start : part.stop] = rates.swapaxes(0, 1)
-    full = full.reshape(*rows.lead, count, count)
+    full = full.reshape(*batch.lead, count, count)
     mine, other = slice(0, num_weights), slice(num_weights, count)
-    return Hessian(full[..., mine, mine], full[..., mine, other], full[..., other, other])
+    result = Hessian(full[..., mine, mine], full[..., mine, other], full[..., other, other])
+    check_derivatives(batch.program, result._asdict())
+    return result
 
 
 class _AlongDirection(NamedTuple):
     """What is asked at which rows: with a cotangent that of `hvp`, else that of `jvp`."""
 
-    point: Point
+    batch: Batch
     weights_move: np.ndarray | None
     inputs_move: np.ndarray | None
     cotangent: np.ndarray | None = None
@@ -139,37 +151,37 @@ class _AlongDirection(NamedTuple):
 
     def at(self, rows: np.ndarray, shared: bool) -> _AlongDirection:
         """The task at some rows of the batch. shared: what all rows share stays so; else it is copied, in float64."""
-        batch = self.point.batch
+        count = self.batch.num_rows
 
         def pick(array: np.ndarray | None) -> np.ndarray | None:
             if array is None or (shared and len(array) == 1):
                 return array
             wide = array if shared else array.astype(np.complex128 if np.iscomplexobj(array) else np.float64)
-            return np.ascontiguousarray(np.broadcast_to(wide, (batch, array.shape[1]))[rows])
+            return np.ascontiguousarray(np.broadcast_to(wide, (count, array.shape[1]))[rows])
 
-        weights, inputs = pick(self.point.weights), pick(self.point.inputs)
+        weights, inputs = pick(self.batch.weights), pick(self.batch.inputs)
         assert weights is not None and inputs is not None
-        point = self.point._replace(weights=weights, inputs=inputs)
+        batch = self.batch._replace(weights=weights, inputs=inputs)
         return _AlongDirection(
-            point if shared else point._replace(dtype=COMPLEX128), *(pick(array) for array in self[1:])
+            batch if shared else batch._replace(dtype=COMPLEX128), *(pick(array) for array in self[1:])
         )
 
     def run(self, where: Place) -> list[np.ndarray]:
         """values, tangents (and dweights, dinputs, hweights, hinputs) by the user's inputs."""
-        point, program = self.point, self.point.program
+        batch, program = self.batch, self.batch.program
         of = [j for _, j in program.input_map or ()]
         move = self.inputs_move
         moves = (
             self.weights_move,
             None if move is None else (move[:, of] * where.slopes).astype(move.dtype, copy=False),
         )
-        options = {"dtype": point.dtype, "threads": point.threads}
-        columns = where.columns.astype(point.inputs.dtype, copy=False)
+        options = {"dtype": batch.dtype, "threads": batch.threads}
+        columns = where.columns.astype(batch.inputs.dtype, copy=False)
         if self.cotangent is None:
-            return list(point.executor.jvp(program, point.weights, columns, *moves, **options))
+            return list(batch.executor.jvp(program, batch.weights, columns, *moves, **options))
         found = list(
-            point.executor.hvp(
-                program, point.weights, columns, self.cotangent, *moves, self.cotangent_move, **options
+            batch.executor.hvp(
+                program, batch.weights, columns, self.cotangent, *moves, self.cotangent_move, **options
             )
         )
         bent = 0.0 if move is None else where.bends * move[:, of] * found[3]
@@ -179,11 +191,11 @@ class _AlongDirection(NamedTuple):
 
     def sizes(self, rows: np.ndarray) -> list[np.ndarray]:
         """Of what is added up in the tangents (and dinputs, hweights, hinputs) of these rows."""
-        observables = self.point.program.value_size
+        observables = self.batch.program.value_size
 
         def largest(array: np.ndarray | None) -> np.ndarray:
             rowwise = np.zeros(1) if array is None else np.abs(array).max(axis=1, initial=0.0)
-            return np.broadcast_to(rowwise, (self.point.batch,))[rows].astype(np.float64)
+            return np.broadcast_to(rowwise, (self.batch.num_rows,))[rows].astype(np.float64)
 
         move = np.maximum(largest(self.weights_move), largest(self.inputs_move))
         if self.cotangent is None:
@@ -194,29 +206,29 @@ class _AlongDirection(NamedTuple):
 
 def _derivatives(task: _AlongDirection) -> list[np.ndarray]:
     """The arrays of `jvp` or `hvp` in rows, by the user's inputs."""
-    point, program = task.point, task.point.program
+    batch, program = task.batch, task.batch.program
     if program.input_map is None:
         return _without_functions(task)
-    near = near_edges(program, point.weights, point.inputs, point.batch)
+    near = near_edges(batch)
     if near is None:
-        return task.run(interior(program, point.inputs))
-    far = np.setdiff1d(np.arange(point.batch), near.rows)
+        return task.run(interior(program, batch.inputs))
+    far = np.setdiff1d(np.arange(batch.num_rows), near.rows)
     inside = task.at(far, shared=True)
-    parts = [(far, inside.run(interior(program, inside.point.inputs)))] if len(far) else []
+    parts = [(far, inside.run(interior(program, inside.batch.inputs)))] if len(far) else []
     return _joined(task, [*parts, (near.rows, _near_an_edge(task, near))])
 
 
 def _without_functions(task: _AlongDirection) -> list[np.ndarray]:
-    point, options = task.point, {"dtype": task.point.dtype, "threads": task.point.threads}
-    start, moves = (point.program, point.weights, point.inputs), (task.weights_move, task.inputs_move)
+    batch, options = task.batch, {"dtype": task.batch.dtype, "threads": task.batch.threads}
+    start, moves = (batch.program, batch.weights, batch.inputs), (task.weights_move, task.inputs_move)
     if task.cotangent is None:
-        return list(point.executor.jvp(*start, *moves, **options))
-    return list(point.executor.hvp(*start, task.cotangent, *moves, task.cotangent_move, **options))
+        return list(batch.executor.jvp(*start, *moves, **options))
+    return list(batch.executor.hvp(*start, task.cotangent, *moves, task.cotangent_move, **options))
 
 
 def _near_an_edge(task: _AlongDirection, near: Near) -> list[np.ndarray]:
     """The arrays at the rows near an edge, row by row: what is regular there from the rows themselves."""
-    program, regular = task.point.program, (0, 2)
+    program, regular = task.batch.program, (0, 2)
     derived = [1] if task.cotangent is None else [1, 3, 4, 5]
 
     def run(rows: np.ndarray, where: Place) -> list[np.ndarray]:
@@ -247,7 +259,7 @@ def _refuse_infinite(task: _AlongDirection, near: Near, results: list[np.ndarray
     move = task.inputs_move
     moves = np.zeros_like(near.at_edge)
     if move is not None:
-        moves = near.at_edge & (np.broadcast_to(move, (task.point.batch, move.shape[1]))[near.rows] != 0)
+        moves = near.at_edge & (np.broadcast_to(move, (task.batch.num_rows, move.shape[1]))[near.rows] != 0)
     refused = lost | (~finite.all(axis=0) & moves.any(axis=1)) | ~finite[0]
     if refused.any():
         k = int(np.argmax(refused))
@@ -265,8 +277,8 @@ def _refuse_infinite(task: _AlongDirection, near: Near, results: list[np.ndarray
 
 def _joined(task: _AlongDirection, parts: list[tuple[np.ndarray, list[np.ndarray]]]) -> list[np.ndarray]:
     """The arrays of parts of the batch as those of the batch: sums over the rows for what all rows share."""
-    point, real = task.point, task.point.weights.dtype
-    owners = [None, None, point.weights, point.inputs, point.weights, point.inputs]
+    batch, real = task.batch, task.batch.weights.dtype
+    owners = [None, None, batch.weights, batch.inputs, batch.weights, batch.inputs]
     joined = []
     for k, (owner, _) in enumerate(zip(owners, parts[0][1], strict=False)):
         arrays = [(rows, found[k]) for rows, found in parts]
@@ -275,18 +287,29 @@ def _joined(task: _AlongDirection, parts: list[tuple[np.ndarray, list[np.ndarray
                 np.concatenate([array for _, array in arrays]).sum(axis=0, keepdims=True).astype(real)
             )
             continue
-        kind = point.dtype if np.iscomplexobj(arrays[0][1]) else real
-        full = np.empty((point.batch, arrays[0][1].shape[1]), kind)
+        kind = batch.dtype if np.iscomplexobj(arrays[0][1]) else real
+        full = np.empty((batch.num_rows, arrays[0][1].shape[1]), kind)
         for rows, array in arrays:
             full[rows] = array
         joined.append(full)
     return joined
 
 
-def _direction(direction: Any, name: str, shape: tuple[int, ...], rows: Rows) -> np.ndarray | None:
-    """A direction in the rows of its variable, checked; None for zero."""
+def _directions(
+    batch: Batch, weights_direction: Any, inputs_direction: Any
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The directions in the rows of their variables, checked; None for zero."""
+    return (
+        _direction(weights_direction, "weights", batch.weights_shape, batch),
+        _direction(inputs_direction, "inputs", batch.inputs_shape, batch),
+    )
+
+
+def _direction(direction: Any, name: str, shape: tuple[int, ...], batch: Batch) -> np.ndarray | None:
     if direction is None:
         return None
+    if is_plain(direction, batch.real, shape):
+        return in_rows(direction, batch.lead, batch.real, name)
     array = real_array(direction, f"{name}_direction")
     if array.shape != shape:
         raise KetgradValueError(
@@ -294,9 +317,4 @@ def _direction(direction: Any, name: str, shape: tuple[int, ...], rows: Rows) ->
             f"{array.shape}."
         )
     check_finite(array, f"{name}_direction")
-    return in_rows(array, rows.lead, rows.weights.dtype, f"{name}_direction")
-
-
-def _nothing(point: Point, shape: tuple[int, ...]) -> np.ndarray:
-    """Values of no samples."""
-    return np.zeros(shape, point.dtype if point.program.question.is_complex else point.weights.dtype)
+    return in_rows(array, batch.lead, batch.real, f"{name}_direction")

@@ -10,8 +10,9 @@ import numpy as np
 from ketgrad.foundation.errors import KetgradValueError, shown
 from ketgrad.foundation.memory import state_bytes
 from ketgrad.foundation.numbers import COMPLEX128, check_number
+from ketgrad.functions.batch import Batch
 from ketgrad.functions.gradients.rules import Cost, without_derivative
-from ketgrad.functions.gradients.sweeps import STEPS, Point, Stencil, collapse, sweep
+from ketgrad.functions.gradients.sweeps import STEPS, Stencil, collapse, sweep
 from ketgrad.programs.program import Program
 
 
@@ -62,30 +63,30 @@ class FiniteDifference:
         variables = program.num_weights + program.num_inputs
         return Cost(1 + self.order * variables, 0, state_bytes(program.num_qubits))
 
-    def vjp(self, point: Point, cotangent: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def vjp(self, batch: Batch, cotangent: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Differences of sum(cotangent * values)."""
-        values = point.run(point.weights, point.inputs)
-        split = point.weights.shape[1]
-        derivative = self._by_variable(point, cotangent)
-        by_weights = collapse(derivative[:split], len(point.weights))
-        return values, by_weights, collapse(derivative[split:], len(point.inputs))
+        values = batch.run(batch.weights, batch.inputs)
+        split = batch.weights.shape[1]
+        derivative = self._by_variable(batch, cotangent)
+        by_weights = collapse(derivative[:split], len(batch.weights))
+        return values, by_weights, collapse(derivative[split:], len(batch.inputs))
 
-    def jacobian(self, point: Point) -> tuple[np.ndarray, np.ndarray]:
+    def jacobian(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         """Differences of all outputs."""
-        split = point.weights.shape[1]
-        derivative = np.moveaxis(self._by_variable(point, None), 0, 2)
+        split = batch.weights.shape[1]
+        derivative = np.moveaxis(self._by_variable(batch, None), 0, 2)
         return derivative[..., :split], derivative[..., split:]
 
-    def _by_variable(self, point: Point, cotangent: np.ndarray | None) -> np.ndarray:
+    def _by_variable(self, batch: Batch, cotangent: np.ndarray | None) -> np.ndarray:
         # (f(+h) - f(-h)) / 2h, and (8 f(+h) - 8 f(-h) - f(+2h) + f(-2h)) / 12h
         steps, factors = ([1, -1], [1 / 2, -1 / 2])
         if self.order == 4:
             steps, factors = ([1, -1, 2, -2], [2 / 3, -2 / 3, -1 / 12, 1 / 12])
-        count = point.weights.shape[1] + point.inputs.shape[1]
+        count = batch.weights.shape[1] + batch.inputs.shape[1]
         column = np.repeat(np.arange(count), len(steps))
         shift = np.tile(np.multiply(steps, self.step_size), count)
         coefficient = np.tile(np.divide(factors, self.step_size), count)[:, None]
-        double = point._replace(
-            dtype=COMPLEX128, weights=point.weights.astype(float), inputs=point.inputs.astype(float)
+        double = batch._replace(
+            dtype=COMPLEX128, weights=batch.weights.astype(float), inputs=batch.inputs.astype(float)
         )
         return sweep(double, Stencil(count, column, column, shift, coefficient), cotangent)

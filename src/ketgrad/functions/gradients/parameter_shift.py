@@ -8,18 +8,19 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ketgrad.foundation.memory import state_bytes
+from ketgrad.functions.amplitude_norms import has_variable_amplitudes
 from ketgrad.functions.angle_limits import describe
+from ketgrad.functions.batch import Batch
 from ketgrad.functions.gradients.amplitude_shifts import (
     amplitude_stencil,
     by_amplitude,
     executions,
     freed,
-    has_variable_amplitudes,
     unit_vectors,
 )
 from ketgrad.functions.gradients.frequencies import shift_rule
 from ketgrad.functions.gradients.rules import Cost, without_derivative
-from ketgrad.functions.gradients.sweeps import Point, Stencil, chain, collapse, sweep, with_offsets
+from ketgrad.functions.gradients.sweeps import Stencil, chain, collapse, sweep, with_offsets
 from ketgrad.programs.program import Program
 
 
@@ -62,41 +63,41 @@ class ParameterShift:
         shifts = sum(len(shift_rule(occurrence.frequencies or ())) for occurrence in program.occurrences)
         return Cost(1 + shifts + executions(program), 0, state_bytes(program.num_qubits))
 
-    def vjp(self, point: Point, cotangent: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def vjp(self, batch: Batch, cotangent: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The derivative by every angle from shifted runs, then the chain rule through the angle polynomials."""
-        values = point.run(point.weights, point.inputs)
-        by_slot, split = self._by_slot(point, values, cotangent), 1 + point.weights.shape[1]
-        by_weights = collapse(by_slot[1:split], len(point.weights))
-        return values, by_weights, collapse(by_slot[split:], len(point.inputs))
+        values = batch.run(batch.weights, batch.inputs)
+        by_slot, split = self._by_slot(batch, values, cotangent), 1 + batch.weights.shape[1]
+        by_weights = collapse(by_slot[1:split], len(batch.weights))
+        return values, by_weights, collapse(by_slot[split:], len(batch.inputs))
 
-    def jacobian(self, point: Point) -> tuple[np.ndarray, np.ndarray]:
+    def jacobian(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         """As `vjp`, for every output at once, from the same shifted runs."""
-        values = point.run(point.weights, point.inputs) if has_variable_amplitudes(point.program) else None
-        by_slot = np.moveaxis(self._by_slot(point, values, None), 0, 2)
-        split = 1 + point.weights.shape[1]
+        values = batch.run(batch.weights, batch.inputs) if has_variable_amplitudes(batch.program) else None
+        by_slot = np.moveaxis(self._by_slot(batch, values, None), 0, 2)
+        split = 1 + batch.weights.shape[1]
         return by_slot[..., 1:split], by_slot[..., split:]
 
-    def _by_slot(self, point: Point, values: np.ndarray | None, cotangent: np.ndarray | None) -> np.ndarray:
+    def _by_slot(self, batch: Batch, values: np.ndarray | None, cotangent: np.ndarray | None) -> np.ndarray:
         """The derivatives by the slots [1, weights, inputs]."""
-        rules = [shift_rule(occurrence.frequencies or ()) for occurrence in point.program.occurrences]
-        count, first = len(rules), point.weights.shape[1] + point.inputs.shape[1]
+        rules = [shift_rule(occurrence.frequencies or ()) for occurrence in batch.program.occurrences]
+        count, first = len(rules), batch.weights.shape[1] + batch.inputs.shape[1]
         variable = np.repeat(np.arange(count), [len(rule) for rule in rules])
         shift, factor = np.array([pair for rule in rules for pair in rule], dtype=float).reshape(-1, 2).T
         stencil = Stencil(count, variable, first + variable, shift, factor[:, None])
-        zeros = np.zeros((len(point.inputs), count))
-        free = point._replace(
-            program=with_offsets(point.program), inputs=np.concatenate([point.inputs, zeros], axis=1)
+        zeros = np.zeros((len(batch.inputs), count))
+        free = batch._replace(
+            program=with_offsets(batch.program), inputs=np.concatenate([batch.inputs, zeros], axis=1)
         )
-        if not has_variable_amplitudes(point.program):
-            return chain(point, sweep(free, stencil, cotangent))
+        if not has_variable_amplitudes(batch.program):
+            return chain(batch, sweep(free, stencil, cotangent))
         assert values is not None
-        unit, _ = unit_vectors(point)
-        rows = np.broadcast_to(free.inputs, (point.batch, free.inputs.shape[1]))
+        unit, _ = unit_vectors(batch)
+        rows = np.broadcast_to(free.inputs, (batch.num_rows, free.inputs.shape[1]))
         free = free._replace(
-            program=freed(point.program).program, inputs=np.concatenate([rows, unit], axis=1)
+            program=freed(batch.program).program, inputs=np.concatenate([rows, unit], axis=1)
         )
-        slopes = sweep(free, amplitude_stencil(point, 0, first + count), cotangent)
-        by_slot = chain(point, sweep(free, stencil, cotangent))
-        slots, derivative = by_amplitude(point, slopes, values, cotangent)
+        slopes = sweep(free, amplitude_stencil(batch, 0, first + count), cotangent)
+        by_slot = chain(batch, sweep(free, stencil, cotangent))
+        slots, derivative = by_amplitude(batch, slopes, values, cotangent)
         np.add.at(by_slot, slots, derivative)
         return by_slot

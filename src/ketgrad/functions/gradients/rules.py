@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from ketgrad.foundation.memory import readable
-from ketgrad.functions.gradients.sweeps import Point
+from ketgrad.functions.batch import Batch
 from ketgrad.programs.program import Program
 
 
@@ -52,11 +52,11 @@ class GradientRule(Protocol):
         """Executions and memory for the value and gradient of one sample."""
         ...
 
-    def vjp(self, point: Point, cotangent: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def vjp(self, batch: Batch, cotangent: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(values, dweights, dinputs) of sum(cotangent * values)."""
         ...
 
-    def jacobian(self, point: Point) -> tuple[np.ndarray, np.ndarray]:
+    def jacobian(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         """(B, K, W) and (B, K, X)."""
         ...
 
@@ -97,13 +97,15 @@ def begun_anew(rule: Any, seed: Any) -> Any:
 
 
 def vjp_with_slope(
-    rule: Any, point: Point, cotangent: np.ndarray, slope: np.ndarray
+    rule: Any, batch: Batch, cotangent: np.ndarray, slope: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`rule.vjp` with the cotangent cotangent + slope * values: in one pass where the rule is the adjoint method."""
+    if slope is None:
+        return rule.vjp(batch, cotangent)
     if is_adjoint(rule):
-        return rule.vjp(point, cotangent, slope)
-    values = point.run(point.weights, point.inputs)
-    return rule.vjp(point, cotangent + slope * values)
+        return rule.vjp(batch, cotangent, slope)
+    values = batch.run(batch.weights, batch.inputs)
+    return rule.vjp(batch, cotangent + slope * values)
 
 
 def without_derivative(program: Program | None) -> str | None:

@@ -13,8 +13,9 @@ from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 from ketgrad.foundation.memory import state_bytes
 from ketgrad.foundation.numbers import check_count, check_number
 from ketgrad.foundation.seeds import check_seed, numbered_stream
+from ketgrad.functions.batch import Batch
 from ketgrad.functions.gradients.rules import Cost, without_derivative
-from ketgrad.functions.gradients.sweeps import STEPS, Point, collapse, contract
+from ketgrad.functions.gradients.sweeps import STEPS, collapse, contract
 from ketgrad.programs.program import Program
 
 
@@ -79,33 +80,33 @@ class SPSA:
         """Two executions per direction, and one for the value."""
         return Cost(1 + 2 * self.num_samples, 0, state_bytes(program.num_qubits))
 
-    def vjp(self, point: Point, cotangent: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def vjp(self, batch: Batch, cotangent: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The mean over the directions of slope times direction."""
-        values = point.run(point.weights, point.inputs)
-        totals = np.zeros(point.weights.shape), np.zeros(point.inputs.shape)
-        for slope, signs in self._slopes(point, cotangent):
+        values = batch.run(batch.weights, batch.inputs)
+        totals = np.zeros(batch.weights.shape), np.zeros(batch.inputs.shape)
+        for slope, signs in self._slopes(batch, cotangent):
             for total, sign in zip(totals, signs, strict=True):
                 total += collapse((slope[:, None] * sign).T, len(total))
         return values, totals[0] / self.num_samples, totals[1] / self.num_samples
 
-    def jacobian(self, point: Point) -> tuple[np.ndarray, np.ndarray]:
+    def jacobian(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         """The mean over the directions of the outputs' slopes times the direction."""
         pieces = [
             [slope[:, :, None] * sign[:, None, :] for sign in signs]
-            for slope, signs in self._slopes(point, None)
+            for slope, signs in self._slopes(batch, None)
         ]
         by_weights, by_inputs = (sum(parts) / self.num_samples for parts in zip(*pieces, strict=True))
         return by_weights, by_inputs  # type: ignore[return-value]
 
-    def _slopes(self, point: Point, cotangent: np.ndarray | None):
+    def _slopes(self, batch: Batch, cotangent: np.ndarray | None):
         """Yield the slope (B,) or (B, K) along each random direction, and the direction (weights, inputs)."""
-        place = zlib.crc32(point.weights.tobytes(), zlib.crc32(point.inputs.tobytes()))
+        place = zlib.crc32(batch.weights.tobytes(), zlib.crc32(batch.inputs.tobytes()))
         repeats = self.seed is None or self.common_random_numbers
         directions = numbered_stream(self.seed, 0 if repeats else next(self._calls), place)
         for _ in range(self.num_samples):
-            signs = [directions.integers(2, size=a.shape) * 2.0 - 1.0 for a in (point.weights, point.inputs)]
+            signs = [directions.integers(2, size=a.shape) * 2.0 - 1.0 for a in (batch.weights, batch.inputs)]
             ahead, behind = (
-                point.run_moved(point.weights + move * signs[0], point.inputs + move * signs[1])
+                batch.run_moved(batch.weights + move * signs[0], batch.inputs + move * signs[1])
                 for move in (self.step, -self.step)
             )
             slope = (ahead - behind) / (2 * self.step)

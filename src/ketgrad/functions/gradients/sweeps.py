@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ketgrad.executors.held_states import held_bytes
-from ketgrad.executors.protocol import InParts, execution
+from ketgrad.executors.protocol import execution
 from ketgrad.foundation.memory import reserve
 from ketgrad.foundation.numbers import COMPLEX128
-from ketgrad.functions.angle_limits import check_angles
+from ketgrad.functions.batch import Batch
 from ketgrad.programs.program import Program
-from ketgrad.programs.reach import VisiblePart
 
 CHUNK_BYTES = 32 * 2**20  # shifted rows are evaluated in portions of about this size,
 CHUNK_ROWS = 64  # but never fewer rows than keep every core and every vector register busy
@@ -22,55 +21,6 @@ STEPS = (
     1e-15,
     2.0**26,
 )  # of a difference: below, rounding is all that is left; beyond, the angle has lost digits
-
-
-class Point(NamedTuple):
-    """Where a rule differentiates, and how the executor is called there."""
-
-    executor: Any
-    program: Program
-    weights: np.ndarray
-    inputs: np.ndarray
-    dtype: np.dtype
-    threads: int | None
-    rng: np.random.Generator | None
-
-    @property
-    def batch(self) -> int:
-        """Number of samples."""
-        return max(len(self.weights), len(self.inputs))
-
-    def at(self, rows: np.ndarray, columns: np.ndarray) -> Point:
-        """Some rows of the batch at other inputs, in double precision, with weights of their own."""
-        weights = np.broadcast_to(self.weights, (self.batch, self.weights.shape[1]))[rows].astype(np.float64)
-        return self._replace(weights=weights, inputs=columns, dtype=np.dtype(np.complex128))
-
-    @property
-    def parts(self) -> tuple[VisiblePart, ...]:
-        """What the executor runs in place of the program, where that is several programs; () elsewhere."""
-        return self.executor.parts(self.program) if isinstance(self.executor, InParts) else ()
-
-    def on(self, program: Program, weights: np.ndarray, inputs: np.ndarray) -> Point:
-        """The same for another program."""
-        return self._replace(program=program, weights=weights, inputs=inputs)
-
-    def size(self, cotangent: np.ndarray | None = None) -> np.ndarray:
-        """(batch,): a bound of the values, times the largest entry of a cotangent."""
-        rows = np.ones(self.batch) if cotangent is None else np.abs(cotangent).max(axis=1, initial=0.0)
-        return self.program.value_size * rows.astype(np.float64)
-
-    def run(self, weights: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-        """The values at other weights and inputs."""
-        real = np.float32 if self.dtype == np.complex64 else np.float64
-        rows = (np.ascontiguousarray(weights, dtype=real), np.ascontiguousarray(inputs, dtype=real))
-        if self.rng is None:
-            return self.executor.run(self.program, *rows, dtype=self.dtype, threads=self.threads)
-        return self.executor.run(self.program, *rows, dtype=self.dtype, threads=self.threads, rng=self.rng)
-
-    def run_moved(self, weights: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-        """The values where a rule has moved the weights and inputs: refused if that carries an angle too far."""
-        check_angles(self.program, weights, inputs, self.batch, " once a gradient rule has moved it")
-        return self.run(weights, inputs)
 
 
 def with_offsets(program: Program) -> Program:
@@ -91,64 +41,64 @@ class Stencil(NamedTuple):
     coefficient: np.ndarray
 
 
-def sweep(point: Point, stencil: Stencil, cotangent: np.ndarray | None) -> np.ndarray:
+def sweep(batch: Batch, stencil: Stencil, cotangent: np.ndarray | None) -> np.ndarray:
     """The derivatives (num_variables, B), or (num_variables, B, K) where `cotangent` is None."""
-    batch, split = point.batch, point.weights.shape[1]
-    outputs = point.program.num_outputs
-    tail = (batch,) if cotangent is not None else (batch, outputs)
-    kind = COMPLEX128 if cotangent is None and point.program.question.is_complex else np.float64
+    count, split = batch.num_rows, batch.weights.shape[1]
+    outputs = batch.program.num_outputs
+    tail = (count,) if cotangent is not None else (count, outputs)
+    kind = COMPLEX128 if cotangent is None and batch.program.question.is_complex else np.float64
     reserve(
         16 * stencil.num_variables * math.prod(tail),
-        f"the derivatives of {batch} rows by {stencil.num_variables} angles or variables",
+        f"the derivatives of {count} rows by {stencil.num_variables} angles or variables",
         "Use f.vjp, or smaller batches.",
     )
     result = np.zeros((stencil.num_variables, *tail), dtype=kind)
-    numbers = split + point.inputs.shape[1] + 2 * outputs
-    step = blocks_at_once(point, numbers)
-    row_bytes = 8 * numbers * batch * min(step, len(stencil.column))
+    numbers = split + batch.inputs.shape[1] + 2 * outputs
+    step = blocks_at_once(batch, numbers)
+    row_bytes = 8 * numbers * count * min(step, len(stencil.column))
     if row_bytes > CHUNK_BYTES:
-        reserve(row_bytes, f"the shifted copies of {batch} rows", "Use smaller batches.")
+        reserve(row_bytes, f"the shifted copies of {count} rows", "Use smaller batches.")
     for start in range(0, len(stencil.column), step):
         part = slice(start, start + step)
         column, shift = stencil.column[part], stencil.shift[part]
-        weights = _shifted(point.weights, column, shift, batch)
-        inputs = _shifted(point.inputs, column - split, shift, batch)
-        values = point.run_moved(weights, inputs).reshape(len(column), batch, outputs)
+        weights = _shifted(batch.weights, column, shift, count)
+        inputs = _shifted(batch.inputs, column - split, shift, count)
+        values = batch.run_moved(weights, inputs).reshape(len(column), count, outputs)
         slope = values if cotangent is None else contract(values, cotangent)
         factor = stencil.coefficient[part].reshape(len(column), -1, *(1,) * (len(tail) - 1))
         np.add.at(result, stencil.variable[part], factor * slope)
     return result
 
 
-def blocks_at_once(point: Point, numbers: int) -> int:
+def blocks_at_once(batch: Batch, numbers: int) -> int:
     """How many copies of the batch to evaluate in one run, for `numbers` real numbers beside the state per row.
 
     All of them where no states are held here: each run of a device is a job of its own.
     """
-    program, executor = point.program, point.executor
+    program, executor = batch.program, batch.executor
     if "exact" not in executor.abilities and program.derived(
         f"{executor.name} holds no state", lambda: execution(executor, program).simulated_qubits is None
     ):
         return sys.maxsize
     row_bytes = 8 * numbers + held_bytes(executor, program, COMPLEX128.itemsize)
-    return max(1, CHUNK_BYTES // (point.batch * row_bytes), CHUNK_ROWS // point.batch)
+    return max(1, CHUNK_BYTES // (batch.num_rows * row_bytes), CHUNK_ROWS // batch.num_rows)
 
 
-def _shifted(array: np.ndarray, column: np.ndarray, shift: np.ndarray, batch: int) -> np.ndarray:
+def _shifted(array: np.ndarray, column: np.ndarray, shift: np.ndarray, count: int) -> np.ndarray:
     """One block of rows per shift, with the shift added to its column; columns outside the array shift nothing."""
     inside = (column >= 0) & (column < array.shape[1])
     if len(array) == 1 and not inside.any():
         return array
-    blocks = repeat(array, len(column), batch).reshape(len(column), batch, array.shape[1])
+    blocks = repeat(array, len(column), count).reshape(len(column), count, array.shape[1])
     which = np.flatnonzero(inside)
     blocks[which, :, column[which]] += shift[which, None]
-    return blocks.reshape(len(column) * batch, array.shape[1])
+    return blocks.reshape(len(column) * count, array.shape[1])
 
 
-def repeat(array: np.ndarray, times: int, batch: int) -> np.ndarray:
+def repeat(array: np.ndarray, times: int, count: int) -> np.ndarray:
     """`times` copies of the batch below each other, a shared row written out."""
-    full = np.broadcast_to(array, (times, batch, array.shape[1]))
-    return np.array(full).reshape(times * batch, array.shape[1])
+    full = np.broadcast_to(array, (times, count, array.shape[1]))
+    return np.array(full).reshape(times * count, array.shape[1])
 
 
 def contract(values: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
@@ -161,9 +111,9 @@ def collapse(derivative: np.ndarray, rows: int) -> np.ndarray:
     return np.ascontiguousarray(derivative.T if rows == derivative.shape[1] else derivative.sum(axis=1)[None])
 
 
-def chain(point: Point, by_angle: np.ndarray) -> np.ndarray:
+def chain(batch: Batch, by_angle: np.ndarray) -> np.ndarray:
     """From derivatives by angles (R, B, ...) to those by the slots [1, weights, inputs] (1 + W + X, B, ...)."""
-    terms, slots = angle_terms(point.program), point.program.slots(point.weights, point.inputs).T
+    terms, slots = angle_terms(batch.program), batch.program.slots(batch.weights, batch.inputs).T
     result = np.zeros((len(slots), *by_angle.shape[1:]))
     spread = (...,) + (None,) * (by_angle.ndim - 2)
     for first, second in ((terms.a, terms.b), (terms.b, terms.a)):
