@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import types
 import typing
 from typing import Any, TypeVar
@@ -11,6 +12,23 @@ from typing import Any, TypeVar
 from ketgrad.foundation.errors import KetgradValueError
 
 Value = TypeVar("Value")
+
+
+def tree_of(text: str, schema: str, version_read: int) -> dict[str, Any]:
+    """The tree of a JSON text that begins with our `schema` and a version that this ketgrad reads, without the two."""
+    try:
+        tree = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise KetgradValueError(f"this is not the JSON of a comparison: {error}.") from error
+    if not isinstance(tree, dict) or tree.pop("schema", None) != schema:
+        raise KetgradValueError(f"this JSON is not a comparison: its `schema` must be {schema!r}.")
+    version = tree.pop("schema_version", None)
+    if not isinstance(version, int) or version < 1 or version > version_read:
+        raise KetgradValueError(
+            f"this comparison has schema version {version!r}, but this ketgrad reads 1 to"
+            f" {version_read}. Install a newer ketgrad to read it."
+        )
+    return tree
 
 
 def decode(kind: Any, tree: Any, where: str) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.text import escaped_in_json
-from ketgrad.referee.decoding import decode
+from ketgrad.referee.decoding import decode, tree_of
 
 SCHEMA_NAME = "ketgrad.comparison"
 SCHEMA_VERSION = 1
@@ -378,19 +378,7 @@ class Comparison:
     @classmethod
     def from_json(cls, text: str) -> Comparison:
         """The comparison that `to_json` wrote; ValueError names the field that does not fit."""
-        try:
-            tree = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise KetgradValueError(f"this is not the JSON of a comparison: {error}.") from error
-        if not isinstance(tree, dict) or tree.pop("schema", None) != SCHEMA_NAME:
-            raise KetgradValueError(f"this JSON is not a comparison: its `schema` must be {SCHEMA_NAME!r}.")
-        version = tree.pop("schema_version", None)
-        if not isinstance(version, int) or version < 1 or version > SCHEMA_VERSION:
-            raise KetgradValueError(
-                f"this comparison has schema version {version!r}, but this ketgrad reads 1 to"
-                f" {SCHEMA_VERSION}. Install a newer ketgrad to read it."
-            )
-        return decode(cls, tree, "comparison")
+        return decode(cls, tree_of(text, SCHEMA_NAME, SCHEMA_VERSION), "comparison")
 
     def digest(self) -> str:
         """SHA-256 over everything but times, paths and thread counts: equal for two runs with one seed."""
