@@ -6,15 +6,12 @@ import dataclasses
 import errno
 import gc
 import os
-import threading
 import time
-from contextlib import suppress
-from multiprocessing.connection import Connection
-from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
+from threads_for_processes import Crew
 
 from ketgrad.foundation.errors import KetgradOSError
 from ketgrad.referee.contest import workers
@@ -237,65 +234,23 @@ def test_an_event_has_a_score_or_none_and_the_time_since_the_start():
     Reporter(None, jobs, jobs, "regression", 1, 0.0).planned()  # nobody listens
 
 
-class Instant:
-    """A process that answers as soon as it is asked, in this one; `stubborn` ones end only when they are killed."""
-
-    alive: ClassVar[list[Instant]] = []
-    killed: ClassVar[list[int]] = []
-    most = 0
-
-    def __init__(self, target, args, **_) -> None:
-        self._connection = args[0]
-        self.pid, self.exitcode = None, None
-
-    def start(self) -> None:
-        if len(Instant.alive) >= Instant.most:
-            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
-        self.pid = 10_000_000 + len(Instant.alive)
-        Instant.alive.append(self)
-        connection = Connection(os.dup(self._connection.fileno()))
-        threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection) -> None:
-        with connection, suppress(EOFError, OSError):
-            while True:
-                name, item = connection.recv()
-                connection.send(ended(name, item.split.index, 1.0))
-
-    def join(self, seconds: float) -> None:
-        if self.pid in Instant.killed:
-            self.exitcode = -9
-        else:
-            time.sleep(seconds)
-
-
-@pytest.fixture
-def instant(monkeypatch):
-    """The processes are made up; none ends before it is killed."""
-    monkeypatch.setattr(Instant, "alive", [])
-    monkeypatch.setattr(Instant, "killed", [])
-    monkeypatch.setattr(workers.os, "kill", lambda pid, number: Instant.killed.append(pid))
-    monkeypatch.setattr(workers, "SECONDS_TO_END", 0.3)
-    context = SimpleNamespace(Process=Instant)
-    monkeypatch.setattr("joblib.externals.loky.backend.get_context", lambda name: context)
-
-
 @pytest.mark.parametrize("most", [0, 1, 3, 20])
-def test_if_the_system_starts_no_more_processes_those_that_are_there_do_the_work(monkeypatch, instant, most):
-    monkeypatch.setattr(Instant, "most", most)
+def test_if_the_system_starts_no_more_processes_those_that_are_there_do_the_work(monkeypatch, most):
+    crew = Crew(lambda name, item: ended(name, item.split.index, 1.0), most)
+    crew.take_the_place_of_processes(monkeypatch)
     before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
     began = time.monotonic()
     outcomes, interrupted = run_all((QUICK, SLOW), prepared(4), RULES, 6, None, began)
     assert {(item.model, item.score.split) for item in outcomes} == {
         (n, i) for n in ("quick", "slow") for i in range(4)
     }
-    assert not interrupted and len(Instant.alive) == len(Instant.killed) == min(most, 6)
+    assert not interrupted and len(crew.alive) == len(crew.killed) == min(most, 6)
     failures = [item.score.failure for item in outcomes if item.score.failure]
     reason = "the system started no process for it: Resource temporarily unavailable"
     assert failures == ([reason] * 8 if most == 0 else [])
     assert [item.died for item in outcomes] == [most == 0] * 8, "another run tries again"
     assert time.monotonic() - began < 0.3 * 6, "all that do not end by themselves are waited for together"
     if before:
-        Instant.alive.clear()
+        crew.alive.clear()
         gc.collect()
         assert len(os.listdir("/proc/self/fd")) <= before + 1
