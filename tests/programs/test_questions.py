@@ -10,16 +10,8 @@ import ketgrad as kg
 from ketgrad.executors import get
 from ketgrad.executors.state_vectors import READOUTS
 from ketgrad.programs.lowering import compile
-from ketgrad.programs.questions import (
-    QUESTIONS,
-    ComposedQuestion,
-    Expect,
-    Probabilities,
-    Question,
-    Samples,
-    State,
-    Variance,
-)
+from ketgrad.programs.question import ComposedQuestion, Question
+from ketgrad.programs.questions import QUESTIONS, Expect, Probabilities, Samples, State, Variance
 
 EXAMPLES: dict[type[Question], Question] = {
     Expect: Expect((kg.Pauli("Z0"), kg.Pauli("0.5 X0 Y2 - 2"))),

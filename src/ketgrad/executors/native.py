@@ -17,7 +17,8 @@ from ketgrad.executors.sampled import Sampled
 from ketgrad.foundation.errors import KetgradImportError, KetgradTypeError
 from ketgrad.foundation.memory import FREE_BELOW, reserve, state_bytes
 from ketgrad.programs.program import Program
-from ketgrad.programs.questions import Expect, Probabilities, Question, State
+from ketgrad.programs.question import Question
+from ketgrad.programs.questions import Expect, Probabilities, State
 from ketgrad.programs.reach import VisiblePart, described, reach, whole_of
 
 FLOAT64, FLOAT32, COMPLEX128 = np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.complex128)

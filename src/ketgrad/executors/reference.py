@@ -26,7 +26,7 @@ from ketgrad.foundation.arrays import divided
 from ketgrad.foundation.errors import KetgradTypeError
 from ketgrad.foundation.memory import reserve, state_bytes
 from ketgrad.programs.program import PAULI_ROTATION, UNITARY, Program
-from ketgrad.programs.questions import WIDEST
+from ketgrad.programs.question import WIDEST
 
 
 @dataclass(frozen=True)

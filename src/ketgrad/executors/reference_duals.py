@@ -22,7 +22,7 @@ from ketgrad.executors.state_vectors import (
 )
 from ketgrad.foundation.memory import reserve, state_bytes
 from ketgrad.programs.program import PAULI_ROTATION, UNITARY, Program
-from ketgrad.programs.questions import WIDEST
+from ketgrad.programs.question import WIDEST
 
 
 class Dual(NamedTuple):

@@ -13,7 +13,8 @@ import numpy as np
 
 from ketgrad.foundation.arrays import divided, row_norms
 from ketgrad.programs.program import Program
-from ketgrad.programs.questions import Expect, Probabilities, Question, State
+from ketgrad.programs.question import Question
+from ketgrad.programs.questions import Expect, Probabilities, State
 
 # -- instructions -----------------------------------------------------------------------------------------
 

@@ -17,10 +17,10 @@ from ketgrad.foundation.numbers import complex_type, flag, shot_count, thread_co
 from ketgrad.foundation.seeds import fixed_seed
 from ketgrad.functions.function import Function
 from ketgrad.programs.lowering import check_circuit
+from ketgrad.programs.question import Question
 from ketgrad.programs.questions import (
     Expect,
     Probabilities,
-    Question,
     Samples,
     State,
     Variance,

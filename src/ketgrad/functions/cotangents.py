@@ -9,7 +9,7 @@ import numpy as np
 from ketgrad.foundation.arrays import check_finite, real_array, refuse_gradients
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.functions.batch import Batch, converted, is_plain
-from ketgrad.programs.questions import Question
+from ketgrad.programs.question import Question
 
 
 def cotangent_rows(question: Question, batch: Batch, cotangent: Any, name: str = "cotangent") -> np.ndarray:

@@ -28,7 +28,8 @@ from ketgrad.functions.signature import Signature
 from ketgrad.functions.value_limits import check_derivatives, check_observables, is_steep
 from ketgrad.programs.lowering import compile
 from ketgrad.programs.program import Program
-from ketgrad.programs.questions import ComposedQuestion, Question, unpacked
+from ketgrad.programs.question import ComposedQuestion, Question
+from ketgrad.programs.questions import unpacked
 
 
 @dataclass(frozen=True, repr=False)

@@ -11,7 +11,7 @@ from ketgrad.executors.protocol import has_short_way
 from ketgrad.foundation.numbers import COMPLEX64
 from ketgrad.functions.amplitude_norms import has_variable_amplitudes
 from ketgrad.programs.program import Program
-from ketgrad.programs.questions import Question
+from ketgrad.programs.question import Question
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ketgrad.programs.frame import bits
 from ketgrad.programs.program import PAULI_ROTATION, STATE_PREPARATION, Program
-from ketgrad.programs.questions import WIDEST
+from ketgrad.programs.question import WIDEST
 
 
 class Support(NamedTuple):

@@ -22,7 +22,8 @@ from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 from ketgrad.foundation.memory import reserve
 from ketgrad.programs.program import Occurrence, Program, ProgramBuilder, Term
-from ketgrad.programs.questions import QUESTIONS, WIDEST, Question, num_words
+from ketgrad.programs.question import WIDEST, Question
+from ketgrad.programs.questions import QUESTIONS, num_words
 
 MASKS_PER_OP = 3  # that are as wide as the register, where that is wider than 62 qubits
 LARGEST_COEFFICIENT = sys.float_info.max

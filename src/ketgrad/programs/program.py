@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad.circuits.angles import Angle
-from ketgrad.programs.questions import Question, QuestionArrays, masks
+from ketgrad.programs.question import Question, QuestionArrays, masks
 
 PAULI_ROTATION, UNITARY, STATE_PREPARATION, CHANNEL = range(4)
 Term = tuple[float, int, int]  # (coefficient, slot, slot): what an angle is a sum of

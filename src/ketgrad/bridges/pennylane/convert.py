@@ -29,7 +29,8 @@ from ketgrad.circuits.op import Op
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 from ketgrad.functions.builders import expectation, probabilities, samples, state, variance
 from ketgrad.functions.function import Function
-from ketgrad.programs.questions import Expect, Probabilities, Question, Samples, State, Variance
+from ketgrad.programs.question import Question
+from ketgrad.programs.questions import Expect, Probabilities, Samples, State, Variance
 
 AVERAGES: Mapping[type[MeasurementProcess], Callable[..., Function]] = {
     ExpectationMP: expectation,
