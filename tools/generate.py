@@ -22,10 +22,11 @@ from typing import Any
 import ketgrad as kg
 from ketgrad.circuits import gate_definitions as definitions
 from ketgrad.circuits import ops
-from ketgrad.circuits.angles import as_angle, w
+from ketgrad.circuits.angles import as_angle
 from ketgrad.circuits.drawing.layout import angle_text
 from ketgrad.circuits.gate import Gate
 from ketgrad.circuits.gates import CONTROLLED, GATES
+from ketgrad.circuits.variables import w
 from ketgrad.programs.lowering import compile
 from ketgrad.programs.questions import State
 

@@ -15,12 +15,13 @@ from typing import Any
 
 from ketgrad.bridges import BRIDGES as _BRIDGES
 from ketgrad.circuits import ops as _ops
-from ketgrad.circuits.angles import Angle, Variables, arccos, w
+from ketgrad.circuits.angles import Angle
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.op import Op
 from ketgrad.circuits.ops import *  # noqa: F403 - the builders, listed in ops.__all__
 from ketgrad.circuits.ops import __all__ as _builders
 from ketgrad.circuits.paulis import Pauli, PauliSum
+from ketgrad.circuits.variables import Variables, arccos, w
 from ketgrad.foundation.errors import KetgradAttributeError, KetgradError
 from ketgrad.foundation.tables import Table
 from ketgrad.foundation.version import __version__ as __version__

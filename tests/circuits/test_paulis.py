@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ketgrad as kg
-from ketgrad.circuits.paulis import PauliSum, reverse_bits
+from ketgrad.circuits.pauli_words import reverse_bits
+from ketgrad.circuits.paulis import PauliSum
 from ketgrad.programs.lowering import compile
 from ketgrad.programs.questions import Expect
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ketgrad.circuits.angles import Angle, w
+from ketgrad.circuits.angles import Angle
+from ketgrad.circuits.variables import w
 
 
 @dataclass

@@ -11,12 +11,14 @@ from itertools import count
 from types import MappingProxyType
 
 from ketgrad.circuits import ops
-from ketgrad.circuits.angles import Angle, w
+from ketgrad.circuits.angles import Angle
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.entanglement import Entanglement, check_size, qubit_groups
 from ketgrad.circuits.gates import CONTROLLED, GATES
 from ketgrad.circuits.op import Op
-from ketgrad.circuits.paulis import PauliSum, check_hermitian, letters
+from ketgrad.circuits.pauli_words import letters
+from ketgrad.circuits.paulis import PauliSum, check_hermitian
+from ketgrad.circuits.variables import w
 from ketgrad.foundation.arrays import sequence_of
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, near_matches, shown
 from ketgrad.foundation.numbers import check_count, flag

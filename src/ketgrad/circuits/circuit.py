@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad.circuits.angles import Angle, Variable, arccos, as_angle
+from ketgrad.circuits.angles import Angle, Variable, as_angle
 from ketgrad.circuits.op import Op, known_op, refuse_duplicates
 from ketgrad.circuits.paulis import new_names
+from ketgrad.circuits.variables import arccos
 from ketgrad.foundation.arrays import refuse_gradients
 from ketgrad.foundation.errors import KetgradIndexError, KetgradTypeError, KetgradValueError, shown
 from ketgrad.foundation.numbers import MAX_QUBITS, check_count, check_qubit

@@ -13,7 +13,8 @@ from ketgrad.circuits.gate import Gate
 from ketgrad.circuits.gate_checks import TOLERANCE
 from ketgrad.circuits.matrices import deviation_from_unitary, nearest_unitary
 from ketgrad.circuits.op import Op
-from ketgrad.circuits.paulis import LETTERS, PauliSum
+from ketgrad.circuits.pauli_words import LETTERS
+from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.arrays import refuse_gradients
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, shown
 from ketgrad.foundation.numbers import flag

@@ -13,10 +13,11 @@ from types import MappingProxyType
 from typing import Any
 
 from ketgrad.circuits import ops
-from ketgrad.circuits.angles import Angle, arccos, w, x
+from ketgrad.circuits.angles import Angle
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.entanglement import Entanglement, check_size, qubit_groups
 from ketgrad.circuits.op import Op
+from ketgrad.circuits.variables import arccos, w, x
 from ketgrad.foundation.arrays import sequence_of
 from ketgrad.foundation.errors import KetgradValueError, near_matches, shown
 from ketgrad.foundation.memory import reserve

@@ -30,7 +30,8 @@ from ketgrad.circuits.gate_checks import (
     fits,
 )
 from ketgrad.circuits.matrices import deviation_from_unitary, embed
-from ketgrad.circuits.paulis import LETTER_OF, PauliSum, check_hermitian
+from ketgrad.circuits.pauli_words import LETTER_OF
+from ketgrad.circuits.paulis import PauliSum, check_hermitian
 from ketgrad.foundation.arrays import row_norms
 from ketgrad.foundation.errors import (
     KetgradError,

@@ -16,7 +16,8 @@ import numpy as np
 
 from ketgrad.circuits.gate import Gate
 from ketgrad.circuits.gate_definitions import ROWS, Part, Sequencer
-from ketgrad.circuits.paulis import LETTERS, PauliSum
+from ketgrad.circuits.pauli_words import LETTERS
+from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.errors import KetgradValueError
 
 

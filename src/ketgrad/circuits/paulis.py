@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import cmath
 import math
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from numbers import Complex
@@ -16,18 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from ketgrad.circuits.pauli_text import read_terms, text_of
+from ketgrad.circuits.pauli_words import Term, Word, ordered, product, reverse_bits, spread
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, shown
 from ketgrad.foundation.memory import reserve
 from ketgrad.foundation.numbers import check_count, check_qubit
 
-Word = tuple[int, int]  # (x mask, z mask)
-Term = tuple[int, int, complex]  # a word and its coefficient
-
 HERMITIAN = 1e-12  # an imaginary part below this share of the largest coefficient is rounding
 MOST_POWER = 64
-
-LETTERS = {"I": (0, 0), "X": (1, 0), "Y": (1, 1), "Z": (0, 1)}
-LETTER_OF = {bits: letter for letter, bits in LETTERS.items()}
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -115,7 +110,7 @@ class PauliSum:
                 f"`qubits` must name at least {self.num_qubits} qubits - the sum acts on qubit {self.num_qubits - 1} - "
                 f"but names {len(names)}."
             )
-        return _sum_of(_ordered((_spread(x, names), _spread(z, names), c) for x, z, c in self.terms))
+        return _sum_of(ordered((spread(x, names), spread(z, names), c) for x, z, c in self.terms))
 
     def matrix(self, num_qubits: int | None = None) -> np.ndarray:
         """The dense matrix, shape (2**n, 2**n), complex128; qubit 0 is the most significant bit.
@@ -177,7 +172,7 @@ class PauliSum:
         operand = _as_sum(other)
         if operand is None:
             return NotImplemented
-        return PauliSum(_product(a, b) for a in self.terms for b in operand.terms)
+        return PauliSum(product(a, b) for a in self.terms for b in operand.terms)
 
     __matmul__ = __mul__
 
@@ -215,10 +210,10 @@ class PauliSum:
         return len(self.terms)
 
     def __str__(self) -> str:
-        return _text(self.terms)
+        return text_of(self.terms)
 
     def __repr__(self) -> str:
-        return f"Pauli({_text(self.terms)!r})"
+        return f"Pauli({text_of(self.terms)!r})"
 
 
 def Pauli(text: str | float) -> PauliSum:
@@ -235,82 +230,7 @@ def Pauli(text: str | float) -> PauliSum:
         return PauliSum([(0, 0, _complex(text))])
     if not isinstance(text, str):
         raise KetgradTypeError(f"`text` must be a string such as 'Z0 Z1 - 0.5 X2', but is {shown(text)}.")
-    position, sign, terms, total = 0, 1.0, [], len(text.rstrip())
-    if total == 0:
-        raise KetgradValueError("`text` must hold at least one Pauli word or number, but is empty.")
-    while position < total:
-        term, position = _read_term(text, position, sign)
-        terms.append(term)
-        if position < total:
-            if text[position] not in "+-":
-                raise _unreadable(text, position)
-            sign = 1.0 if text[position] == "+" else -1.0
-            position += 1
-            if not text[position:].strip():
-                raise _unreadable(text, position - 1)
-    return PauliSum(terms)
-
-
-_SIGNS = re.compile(r"[\s+-]*")
-_GAP = re.compile(r"\s*([*@]?)\s*")
-_NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?j?|\([^()]*\)")
-_LETTER = re.compile(r"([IXYZ])_?(\d+)")
-_BARE_WORD = re.compile(r"[IXYZ]+(?![\d_A-Za-z])")
-
-
-def _read_term(text: str, position: int, sign: float) -> tuple[Term, int]:
-    """One signed product of numbers and letters from `position`; returns it and the position after it."""
-    signs = _SIGNS.match(text, position)
-    assert signs is not None
-    position = signs.end()
-    term: Term = (0, 0, complex(-sign if signs[0].count("-") % 2 else sign))
-    is_first = True
-    while True:
-        gap = _GAP.match(text, position)
-        assert gap is not None
-        place, is_joined = gap.end(), bool(gap[1])
-        if is_joined and is_first:
-            raise _unreadable(text, gap.start(1))
-        if letter := _LETTER.match(text, place):
-            x, z = LETTERS[letter[1]]
-            qubit = _qubit(letter[2])
-            term, position = _product(term, (x << qubit, z << qubit, 1.0)), letter.end()
-        elif number := _NUMBER.match(text, place):
-            if not (is_first or is_joined):
-                raise _unreadable(text, place, "A number stands before its letters, or after a *.")
-            term, position = (term[0], term[1], term[2] * _number(text, number)), number.end()
-        elif is_joined or is_first:
-            raise _unreadable(text, place)
-        else:
-            return term, place
-        is_first = False
-
-
-def _qubit(digits: str) -> int:
-    if len(digits) > 7:
-        raise KetgradValueError(f"`text` names qubit {digits[:20]}, but Pauli words take qubits below 10^7.")
-    return int(digits)
-
-
-def _number(text: str, number: re.Match[str]) -> complex:
-    try:
-        value = complex(number[0].replace(" ", ""))
-    except ValueError:
-        raise _unreadable(text, number.start()) from None
-    if not cmath.isfinite(value):
-        raise _unreadable(text, number.start(), "Coefficients are finite.")
-    return value
-
-
-def _unreadable(text: str, position: int, hint: str = "") -> KetgradValueError:
-    word = _BARE_WORD.match(text, position)
-    if word and not hint:
-        places = " ".join(f"{letter}{q}" for q, letter in enumerate(word[0]) if letter != "I") or "I0"
-        hint = f"Letters name their qubits: write {places!r} for {word[0]!r} from qubit 0 on."
-    return KetgradValueError(
-        f"`text` must be a sum of Pauli words such as 'Z0 Z1 - 0.5 X2 + 1', but at character {position + 1} "
-        f"stands {text[position : position + 20]!r}.{' ' * bool(hint)}{hint}"
-    )
+    return PauliSum(read_terms(text))
 
 
 def check_hermitian(observable: PauliSum, name: str, why: str) -> None:
@@ -342,14 +262,6 @@ def new_names(qubits: Any) -> tuple[int, ...]:
             f"`qubits` must be different - two qubits cannot become one - but names qubit {twice} twice."
         )
     return names
-
-
-def _product(a: Term, b: Term) -> Term:
-    """(i^|xz| X^x Z^z)(i^|x'z'| X^x' Z^z'): moving Z^z past X^x' costs (-1)^|z & x'|; collect the powers of i."""
-    x, z = a[0] ^ b[0], a[1] ^ b[1]
-    power = (a[0] & a[1]).bit_count() + (b[0] & b[1]).bit_count() + 2 * (a[1] & b[0]).bit_count()
-    power -= (x & z).bit_count()
-    return x, z, a[2] * b[2] * (1, 1j, -1, -1j)[power % 4]
 
 
 def _simplest(coefficient: complex) -> complex:
@@ -393,7 +305,7 @@ def _collected(words: Any) -> tuple[Term, ...]:
             total[x, z] = total.get((x, z), 0.0) + coefficient
         except (TypeError, ValueError):
             raise KetgradTypeError(f"`terms` must hold {FORM}, but holds {shown(entry)}.") from None
-    return _ordered(_checked(x, z, c) for (x, z), c in total.items() if c is None or c != 0)
+    return ordered(_checked(x, z, c) for (x, z), c in total.items() if c is None or c != 0)
 
 
 FORM = "(x mask, z mask, coefficient)"
@@ -410,10 +322,6 @@ def _checked(x: Any, z: Any, coefficient: Any) -> Term:
     return x, z, value
 
 
-def _ordered(terms: Iterable[Term]) -> tuple[Term, ...]:
-    return tuple(sorted(terms, key=lambda term: (_weight(term), letters(term[0], term[1]))))
-
-
 def _all_words(pending: tuple[PauliSum, tuple[Term, ...]]) -> Iterator[Term]:
     """The words of a sum and of what was added to it, first in time first."""
     added: list[tuple[Term, ...]] = []
@@ -425,59 +333,3 @@ def _all_words(pending: tuple[PauliSum, tuple[Term, ...]]) -> Iterator[Term]:
         if step is None:
             added.append(first._terms)
     return (term for words in reversed(added) for term in words)
-
-
-def _weight(term: Term) -> int:
-    return (term[0] | term[1]).bit_count()
-
-
-def _letters(x: int, z: int) -> Iterator[tuple[int, str]]:
-    """(qubit, letter) of a word, qubits ascending."""
-    support = x | z
-    while support:
-        qubit = (support & -support).bit_length() - 1
-        yield qubit, LETTER_OF[x >> qubit & 1, z >> qubit & 1]
-        support &= support - 1
-
-
-def letters(x: int, z: int) -> tuple[tuple[int, str], ...]:
-    """(qubit, letter) pairs of the word with masks x and z, qubits ascending.
-
-    >>> letters(0b011, 0b110)
-    ((0, 'X'), (1, 'Y'), (2, 'Z'))
-    """
-    return tuple(_letters(x, z))
-
-
-def reverse_bits(mask: int, num_qubits: int) -> int:
-    """The mask with bit q moved to bit num_qubits-1-q: from qubit numbers to bits of a basis index.
-
-    >>> bin(reverse_bits(0b001, 3))
-    '0b100'
-    """
-    if mask.bit_count() > 64:  # bit by bit, wide words would take the square of their width
-        return int(f"{mask:0{num_qubits}b}"[::-1], 2)
-    moved = 0
-    while mask:
-        low = mask & -mask
-        moved |= 1 << (num_qubits - low.bit_length())
-        mask ^= low
-    return moved
-
-
-def _spread(mask: int, names: tuple[int, ...]) -> int:
-    return sum(1 << name for k, name in enumerate(names) if mask >> k & 1)
-
-
-def _text(terms: tuple[Term, ...]) -> str:
-    if not terms:
-        return "0.0"
-    pieces = []
-    for x, z, coefficient in terms:
-        word = " ".join(f"{letter}{qubit}" for qubit, letter in _letters(x, z))
-        real = not isinstance(coefficient, complex)
-        negative = real and coefficient < 0
-        shown = repr(-coefficient if negative else coefficient)
-        pieces.append((" - " if negative else " + ", f"{shown} {word}".strip()))
-    first = ("-" if pieces[0][0] == " - " else "") + pieces[0][1]
-    return first + "".join(sign + body for sign, body in pieces[1:])

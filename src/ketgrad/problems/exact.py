@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ketgrad.circuits.paulis import PauliSum, check_hermitian, reverse_bits
+from ketgrad.circuits.pauli_words import reverse_bits
+from ketgrad.circuits.paulis import PauliSum, check_hermitian
 from ketgrad.foundation.blas import one_blas_thread
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 from ketgrad.foundation.memory import reserve

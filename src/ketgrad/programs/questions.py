@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ketgrad.circuits.paulis import PauliSum, check_hermitian, reverse_bits
+from ketgrad.circuits.pauli_words import reverse_bits
+from ketgrad.circuits.paulis import PauliSum, check_hermitian
 from ketgrad.foundation.errors import KetgradIndexError, KetgradTypeError, KetgradValueError, shown
 from ketgrad.foundation.memory import reserve
 from ketgrad.programs.question import ComposedQuestion, Question, QuestionArrays, masks

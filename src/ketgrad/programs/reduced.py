@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ketgrad.circuits.paulis import PauliSum, reverse_bits
+from ketgrad.circuits.pauli_words import reverse_bits
+from ketgrad.circuits.paulis import PauliSum
 from ketgrad.programs.cones import Unit
 from ketgrad.programs.frame import Word
 from ketgrad.programs.program import Program, ProgramBuilder, Term

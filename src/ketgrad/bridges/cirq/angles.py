@@ -9,7 +9,8 @@ from typing import Any
 import sympy
 
 from ketgrad.bridges.importing import Computed
-from ketgrad.circuits.angles import Angle, Variable, add_up, arccos, as_angle
+from ketgrad.circuits.angles import Angle, Variable, add_up, as_angle
+from ketgrad.circuits.variables import arccos
 from ketgrad.foundation.errors import KetgradValueError
 
 Names = Mapping[sympy.Symbol, Angle]

@@ -7,7 +7,8 @@ from typing import Any
 
 import cirq
 
-from ketgrad.circuits.paulis import LETTERS, PauliSum, letters
+from ketgrad.circuits.pauli_words import LETTERS, letters
+from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
 
 _PAULIS = {"X": cirq.X, "Y": cirq.Y, "Z": cirq.Z}

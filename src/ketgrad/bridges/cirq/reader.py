@@ -15,9 +15,10 @@ from ketgrad.bridges.cirq.angles import angle_of
 from ketgrad.bridges.cirq.gates import phase_ops, rule_of
 from ketgrad.bridges.importing import Computed
 from ketgrad.circuits import ops as build
-from ketgrad.circuits.angles import Angle, w, x
+from ketgrad.circuits.angles import Angle
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.op import Op
+from ketgrad.circuits.variables import w, x
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, near_matches
 
 WIDEST_MATRIX = 6  # qubits; wider gates without a rule are decomposed

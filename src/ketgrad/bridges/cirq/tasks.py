@@ -15,9 +15,9 @@ import sympy
 from ketgrad.bridges.cirq.reader import CirqReader, Measured, symbols_of
 from ketgrad.bridges.importing import Computed
 from ketgrad.circuits import ops as build
-from ketgrad.circuits.angles import w
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.op import Op
+from ketgrad.circuits.variables import w
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 
 

@@ -16,7 +16,7 @@ from ketgrad.circuits.angles import ZERO, Angle, Variable
 from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.gates import GATES
 from ketgrad.circuits.op import Op
-from ketgrad.circuits.paulis import letters
+from ketgrad.circuits.pauli_words import letters
 from ketgrad.foundation.errors import KetgradValueError
 
 _PAULIS = {"X": cirq.X, "Y": cirq.Y, "Z": cirq.Z}

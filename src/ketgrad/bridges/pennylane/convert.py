@@ -23,9 +23,10 @@ from ketgrad.bridges.pennylane.gates import evaluate, lower, operators, preparat
 from ketgrad.bridges.pennylane.observables import from_observable, to_observable
 from ketgrad.bridges.pennylane.tapes import real_amplitudes
 from ketgrad.bridges.pennylane.transforms import run_natively
-from ketgrad.circuits.angles import Angle, as_angle, w, x
+from ketgrad.circuits.angles import Angle, as_angle
 from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.op import Op
+from ketgrad.circuits.variables import w, x
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 from ketgrad.functions.builders import expectation, probabilities, samples, state, variance
 from ketgrad.functions.function import Function

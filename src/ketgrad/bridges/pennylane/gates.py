@@ -12,10 +12,11 @@ import pennylane as qml
 from pennylane.operation import Operator
 from pennylane.ops.op_math import Adjoint, Controlled
 
-from ketgrad.circuits.angles import Angle, as_angle, w
+from ketgrad.circuits.angles import Angle, as_angle
 from ketgrad.circuits.custom import pauli_rotation, prepare_state, unitary
 from ketgrad.circuits.gates import GATES
 from ketgrad.circuits.op import Op, known_op
+from ketgrad.circuits.variables import w
 from ketgrad.foundation.errors import KetgradValueError
 
 WIDEST_MATRIX = 8  # qubits of an operator that is run through its matrix

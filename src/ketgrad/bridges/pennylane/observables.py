@@ -11,7 +11,8 @@ import pennylane as qml
 from pennylane.operation import Operator
 from pennylane.ops import LinearCombination, Prod, SProd, Sum
 
-from ketgrad.circuits.paulis import LETTERS, PauliSum, letters
+from ketgrad.circuits.pauli_words import LETTERS, letters
+from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.errors import KetgradIndexError, KetgradTypeError
 
 EXACT = 1e-10  # an antihermitian part up to this is rounding

@@ -24,9 +24,10 @@ from pennylane.tape import QuantumScript
 from ketgrad.bridges.pennylane.gates import ROWS, SEQUENCES, SKIPPED, lower, preparation, reads_angles
 from ketgrad.bridges.pennylane.observables import number_of
 from ketgrad.bridges.pennylane.readout import Options, Part, StateVector, arrange
-from ketgrad.circuits.angles import Angle, w, x
+from ketgrad.circuits.angles import Angle
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.op import Op
+from ketgrad.circuits.variables import w, x
 from ketgrad.functions.function import Function
 
 KEPT_STRUCTURES = 512

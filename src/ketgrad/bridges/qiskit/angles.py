@@ -9,7 +9,8 @@ from typing import Any
 from qiskit.circuit import Parameter, ParameterExpression, ParameterVector, ParameterVectorElement
 
 from ketgrad.bridges.importing import Computed
-from ketgrad.circuits.angles import ZERO, Angle, Variable, arccos, as_angle
+from ketgrad.circuits.angles import ZERO, Angle, Variable, as_angle
+from ketgrad.circuits.variables import arccos
 from ketgrad.foundation.errors import KetgradValueError, near_matches
 
 Names = Mapping[Parameter, Angle]

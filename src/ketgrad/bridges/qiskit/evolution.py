@@ -9,7 +9,8 @@ import numpy as np
 from ketgrad.circuits import ops as build
 from ketgrad.circuits.angles import Angle
 from ketgrad.circuits.op import Op
-from ketgrad.circuits.paulis import PauliSum, letters
+from ketgrad.circuits.pauli_words import letters
+from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.errors import KetgradValueError
 
 WIDEST = 8  # qubits of a matrix: as many as OpenQASM can be written for

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from qiskit.quantum_info import Operator, Pauli, SparsePauliOp
 
-from ketgrad.circuits.paulis import LETTERS, PauliSum, letters
+from ketgrad.circuits.pauli_words import LETTERS, letters
+from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.errors import KetgradIndexError, KetgradTypeError, KetgradValueError
 
 # Letters of a sparse observable that stand for projectors: (|0><0|) is (I + Z) / 2.

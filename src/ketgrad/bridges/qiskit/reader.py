@@ -36,11 +36,12 @@ from ketgrad.bridges.qiskit.evolution import WIDEST, evolution
 from ketgrad.bridges.qiskit.gates import RULES, u_ops
 from ketgrad.bridges.qiskit.paulis import from_sparse_pauli_op
 from ketgrad.circuits import ops as build
-from ketgrad.circuits.angles import Angle, w, x
+from ketgrad.circuits.angles import Angle
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.matrices import embed
 from ketgrad.circuits.op import Op
 from ketgrad.circuits.paulis import PauliSum
+from ketgrad.circuits.variables import w, x
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 
 MAX_OPERATIONS = 10**7

@@ -17,7 +17,7 @@ from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.gate import Gate
 from ketgrad.circuits.gates import GATES
 from ketgrad.circuits.op import Op
-from ketgrad.circuits.paulis import letters
+from ketgrad.circuits.pauli_words import letters
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 
 _WORDS = {"X": "rx", "Y": "ry", "Z": "rz", "XX": "rxx", "YY": "ryy", "ZZ": "rzz", "ZX": "rzx"}

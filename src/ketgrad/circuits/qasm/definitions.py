@@ -11,15 +11,16 @@ from functools import lru_cache
 import numpy as np
 
 from ketgrad.circuits import decompositions
-from ketgrad.circuits.angles import w
 from ketgrad.circuits.custom import pauli_rotation
 from ketgrad.circuits.gate import Gate
 from ketgrad.circuits.gate_checks import TOLERANCE
 from ketgrad.circuits.gate_definitions import Fixed, Preparation, Rotation, Sequence, Sequencer
 from ketgrad.circuits.gates import GATES
 from ketgrad.circuits.matrices import deviation_from_unitary
-from ketgrad.circuits.paulis import LETTERS, PauliSum, letters
+from ketgrad.circuits.pauli_words import LETTERS, letters
+from ketgrad.circuits.paulis import PauliSum
 from ketgrad.circuits.qasm.arithmetic import expression, number
+from ketgrad.circuits.variables import w
 from ketgrad.foundation.errors import KetgradValueError
 
 MAX_MATRIX_QUBITS = 8  # a matrix of k qubits becomes about 4**k gates

@@ -12,8 +12,9 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ketgrad.circuits.angles import Angle, arccos
+from ketgrad.circuits.angles import Angle
 from ketgrad.circuits.qasm.tokens import Source, Tokens, integer, shortened
+from ketgrad.circuits.variables import arccos
 from ketgrad.foundation.errors import KetgradError
 
 MAX_NESTING = 256  # brackets inside brackets

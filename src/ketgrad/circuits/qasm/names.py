@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from ketgrad.circuits.angles import Angle, w, x
+from ketgrad.circuits.angles import Angle
 from ketgrad.circuits.qasm.gates import LIBRARIES, CallableGate, standard
 from ketgrad.circuits.qasm.tokens import Source, shortened
+from ketgrad.circuits.variables import w, x
 from ketgrad.foundation.errors import near_matches
 from ketgrad.foundation.memory import reserve
 

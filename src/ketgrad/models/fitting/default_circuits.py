@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ketgrad.circuits import ops
-from ketgrad.circuits.angles import w, x
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.entanglement import qubit_groups
 from ketgrad.circuits.op import Op
+from ketgrad.circuits.variables import w, x
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.numbers import check_count
 
