@@ -98,6 +98,7 @@ WRONG = {
         r"`qubits\[1\]` is 3, but the circuit has qubits 0 to 2",
     ),
     "negative": (Probabilities((-1,)), IndexError, r"`qubits\[0\]` is -1"),
+    "no shots": (Samples(0), ValueError, r"`shots` must be an integer from 1 to 2\^53, but is 0"),
     "twice": (Probabilities((2, 0, 2)), ValueError, "names qubit 2 twice"),
 }
 

@@ -1,7 +1,7 @@
 """Functions of a composed question: the chain rule around the function of its base.
 
 With the values v of the base and y = g(v), all that is needed of g are its derivative along a change, its transpose,
-and how that transpose changes (`programs.questions.ComposedQuestion`). The derivatives of v by weights and inputs come
+and how that transpose changes (`programs.question.ComposedQuestion`). The derivatives of v by weights and inputs come
 from the gradient rule of the base, so that a rule never has to know g. Values come first and from draws of their own:
 with shots, products such as v dv are then unbiased.
 """
@@ -91,7 +91,7 @@ def hessian(function: Any, weights: Any, inputs: Any, cotangent: Any) -> Hessian
 
     def bent(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         moved = question.pulled_back_change(base[..., None, :], first, direction[..., None, :])
-        return moved @ _transposed(second)
+        return np.real(np.conj(moved) @ _transposed(second))
 
     return Hessian(
         straight.weights_weights + bent(by_weights, by_weights),

@@ -74,7 +74,8 @@ class Question(ABC):
 class ComposedQuestion(Question):
     """A question whose real values are a function of the values of its base; the last axis is that of outputs.
 
-    Written in plain arithmetic, so that `values` also takes the arrays of other libraries.
+    `values` is written in plain arithmetic, so that it also takes the arrays of other libraries. Where the base is
+    complex, a cotangent c of it stands for Re(sum(conj(c) * change)), as everywhere.
     """
 
     @abstractmethod

@@ -14,6 +14,7 @@ from ketgrad.circuits.pauli_words import reverse_bits
 from ketgrad.circuits.paulis import PauliSum, check_hermitian
 from ketgrad.foundation.errors import KetgradIndexError, KetgradTypeError, KetgradValueError, shown
 from ketgrad.foundation.memory import reserve
+from ketgrad.foundation.numbers import shot_count
 from ketgrad.programs.question import ComposedQuestion, Question, QuestionArrays, masks
 
 LARGEST_OBSERVABLE = 2.0**500  # sum of the coefficients: twice it, times another such number, is still finite
@@ -174,7 +175,8 @@ class Samples(Question):
     observables: ClassVar[tuple[PauliSum, ...]] = ()
 
     def check(self, num_qubits: int) -> None:
-        """Every register can be measured."""
+        """Raise unless there is a shot to measure, and not more than can be counted."""
+        shot_count(self.shots)
 
     def num_outputs(self, num_qubits: int) -> int:
         """One outcome for each shot."""
