@@ -38,9 +38,8 @@ FOUR_PI = 4 * Fraction("3.141592653589793238462643383279502884197169399375105820
 def check_circuit(circuit: Any) -> Circuit:
     """The circuit, itself or as a bridge returned it; raise unless its program fits into memory."""
     circuit = as_circuit(circuit)
-    bytes_of_masks = (1 + len(circuit.ops)) * circuit.num_qubits // 2  # four bits for each qubit and op
     reserve(
-        bytes_of_masks,
+        _bytes_of_masks(circuit),
         f"the program of {len(circuit.ops)} ops on {circuit.num_qubits} qubits",
         "Use fewer of them.",
     )
@@ -256,10 +255,18 @@ def _reserve_masks(circuit: Circuit, question: Question) -> None:
     """Refuse a program of which each instruction, and each word, holds integers as wide as the register."""
     words = num_words(question.base.observables)
     reserve(
-        (len(circuit.ops) * MASKS_PER_OP + 2 * words) * (circuit.num_qubits // 8),
+        _bytes_of_masks(circuit) + 2 * words * (circuit.num_qubits // 8),
         f"the program of {len(circuit.ops)} ops on {circuit.num_qubits} qubits",
         "The highest qubit decides: number the qubits from 0 without gaps.",
     )
+
+
+def _bytes_of_masks(circuit: Circuit) -> int:
+    """Of integers as wide as the register: equal ones are kept once. Of machine words every instruction has its own."""
+    different = len(circuit.ops)
+    if circuit.num_qubits > WIDEST:
+        different = len({(op.qubits, op.controls) for op in circuit.ops})
+    return (1 + different) * MASKS_PER_OP * max(8, circuit.num_qubits // 8)
 
 
 def _input_map(circuit: Circuit) -> tuple[tuple[str, int], ...] | None:
