@@ -464,7 +464,7 @@ QUESTIONS: dict[str, Any] = {
     "expectation": lambda circuit: kg.expectation(circuit, kg.Pauli("Z0"), executor="reference"),
     "probabilities": kg.probabilities,
     "state": kg.state,
-    "samples": lambda circuit: kg.samples(circuit, shots=3),
+    "samples": lambda circuit: kg.samples(circuit, shots=3, executor="reference"),
 }
 
 

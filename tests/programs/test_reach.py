@@ -8,6 +8,8 @@ import ketgrad as kg
 from ketgrad import w, x
 from ketgrad.executors.native import Native
 from ketgrad.executors.reference import Reference
+from ketgrad.foundation.errors import KetgradMemoryError
+from ketgrad.programs.outcomes import outcomes
 from ketgrad.programs.reach import reach
 
 WIDTHS = [30, 62, 63, 64, 65, 128, 1000]
@@ -278,3 +280,100 @@ def test_wide_clifford_words_agree_with_qiskit():
         words.append(kg.Pauli(" ".join(f"{letter}{q}" for q, letter in enumerate(letters) if letter != "I")))
         texts.append(1.0 if stabilizer[0] == "+" else -1.0)
     np.testing.assert_array_equal(kg.expectation(kg.Circuit(ours, n), words)(), texts)
+
+
+# -- outcomes ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def measured_in_parts(forced, monkeypatch):
+    """Samples of registers of any width are put together from what rotations move and from coins."""
+    monkeypatch.setattr("ketgrad.programs.outcomes.NARROW", -1)
+    monkeypatch.setattr("ketgrad.executors.sampled.NARROW", -1)
+
+
+@pytest.mark.parametrize("clifford", [0.3, 0.6, 0.9, 1.0])
+def test_probabilities_put_together_equal_the_definition(clifford, forced):
+    generator = np.random.default_rng(int(10 * clifford))
+    weights, inputs = np.array([0.3, 0.7, -0.4, 0.5, 1.2]), np.array([[0.2, 0.6, 0.8], [0.5, 0.8, -0.6]])
+    tossed = narrower = 0
+    for _ in range(12):
+        n = int(generator.integers(3, 8))
+        circuit = random_circuit(generator, n, int(generator.integers(2, 25)), clifford)
+        qubits = [int(q) for q in generator.permutation(n)[: generator.integers(1, n + 1)]]
+        f = kg.probabilities(circuit, qubits)
+        wanted = kg.probabilities(circuit, qubits, executor="reference")
+        np.testing.assert_allclose(
+            everything(f, weights, inputs), everything(wanted, weights, inputs), atol=1e-12
+        )
+        found = outcomes(f.program, f.program.measured.tolist())
+        tossed += found.num_coins
+        narrower += found.program.num_qubits < n
+    assert narrower > 3 and (tossed > 3 or clifford < 0.9)
+
+
+def test_samples_put_together_have_the_distribution_of_the_definition(measured_in_parts):
+    """20 circuits on 4 qubits, 4000 shots each: 4 standard errors, and what is impossible never comes."""
+    generator = np.random.default_rng(5)
+    weights, inputs = np.array([0.3, 0.7, -0.4, 0.5, 1.2]), np.array([0.2, 0.6, 0.8])
+    for _ in range(20):
+        circuit = random_circuit(generator, 4, 12, 0.8)
+        f = kg.samples(circuit, shots=4000, packed=True, seed=1)
+        given = weights[: f.num_weights], inputs[: f.num_inputs]
+        exact = kg.probabilities(circuit, executor="reference")(*given)
+        frequencies = np.bincount(f(*given).astype(np.int64), minlength=16) / 4000
+        exact = np.clip(exact, 0, 1)
+        assert (np.abs(frequencies - exact) <= 4 * np.sqrt(exact * (1 - exact) / 4000) + 1e-9).all()
+
+
+@pytest.mark.parametrize("n", [30, 64, 65, 100])
+def test_samples_of_a_wide_ghz_state_agree_on_all_qubits(n):
+    circuit = ghz(n) + kg.Circuit([kg.x(3), kg.ry(w[0], 5)], n)
+    bits = kg.samples(circuit, shots=500, seed=0)([0.0])
+    assert bits.shape == (500, n) and bits.dtype == np.uint8
+    bits[:, 3] ^= 1
+    assert (bits == bits[:, :1]).all() and 200 < bits[:, 0].sum() < 300
+    turned = kg.samples(circuit, shots=500, seed=0)([[np.pi], [0.3]])
+    assert (turned[0, :, 5] != turned[0, :, 0]).all()
+    assert 0 < (turned[1, :, 5] != turned[1, :, 0]).sum() < 40  # sin(0.15)^2 = 0.022
+    packed = kg.samples(circuit, shots=500, seed=0, packed=True)([0.0])
+    assert packed.dtype == (np.uint64 if n <= 64 else object)
+    assert {int(one) >> (n - 1) for one in packed} == {0, 1}
+
+
+def test_samples_of_wide_clifford_circuits_keep_every_parity_that_is_certain():
+    generator, n = np.random.default_rng(2), 66
+    ops = [kg.h(q) for q in range(0, n, 2)]
+    for _ in range(100):
+        q, r = (int(p) for p in generator.permutation(n)[:2])
+        ops.append([kg.cx, kg.cz, kg.swap][generator.integers(3)](q, r))
+    circuit = kg.Circuit([*ops, kg.rx(w[0], 0)], n)
+    bits = kg.samples(circuit, shots=60, seed=0)([0.4]).astype(int)
+    words = [sorted(int(q) for q in generator.permutation(n)[: generator.integers(1, 4)]) for _ in range(300)]
+    words += [[q] for q in range(n)] + [[q, r] for q in range(n) for r in range(q)]
+    means = kg.expectation(circuit, [kg.Pauli(" ".join(f"Z{q}" for q in word)) for word in words])([0.4])
+    certain = [(word, mean) for word, mean in zip(words, means, strict=True) if abs(mean) > 1 - 1e-9]
+    assert len(certain) > 10
+    for word, mean in certain:
+        assert ((-1) ** bits[:, word].sum(axis=1) == round(mean)).all()
+
+
+def test_shots_of_a_wide_register_measure_few_qubits_at_a_time():
+    n = 100
+    circuit = brickwork(n, 2)
+    weights = np.random.default_rng(0).normal(size=circuit.num_weights)
+    words = [kg.Pauli(f"Z{q}") for q in range(n)]
+    f = kg.expectation(circuit, words, shots=2000, seed=0)
+    exact = kg.expectation(circuit, words)(weights)
+    np.testing.assert_allclose(f(weights), exact, atol=0.1)
+    assert f.plan.circuits == 9 and "qubits that the question can see" in f.plan.engine
+    whole = kg.expectation(ghz(n), [every("X", n), kg.Pauli("Z0 Z99")], shots=50, seed=0)
+    np.testing.assert_array_equal(whole(), [1, 1])
+
+
+def test_registers_too_wide_to_be_followed_are_refused(monkeypatch):
+    monkeypatch.setattr("ketgrad.foundation.memory.available_bytes", lambda: 2**30)
+    with pytest.raises(KetgradMemoryError, match="following 1000000 measured qubits needs"):
+        kg.samples(kg.Circuit([kg.h(0)], 10**6), shots=3)
+    with pytest.raises(KetgradMemoryError, match="the state of 40 qubits needs"):
+        kg.probabilities(ghz(100), range(40))

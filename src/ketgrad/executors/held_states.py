@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ketgrad.executors.protocol import execution
+from ketgrad.executors.protocol import execution, runs_in_parts
 from ketgrad.foundation.errors import KetgradMemoryError
 from ketgrad.foundation.memory import FREE_BELOW, reserve, state_bytes
 from ketgrad.programs.program import Program
@@ -17,6 +17,13 @@ def check_state(num_qubits: int, itemsize: int) -> None:
         f"the state of {num_qubits} qubits",
         "Every amplitude that the question can see is kept: use fewer qubits, or circuits on parts of them.",
     )
+
+
+def check_register(executor: Any, num_qubits: int, itemsize: int) -> None:
+    """Raise unless a state of all qubits fits, if the executor holds one: no device, and none that runs in parts."""
+    exact = getattr(executor, "executor", executor)
+    if "exact" in exact.abilities and not runs_in_parts(exact):
+        check_state(num_qubits, itemsize)
 
 
 def check_held(executor: Any, program: Program, itemsize: int) -> None:

@@ -137,6 +137,8 @@ class _Piece:
         self.program = part.program
         self.outputs, self.scales = part.outputs[copies], part.scales[copies]
         self.weights, self.inputs = part.weights[copies], part.inputs[copies]
+        self.own = part.program.num_outputs
+        self.repeats = part.outputs.shape[1] // self.own
         self.batch = max(len(weights), len(inputs))
         self.rows = self._taken(weights, self.weights), self._taken(inputs, self.inputs)
         self.is_one = (
@@ -160,15 +162,22 @@ class _Piece:
 
     def cotangent(self, of_outputs: np.ndarray) -> np.ndarray:
         """(batch, all outputs) to (rows, own outputs)."""
-        found = (of_outputs[:, self.outputs] * self.scales).reshape(-1, self.outputs.shape[1])
+        found = (of_outputs[:, self.outputs] * self.scales).reshape(-1, self.repeats, self.own)
+        found = found.sum(axis=1)
         found = found.sum(axis=0, keepdims=True) if self.is_one else found
         return found.astype(of_outputs.dtype, copy=False)
 
     def add_values(self, total: np.ndarray, values: np.ndarray) -> None:
         """Add (rows, own outputs) to (batch, all outputs)."""
-        shape = (self.batch, *self.outputs.shape)
-        scaled = (np.broadcast_to(values, shape) if self.is_one else values.reshape(shape)) * self.scales
+        scaled = self._spread(values) * self.scales
         np.add.at(total.T, self.outputs.ravel(), scaled.reshape(self.batch, -1).T)
+
+    def _spread(self, found: np.ndarray) -> np.ndarray:
+        """(rows, own outputs, ...) to (batch, copies, repeats * own outputs, ...)."""
+        copies, tail = len(self.outputs), found.shape[1:]
+        wide = np.broadcast_to(found, (self.batch * copies, *tail)) if self.is_one else found
+        wide = wide.reshape(self.batch, copies, *tail)
+        return wide if self.repeats == 1 else np.concatenate([wide] * self.repeats, axis=2)
 
     def add_derivatives(self, totals: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> None:
         """Add derivatives by weights and by inputs, (1 or rows, own), to those of the whole, (1 or batch, all)."""
@@ -183,7 +192,5 @@ class _Piece:
         """Add (rows, own outputs, own variables) to (batch, all outputs, all variables)."""
         for total, columns, derivative in zip(totals, (self.weights, self.inputs), found, strict=True):
             if columns.shape[1]:
-                shape = (self.batch, *self.outputs.shape, columns.shape[1])
-                wide = np.broadcast_to(derivative, shape) if self.is_one else derivative.reshape(shape)
                 where: Any = (slice(None), self.outputs[:, :, None], columns[:, None, :])
-                np.add.at(total, where, wide * self.scales[..., None])
+                np.add.at(total, where, self._spread(derivative) * self.scales[..., None])

@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 
 from ketgrad.executors.measured import circuits, estimates, groups
-from ketgrad.executors.protocol import Counts, Execution, execution, locates, says_more
+from ketgrad.executors.protocol import Counts, Execution, execution, locates, runs_in_parts, says_more
 from ketgrad.executors.table import get
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.memory import reserve
 from ketgrad.foundation.numbers import shot_count
 from ketgrad.foundation.seeds import stream
+from ketgrad.programs.outcomes import NARROW, Outcomes, assembled, of_register
 from ketgrad.programs.program import Program
 
 DRAWS_AT_ONCE = 2**22  # between two looks at pending signals; the bits are those of one draw
+MOST_TOGETHER = 12  # qubits of a wide register that are measured together for expectation values
 CHUNK_BYTES = 32 * 2**20  # exact probabilities are held for about this much of the batch at a time
 
 
@@ -63,19 +65,24 @@ class Sampled:
             threads: int | None = None, rng: np.random.Generator | None = None) -> np.ndarray:  # fmt: skip
         """Estimates (B, K), frequencies (B, 2**m), or outcome indices (B, shots) as uint64."""
         generator = stream(None) if rng is None else rng
-        rows, asked = (weights, inputs), circuits(program)
+        rows = weights, inputs
         if program.question.is_drawn:
-            shots = program.num_outputs
-            exact = self._exact(asked[0], *rows, dtype, threads, 8 * shots)
-            drawn = [self._outcomes(generator, shots, chances) for chances in exact]
-            return drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
+            narrow = self._narrow(program)
+            if narrow is None:
+                return self._samples(
+                    circuits(program)[0], *rows, dtype, threads, generator, program.num_outputs
+                )
+            rows = weights[:, list(narrow.weights)], inputs[:, list(narrow.inputs)]
+            drawn = self._samples(narrow.program, *rows, dtype, threads, generator, program.num_outputs)
+            coins = generator.integers(0, 2, (*drawn.shape, narrow.num_coins), np.uint8)
+            return assembled(narrow, drawn, coins)
         real = np.float32 if np.dtype(dtype) == np.complex64 else np.float64
         if not program.reads_words:
             exact = self._exact(program, *rows, dtype, threads)
             counts = np.concatenate([generator.multinomial(self.shots, chances) for chances in exact])
             return (counts / self.shots).astype(real)
         values = np.zeros((max(len(weights), len(inputs)), program.num_outputs))
-        for group in groups(program):
+        for group in groups(program, self._together(program)):
             if group.program is None:  # multiples of the identity need no shots
                 values += group.coefficients[0]
             else:
@@ -88,7 +95,9 @@ class Sampled:
     def describe(self, program: Program) -> Execution:
         """As the exact executor below says of the largest of the circuits that are run."""
         shots = program.num_outputs if program.question.is_drawn else self.shots
-        inner = [execution(self.executor, one) for one in circuits(program)]
+        narrow = self._narrow(program) if program.question.is_drawn else None
+        asked = circuits(program, self._together(program)) if narrow is None else (narrow.program,)
+        inner = [execution(self.executor, one) for one in asked]
         if not inner:
             return Execution(self.executor.name, 0, 0, shots)
         largest = max(inner, key=lambda one: one.simulated_qubits or 0)
@@ -115,9 +124,34 @@ class Sampled:
         step = max(1, CHUNK_BYTES // width)
         for start in range(0, batch, step):
             rows = [a if len(a) == 1 else a[start : start + step] for a in (weights, inputs)]
-            found = self.executor.run(program, *rows, dtype=dtype, threads=threads)
-            chances = np.maximum(found.astype(np.float64), 0.0)
+            found = self.executor.run(program, *rows, dtype=dtype, threads=threads).astype(np.float64)
+            if program.reads_words:  # the mean of one word, +1 for the outcome 0 and -1 for 1
+                found = np.concatenate([1 + found, 1 - found], axis=1)
+            chances = np.maximum(found, 0.0)
             yield chances / chances.sum(axis=1, keepdims=True)
+
+    def _samples(
+        self,
+        program: Program,
+        weights: np.ndarray,
+        inputs: np.ndarray,
+        dtype: Any,
+        threads: int | None,
+        generator: np.random.Generator,
+        shots: int,
+    ) -> np.ndarray:
+        """Outcome indices (rows, shots) of the measured qubits."""
+        exact = self._exact(program, weights, inputs, dtype, threads, 8 * shots)
+        drawn = [self._outcomes(generator, shots, chances) for chances in exact]
+        return drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
+
+    def _together(self, program: Program) -> int | None:
+        """How many qubits are measured together: of a wide register few, so that few are simulated at a time."""
+        return MOST_TOGETHER if program.num_qubits > NARROW and runs_in_parts(self.executor) else None
+
+    def _narrow(self, program: Program) -> Outcomes | None:
+        """How the bits of a wide register come about from those of few qubits, if the executor runs such parts."""
+        return of_register(program) if runs_in_parts(self.executor) else None
 
     def _outcomes(self, generator: np.random.Generator, shots: int, chances: np.ndarray) -> np.ndarray:
         """Outcome indices (rows, shots) in the order in which they were measured."""

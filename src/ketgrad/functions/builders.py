@@ -10,7 +10,7 @@ import numpy as np
 from ketgrad import executors
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.paulis import PauliSum
-from ketgrad.executors.held_states import check_state
+from ketgrad.executors.held_states import check_register, check_state
 from ketgrad.executors.sampled import with_shots
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.numbers import complex_type, flag, shot_count, thread_count
@@ -166,8 +166,7 @@ def samples(
     [[0, 1], [0, 1], [0, 1]]
     """
     circuit = check_circuit(circuit)
-    if "exact" in executors.get(executor).abilities:  # a device holds its state itself
-        check_state(circuit.num_qubits, complex_type(dtype).itemsize)
+    check_register(executors.get(executor), circuit.num_qubits, complex_type(dtype).itemsize)
     question, draws = Samples(shot_count(shots)), (seed, common_random_numbers)
     return _function(circuit, question, executor, None, shots, dtype, threads, draws, flag(packed, "packed"))
 

@@ -37,7 +37,7 @@ class Word(NamedTuple):
     negative: bool = False
 
 
-class Rotation(NamedTuple):
+class FramedRotation(NamedTuple):
     """A rotation by `scale` times the angle of an instruction; without one by `scale` itself."""
 
     instruction: int | None
@@ -53,7 +53,7 @@ class Frame(NamedTuple):
     """
 
     words: list[Word]
-    rotations: list[Rotation]
+    rotations: list[FramedRotation]
     turned: list[Word]
     sees: list[int]
     preparations: list[int]
@@ -160,7 +160,7 @@ def _matrix(entries: bytes, controls: int, places: Places) -> Iterator[tuple | N
             tuple(p for k, p in enumerate(places) if turn.x >> k & 1),
             tuple(p for k, p in enumerate(places) if turn.z >> k & 1),
         )
-        yield _step(word, Rotation(None, turn.angle), turn.angle)
+        yield _step(word, FramedRotation(None, turn.angle), turn.angle)
 
 
 def _rotations(program: Program, i: int, x: Places, z: Places, controls: Places) -> Iterator[tuple | None]:
@@ -174,10 +174,10 @@ def _rotations(program: Program, i: int, x: Places, z: Places, controls: Places)
     for subset in range(1 << len(controls)):
         chosen = tuple(c for k, c in enumerate(controls) if subset >> k & 1)
         scale = (-1.0 if len(chosen) & 1 else 1.0) / (1 << len(controls))
-        yield _step(Word(x, z + chosen), Rotation(i, scale), None if angle is None else angle * scale)
+        yield _step(Word(x, z + chosen), FramedRotation(i, scale), None if angle is None else angle * scale)
 
 
-def _step(word: Word, rotation: Rotation, angle: float | None) -> tuple:
+def _step(word: Word, rotation: FramedRotation, angle: float | None) -> tuple:
     """A rotation, or a Clifford gate where its angle is a multiple of a right one."""
     if angle is not None:
         quarters = round(angle / (math.pi / 2)) if abs(angle) < 1e6 else 0

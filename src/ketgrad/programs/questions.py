@@ -322,6 +322,11 @@ def unpacked(outcomes: np.ndarray, num_qubits: int) -> np.ndarray:
     flat, table = outcomes.reshape(-1), bits.reshape(-1, num_qubits)
     for start in range(0, len(flat), UNPACKED_AT_ONCE):  # a signal is seen between two pieces
         part = slice(start, start + UNPACKED_AT_ONCE)
+        if flat.dtype == object:  # outcomes of more than 64 bits
+            raw = b"".join(int(one).to_bytes(-(-num_qubits // 8), "big") for one in flat[part])
+            rows = np.unpackbits(np.frombuffer(raw, np.uint8)).reshape(len(flat[part]), -1)
+            table[part] = rows[:, -num_qubits:]
+            continue
         for qubit in range(num_qubits):
             table[part, qubit] = (flat[part] >> np.uint64(num_qubits - 1 - qubit)) & np.uint64(1)
     return bits

@@ -17,16 +17,18 @@ import numpy as np
 
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.paulis import Pauli
+from ketgrad.foundation.memory import reserve
 from ketgrad.programs.cones import units
 from ketgrad.programs.frame import pulled_back, words_of
-from ketgrad.programs.light_cone import light_cone, narrowed
+from ketgrad.programs.light_cone import LightCone, light_cone, narrowed
 from ketgrad.programs.lowering import compile
+from ketgrad.programs.outcomes import NARROW, outcomes, table
 from ketgrad.programs.program import Program
 from ketgrad.programs.questions import Expect
 from ketgrad.programs.reduced import Content, Reduced, program_of, reduced
 
-NARROW = 20  # qubits of registers on which everything is simulated: too few for anything to be gained
 SMALL = 12  # qubits of a light cone of all words together that is taken as it is
+BYTES_PER_OUTCOME = 40  # of the table that says where a probability goes
 WORTHWHILE = 2  # how much less has to be done in parts: as a whole a program has a shorter way into the core
 MOST_WHOLE = 40  # qubits of such a light cone that an executor is asked for
 
@@ -36,7 +38,8 @@ class VisiblePart:
     """One program, and how it stands in the whole: once for each row of the arrays.
 
     program: on the qubits that are simulated. outputs, scales (copies, outputs of the part): to which outputs of the
-    whole its values are added, and times what. weights, inputs (copies, ...): the columns that it takes.
+    whole its values are added, and times what; several rows of the part's outputs may stand side by side. weights,
+    inputs (copies, ...): the columns that it takes.
     cone: how many qubits of the register it can see. is_whole: the part is all there is, and has the weights, inputs
     and outputs of the whole; no arrays say so.
     """
@@ -99,8 +102,10 @@ def _found(program: Program) -> tuple[VisiblePart, ...]:
     if program.num_qubits <= NARROW or program.question.sees_everything:
         return (_whole(program),)
     cone = light_cone(program)
-    if cone.num_qubits <= SMALL or not program.reads_words:
+    if cone.num_qubits <= SMALL:
         return (_whole(narrowed(program, cone)),)
+    if not program.reads_words:
+        return _measured(program, cone)
     frame = pulled_back(program, words_of(program))
     if frame is None:
         return (_whole(narrowed(program, cone)),)
@@ -110,6 +115,22 @@ def _found(program: Program) -> tuple[VisiblePart, ...]:
         if cost <= WORTHWHILE * sum(unit.cost for unit in found):
             return (_whole(narrowed(program, cone)),)
     return _copies(reduced(program, unit) for unit in found)
+
+
+def _measured(program: Program, cone: LightCone) -> tuple[VisiblePart, ...]:
+    """The probabilities of outcomes: of the light cone, unless Clifford gates make most of it."""
+    found = outcomes(program, program.measured.tolist())
+    if found is None or found.program.num_qubits + 1 >= cone.num_qubits:
+        return (_whole(narrowed(program, cone)),)
+    reserve(
+        BYTES_PER_OUTCOME << (found.num_coins + len(found.program.measured)),
+        f"the outcomes of {len(found.read)} measured qubits",
+        "Measure fewer of them at a time.",
+    )
+    where = table(found).reshape(1, -1)
+    scales = np.full(where.shape, found.factor / 2**found.num_coins)
+    weights, inputs = np.array([found.weights], np.int64), np.array([found.inputs], np.int64)
+    return (VisiblePart(found.program, where, scales, weights, inputs, found.cone),)
 
 
 def _whole(program: Program) -> VisiblePart:

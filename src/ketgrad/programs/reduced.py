@@ -11,7 +11,7 @@ from ketgrad.circuits.paulis import PauliSum
 from ketgrad.programs.cones import Unit
 from ketgrad.programs.frame import Word
 from ketgrad.programs.program import Program, ProgramBuilder, Term
-from ketgrad.programs.questions import Expect
+from ketgrad.programs.questions import Expect, Probabilities
 from ketgrad.programs.span import Span
 
 
@@ -56,10 +56,19 @@ class Reduced(NamedTuple):
 
 def reduced(program: Program, unit: Unit) -> Reduced | None:
     """The unit as a part; None where all its values are zero."""
-    basis, slots = _Basis(unit), _Slots(program)
+    basis = Basis(unit)
     outputs, observables, scales = _observables(program, unit, basis)
     if not outputs:
         return None
+    content, weights, inputs = moved(program, unit, basis)
+    return Reduced(
+        content._replace(observables=observables), outputs, scales, weights, inputs, len(basis.index)
+    )
+
+
+def moved(program: Program, unit: Unit, basis: Basis) -> tuple[Content, tuple[int, ...], tuple[int, ...]]:
+    """What is prepared and turned on the qubits of a basis, and the weights and inputs that this takes."""
+    slots = _Slots(program)
     prepared = [_prepared(program, basis, unit, i) for i in sorted(unit.prepared)]
     turned = [(*basis.word(unit.cones.frame.turned[j]), j) for j in basis.rotations]
     terms = [slots.terms(unit, j, sign) for _, _, sign, j in turned]
@@ -75,19 +84,21 @@ def reduced(program: Program, unit: Unit) -> Reduced | None:
             Turned(x, z, tuple((c, slots.number(a), slots.number(b)) for c, a, b in one))
             for (x, z, _, _), one in zip(turned, terms, strict=True)
         ),
-        observables,
+        (),
     )
-    return Reduced(content, outputs, scales, tuple(slots.weights), tuple(slots.inputs), len(basis.index))
+    return content, tuple(slots.weights), tuple(slots.inputs)
 
 
-def program_of(content: Content) -> Program:
-    """The program of a part."""
+def program_of(content: Content, measured: tuple[int, ...] | None = None) -> Program:
+    """The program of a part: of its observables, or of the outcomes of qubits of the part."""
     builder, size = ProgramBuilder(*content[:3]), content.num_qubits
     for one in content.prepared:
         data, slots = np.array(one.data, np.complex128), np.array(one.slots, np.int64)
         builder.prepare(one.targets, data, slots, bool(one.normalize))
     for one in content.turned:
         builder.rotate(one.x, one.z, one.terms)
+    if measured is not None:
+        return builder.program(Probabilities(tuple(size - 1 - k for k in measured)))
     sums = (
         PauliSum([(reverse_bits(x, size), reverse_bits(z, size), c) for x, z, c in one])
         for one in content.observables
@@ -95,7 +106,7 @@ def program_of(content: Content) -> Program:
     return builder.program(Expect(tuple(sums)))
 
 
-class _Basis:
+class Basis:
     """The qubits on which a unit is simulated: which basis states of the register its rotations lead to.
 
     rotations: those that do more than to turn a phase, the first one first.
@@ -117,6 +128,7 @@ class _Basis:
                 self.rotations.append(j)
 
     def mask(self, places: tuple[int, ...]) -> int:
+        """Places of the register as a mask of those that are touched."""
         mask = 0
         for p in places:
             mask |= 1 << self.index[p]
@@ -129,15 +141,18 @@ class _Basis:
 
     def word(self, word: Word) -> tuple[int, int, float]:
         """(x, z, sign) on the qubits of the span, where i^|x & z| has another power; sign 0 for what leaves it."""
-        flips, reads = self.mask(word.x), self.mask(word.z)
+        return self.narrowed(self.mask(word.x), self.mask(word.z), word.negative)
+
+    def narrowed(self, flips: int, reads: int, negative: bool) -> tuple[int, int, float]:
+        """As `word`, of masks of what is touched."""
         x, z = self.span.coordinates(flips), self.span.signs(reads)
         if x is None:
             return 0, 0, 0.0
-        turns = ((flips & reads).bit_count() - (x & z).bit_count()) // 2 + word.negative
+        turns = ((flips & reads).bit_count() - (x & z).bit_count()) // 2 + negative
         return x, z, -1.0 if turns & 1 else 1.0
 
 
-def _prepared(program: Program, basis: _Basis, unit: Unit, i: int) -> PreparedState:
+def _prepared(program: Program, basis: Basis, unit: Unit, i: int) -> PreparedState:
     part = slice(int(program.data_start[i]), int(program.data_start[i + 1]))
     return PreparedState(
         tuple(basis.qubit(p) for p in unit.cones.preparations.targets[i]),
@@ -148,7 +163,7 @@ def _prepared(program: Program, basis: _Basis, unit: Unit, i: int) -> PreparedSt
 
 
 def _observables(
-    program: Program, unit: Unit, basis: _Basis
+    program: Program, unit: Unit, basis: Basis
 ) -> tuple[tuple[int, ...], tuple[tuple[tuple[int, int, float], ...], ...], tuple[float, ...]]:
     """(outputs, observables, scales) of what is left; a single word has the coefficient 1, so that parts are equal."""
     owner = np.searchsorted(program.observable_start, unit.words, side="right") - 1

@@ -55,6 +55,13 @@ class Span:
                 vector ^= known
         return None if vector else found
 
+    def outside(self, vector: int) -> int:
+        """What is left of a vector when vectors of the basis take away all that they can."""
+        for place, known in self.basis:
+            if vector >> place & 1:
+                vector ^= known
+        return vector
+
     def signs(self, reads: int) -> int:
         """On which vectors of the basis a product of Zs at these places is -1, as a mask.
 
