@@ -7,8 +7,6 @@ Each class derives from `KetgradError` and from the built-in class that Python c
 from __future__ import annotations
 
 import difflib
-import sys
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -85,14 +83,6 @@ def shown(entry: Any) -> str:
     except ValueError:  # Python writes no integer of more than 4300 digits
         text = f"a number of the type {type(entry).__name__}"
     return text if len(text) <= 40 else text[:37] + "..."
-
-
-def warn_caller(message: str) -> None:
-    """A `UserWarning` at the line outside of ketgrad that called into it, however deep the reason lies."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("ketgrad."):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, stacklevel=level)
 
 
 MOST_COMPARED, LONGEST_COMPARED = 2000, 100  # words, and characters of a word: comparing takes their product

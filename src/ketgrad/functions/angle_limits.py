@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from ketgrad.foundation.arrays import position
-from ketgrad.foundation.errors import KetgradValueError, warn_caller
+from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.numbers import FLOAT32, FLOAT64
+from ketgrad.foundation.user_warnings import warn_user
 from ketgrad.programs.program import Program
 
 LARGEST_ANGLE = {FLOAT64: 2.0**26, FLOAT32: 2.0**16}  # numbers of this size stand 1.5e-8 and 0.008 rad apart
@@ -67,7 +68,7 @@ def warn_of_large_angles(program: Program, array: np.ndarray, name: str) -> None
         return
     *row, column = np.argwhere(large)[0]
     index = (*row, angles[column])
-    warn_caller(
+    warn_user(
         f"{position(name, index)} is {float(array[index]):g}: angles count modulo 2 pi, and {array.dtype} numbers of "
         f"this size are {np.spacing(np.abs(array[index])):.1g} apart. Reduce the angle if its digits matter."
     )

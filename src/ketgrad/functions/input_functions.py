@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ketgrad.circuits.angles import INPUT_FUNCTIONS
-from ketgrad.foundation.errors import KetgradValueError, warn_caller
+from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.numbers import FLOAT32, FLOAT64
+from ketgrad.foundation.user_warnings import warn_user
 from ketgrad.functions.batch import Batch
 from ketgrad.programs.program import Program
 
@@ -233,7 +234,7 @@ def near_edges(batch: Batch) -> Near | None:
 
 def warn_of_infinity(row: int, column: int, value: float) -> None:
     """Warn that the derivative by one input is infinite."""
-    warn_caller(
+    warn_user(
         f"the derivative by inputs[{row}, {column}] = {value:g} is infinite - arccos is vertical there. Scale the "
         "inputs into the interior if it is needed."
     )
