@@ -50,16 +50,31 @@ TESTS = {
     "executors/protocol": "executors/executors executors/devices",
     "executors/table": "executors/executors executors/devices",
     "functions/plan": "executors/devices executors/executors functions/function",
-    "functions/gradients/adjoint": "functions/gradients/rules functions/gradients/parameter_shift exact",
-    "functions/gradients/parameter_shift": "functions/gradients/rules functions/gradients/parameter_shift exact",
-    "functions/gradients/finite_difference": "functions/gradients/rules functions/gradients/parameter_shift exact",
-    "functions/gradients/spsa": "functions/gradients/rules functions/gradients/parameter_shift exact",
-    "functions/gradients/sweeps": "functions/gradients/rules functions/gradients/parameter_shift exact",
-    "functions/gradients/frequencies": "functions/gradients/rules functions/gradients/parameter_shift exact",
-    "functions/gradients/rules": "functions/gradients/rules functions/gradients/parameter_shift exact",
-    "functions/gradients/choice": "functions/gradients/rules functions/gradients/parameter_shift exact",
+    "functions/gradients/adjoint": "functions/gradients/rules functions/gradients/sweeps exact",
+    "functions/gradients/parameter_shift": (
+        "functions/gradients/parameter_shift functions/gradients/rules functions/gradients/frequencies exact"
+    ),
+    "functions/gradients/finite_difference": (
+        "functions/gradients/finite_difference functions/gradients/rules functions/gradients/choice"
+    ),
+    "functions/gradients/spsa": (
+        "functions/gradients/spsa functions/gradients/rules functions/gradients/choice"
+    ),
+    "functions/gradients/sweeps": (
+        "functions/gradients/sweeps functions/gradients/rules "
+        "functions/gradients/frequencies functions/gradients/amplitude_shifts"
+    ),
+    "functions/gradients/frequencies": (
+        "functions/gradients/frequencies functions/gradients/parameter_shift functions/gradients/rules"
+    ),
+    "functions/gradients/rules": (
+        "functions/gradients/rules functions/gradients/table functions/gradients/choice"
+    ),
+    "functions/gradients/choice": "functions/gradients/choice functions/gradients/table",
     "functions/gradients/directional": "functions/gradients/directional",
-    "functions/gradients/amplitude_shifts": "functions/gradients/rules functions/gradients/parameter_shift circuits/encodings",
+    "functions/gradients/amplitude_shifts": (
+        "functions/gradients/amplitude_shifts functions/gradients/rules circuits/encodings"
+    ),
     "training/minimise": "training/run training/minimise",
     "training/run": "training/run training/minimise",
     "training/noise": "training/optimizers training/noisy_training training/run",

@@ -202,3 +202,22 @@ def test_double_backward_in_torch_up_to_the_edge(precision):
     tolerance = 1e-11 if precision == "float64" else 1e-5
     np.testing.assert_allclose(first.detach().numpy(), 32 * u**3 - 12 * u, atol=20 * tolerance)
     np.testing.assert_allclose(second.numpy(), 96 * u**2 - 12, atol=84 * tolerance)
+
+
+def test_the_chain_rule_runs_through_arccos():
+    """cos(3 arccos u) is the Chebyshev polynomial 4 u^3 - 3 u."""
+    circuit = kg.Circuit([kg.ry(3 * kg.arccos(kg.x[0]), 0), kg.ry(kg.w[0] * kg.x[0], 1)])
+    f = kg.expectation(circuit, [kg.Pauli("Z0"), kg.Pauli("Z1")])
+    u = np.array([[0.3], [-0.9], [0.0], [1.0], [-1.0]])
+    values, _, dinputs = f.vjp([0.7], u, [1.0, 0.0])
+    np.testing.assert_allclose(values[:, 0], (4 * u**3 - 3 * u)[:, 0], atol=1e-12)
+    np.testing.assert_allclose(dinputs, 12 * u**2 - 3, atol=1e-6)
+    np.testing.assert_allclose(f.jacobian([0.7], u)[1][:, 0], 12 * u**2 - 3, atol=1e-6)
+    np.testing.assert_allclose(f.jacobian([0.7], u)[1][:, 1], -0.7 * np.sin(0.7 * u), atol=1e-12)
+
+
+def test_an_infinite_derivative_comes_with_a_warning():
+    f = kg.expectation(kg.Circuit([kg.ry(kg.arccos(kg.x[0]), 0)]), kg.Pauli("X0"))
+    with pytest.warns(UserWarning, match=r"inputs\[1, 0\] = 1 is infinite"):
+        _, _, dinputs = f.vjp(None, [[0.6], [1.0]], [1.0])
+    assert dinputs[0, 0] == pytest.approx(-0.75) and dinputs[1, 0] == -np.inf
