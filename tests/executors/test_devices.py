@@ -170,6 +170,9 @@ ANSWERS = {  # of a device to one circuit on one qubit and two rows
     "one row": ([counted([{0: 5}])], r"must give counts of shape \(2, 1\).*but gave \(1, 1\)"),
     "an outcome of two qubits": (
         [counted([{0: 5}, {2: 5}])], "outcomes from 0 to 1, of the 1 measured qubits, but gave 2"),
+    "an outcome twice": (
+        [counted([{0: 5, 1: 1}, {0: 5}])._replace(outcomes=np.array([1, 1], np.uint64))],
+        "each outcome once.*gave 1 twice"),
     "a negative count": (
         [counted([{0: 5}, {0: 5}])._replace(numbers=np.array([[5], [-5]]))], "must count each outcome from 0 on"),
     "nothing in a row": ([counted([{0: 5}, {}])], "one at least in each row"),
@@ -256,6 +259,14 @@ def test_a_device_in_the_table_is_known_by_its_name(monkeypatch):
     monkeypatch.setattr("ketgrad.executors.table.EXECUTORS", table)
     f = kg.expectation(CIRCUIT, OBSERVABLES, executor="fake", shots=7)
     assert f.executor == MeasuredDevice(FakeDevice(), 7) and f(*POINT).shape == (3,)
+
+
+def test_variances_are_made_of_counts_too():
+    device, circuit = FakeDevice(), kg.Circuit([kg.ry(kg.w[0], 0)])
+    f = kg.variance(circuit, kg.Pauli("2.0 Z0"), executor=device, shots=4000, seed=1)
+    # 4 sin^2 from one word; the error of 4 <Z>^2 is 8 |<Z>| times that of <Z>
+    assert abs(f([0.4])[0] - 4 * np.sin(0.4) ** 2) < 5 * 8 * np.cos(0.4) * np.sin(0.4) / np.sqrt(4000)
+    assert device.jobs == [(1, 1, 4000)] and f.plan.circuits == 1
 
 
 def test_a_device_may_not_say_that_it_is_exact():

@@ -168,6 +168,13 @@ def test_a_name_abilities_and_run_make_an_executor():
         kg.state(circuit, executor=Least("exact", "noise"))
 
 
+def test_shots_of_a_noisy_or_remote_simulator_are_noisy_or_remote():
+    assert Depolarised().with_shots(3).abilities == {"shots", "noise"}
+    f = kg.expectation(kg.Circuit([kg.h(0)]), kg.Pauli("Z0"), executor=Least("exact", "remote"), shots=5)
+    assert f.executor.abilities == {"shots", "remote"} and f.plan.is_remote and f.plan.memory == 0
+    assert f.plan.shots == 5 and get("sampled").abilities == {"shots"}
+
+
 def test_half_of_what_an_executor_says_is_refused():
     class Half(Least):
         shots = 5

@@ -45,6 +45,42 @@ class Counting:
         return executors.get("reference").run(program, weights, inputs, **options)
 
 
+class Keeping(Counting):
+    """The reference executor, keeping its states: what any executor may do to be asked for products of them."""
+
+    def prepare(self, program, weights, inputs, *, dtype, threads):
+        return self.run(program, weights, inputs, dtype=dtype)
+
+    def pack(self, states, threads=None):
+        return states
+
+    def multiply(self, rows, columns, result, first_row=0, first_column=0, mirrors=False, threads=None):
+        self.products.append((len(rows), len(columns)))
+        overlaps = rows.conj() @ columns.T
+        block = overlaps if np.iscomplexobj(result) else abs(overlaps) ** 2
+        result[first_row : first_row + len(rows), first_column : first_column + len(columns)] = block
+        if mirrors:
+            result[first_column : first_column + len(columns), first_row : first_row + len(rows)] = (
+                block.conj().T
+            )
+
+    @property
+    def products(self):
+        return self.__dict__.setdefault("_products", [])
+
+
+def test_an_executor_that_keeps_states_is_asked_for_their_products():
+    keeping, plain = Keeping(), Counting()
+    kernels_of = [kg.FidelityKernel(iqp(3), executor) for executor in (keeping, plain, "native")]
+    grams = [kernel(ROWS) for kernel in kernels_of]
+    pairs = [kernel(ROWS, ROWS[:7]) for kernel in kernels_of]
+    compared = [kernel.compare(kernel.features(ROWS)) for kernel in kernels_of]
+    for found in (grams, pairs, compared):
+        for one in found[:2]:
+            np.testing.assert_allclose(one, found[2], atol=1e-12)
+    assert keeping.products == [(40, 40), (40, 7), (40, 40)]
+
+
 @pytest.mark.parametrize("executor", ["native", "reference"])
 @pytest.mark.parametrize(
     "circuit, x, y, value",

@@ -105,11 +105,15 @@ class MeasuredDevice:
                     f"({batch}, {len(outcomes)}), a row for each of the batch and a number for each outcome"
                 )
                 self._refuse(f"must give counts of shape {shape}", f"gave {numbers.shape}")
-            last = 2 ** len(program.measured) - 1
-            if len(outcomes) and not 0 <= min(outcomes.tolist()) <= max(outcomes.tolist()) <= last:
+            last, seen = 2 ** len(program.measured) - 1, outcomes.tolist()
+            if seen and not 0 <= min(seen) <= max(seen) <= last:
                 self._refuse(
                     f"must give outcomes from 0 to {last}, of the {len(program.measured)} measured qubits",
-                    f"gave {max(outcomes.tolist(), key=abs)}",
+                    f"gave {max(seen, key=abs)}",
+                )
+            if len(set(seen)) < len(seen):
+                self._refuse(
+                    "must give each outcome once, with its number", f"gave {max(seen, key=seen.count)} twice"
                 )
             if not (np.all(numbers >= 0) and np.all(numbers.sum(axis=1) > 0)):
                 self._refuse("must count each outcome from 0 on, and one at least in each row", "did not")

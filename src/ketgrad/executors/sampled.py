@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,6 @@ class Sampled:
     shots: int = 1000
 
     name = "sampled"
-    abilities = frozenset({"shots"})
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shots", shot_count(self.shots))
@@ -56,6 +56,11 @@ class Sampled:
                 f"`executor` must give exact probabilities to draw from, but {exact.name!r} does not."
             )
         object.__setattr__(self, "executor", exact)
+
+    @cached_property
+    def abilities(self) -> frozenset[Any]:
+        """Shots, and where the exact values come from."""
+        return frozenset({"shots"}) | self.executor.abilities & {"noise", "remote", "gpu"}
 
     def with_shots(self, shots: int) -> Sampled:
         """The same exact executor with so many measurements of each circuit."""
