@@ -51,6 +51,11 @@ class Estimator(BaseEstimator, ABC):
 
     saved: ClassVar[Saved]
 
+    scaling: Any  # parameters that all models have
+    encoding: Any
+    circuit_: Circuit  # and what all of them learn
+    scaling_: Scaling
+
     @abstractmethod
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Learn from rows X and targets y."""
@@ -63,7 +68,7 @@ class Estimator(BaseEstimator, ABC):
         self, rows: TrainingRows, circuit: Circuit, factor: float = 1.0
     ) -> tuple[Scaling, np.ndarray]:
         """The scaling that the rows teach, times `factor`, and the rows as inputs of a circuit."""
-        scaling = learn_scaling(self.scaling, self.encoding, rows.table, rows.weights, factor)  # type: ignore[attr-defined]
+        scaling = learn_scaling(self.scaling, self.encoding, rows.table, rows.weights, factor)
         angles = np.ascontiguousarray(scaling(rows.table)[:, : circuit.num_inputs])
         refuse_zero_vectors(circuit, angles, rows.places)
         return scaling, angles
@@ -71,11 +76,11 @@ class Estimator(BaseEstimator, ABC):
     def _angles(self, X: Any) -> np.ndarray:
         """The rows of X as the inputs of the fitted circuit."""
         check_is_fitted(self)
-        table, scaling = check_table(self, X, fitting=False), self.scaling_  # type: ignore[attr-defined]
+        table, scaling = check_table(self, X, fitting=False), self.scaling_
         warn_of_strangers(table, scaling, getattr(self, "feature_names_in_", None))
         angles = scaling(table)
-        refuse_zero_vectors(self.circuit_, angles, np.arange(len(table)))  # type: ignore[attr-defined]
-        return np.ascontiguousarray(angles[:, : self.circuit_.num_inputs])  # type: ignore[attr-defined]
+        refuse_zero_vectors(self.circuit_, angles, np.arange(len(table)))
+        return np.ascontiguousarray(angles[:, : self.circuit_.num_inputs])
 
 
 def reads_its_columns(model: Any) -> bool:

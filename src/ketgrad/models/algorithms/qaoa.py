@@ -17,8 +17,9 @@ from ketgrad.foundation.numbers import check_count
 from ketgrad.foundation.seeds import check_seed, stream
 from ketgrad.functions.builders import samples
 from ketgrad.functions.function import Function
-from ketgrad.models.algorithms.problem_forms import read_problem
+from ketgrad.models.algorithms.problem_forms import Problem, read_problem
 from ketgrad.models.algorithms.several_starts import (
+    Minimum,
     check_width,
     child_seed,
     given_starts,
@@ -122,28 +123,26 @@ def qaoa(
     >>> round(result.expected, 6), result.optimum, result.best_value
     (4.0, 4.0, 4.0)
     """
-    cost, size, sense, nodes = read_problem(problem)
-    check_width(size)
-    circuit, root = qaoa_ansatz(cost, depth, size), check_seed(seed)
-    found = minimum(
-        circuit,
-        cost,
-        _starts(cost, depth, num_starts, root) if start is None else given_starts(start, 2 * depth),
-        optimizer,
-        executor=executor,
-        gradient=gradient,
-        threads=threads,
-        seed=root,
-        max_steps=max_steps,
-        tolerance=tolerance,
-        progress=progress,
+    asked = read_problem(problem)
+    check_width(asked.size)
+    circuit, root = qaoa_ansatz(asked.energy, depth, asked.size), check_seed(seed)
+    starts = (
+        _starts(asked.energy, depth, num_starts, root) if start is None else given_starts(start, 2 * depth)
     )
+    running = {"executor": executor, "gradient": gradient, "threads": threads}
+    search = {"max_steps": max_steps, "tolerance": tolerance, "progress": progress}
+    found = minimum(circuit, asked.energy, starts, optimizer, seed=root, **running, **search)
     options: dict[str, Any] = {"shots": shots, "executor": executor, "threads": threads}
-    bits, energy = _best_measured(cost, _sampler(circuit, child_seed(root, 2), options), found.fit.weights)
-    sign = -1.0 if sense == "cut" else 1.0
-    optimum, optimum_bits, ratio = _optimum(cost, size, found.value)
+    return _result(asked, circuit, found, _sampler(circuit, child_seed(root, 2), options))
+
+
+def _result(asked: Problem, circuit: Circuit, found: Minimum, sampler: Function | None) -> QAOAResult:
+    """The best start and the best of the measured bits, in the unit of the problem, beside the optimum."""
+    bits, energy = _best_measured(asked.energy, sampler, found.fit.weights)
+    sign = -1.0 if asked.sense == "cut" else 1.0
+    optimum, optimum_bits, ratio = _optimum(asked.energy, asked.size, found.value)
     return QAOAResult(
-        sense=sense,
+        sense=asked.sense,
         expected=sign * found.value,
         best_bits=bits,
         best_value=None if energy is None else sign * energy,
@@ -157,7 +156,7 @@ def qaoa(
         values=tuple(sign * value for value in found.values),
         interrupted=found.interrupted,
         uncertainty=found.uncertainty,
-        nodes=nodes,
+        nodes=asked.nodes,
     )
 
 

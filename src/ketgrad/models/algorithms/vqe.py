@@ -107,19 +107,10 @@ def vqe(
     (-1.137306, True)
     """
     circuit, root = _trial_circuit(hamiltonian, ansatz), check_seed(seed)
-    found = minimum(
-        circuit,
-        hamiltonian,
-        _starts(start, circuit.num_weights, num_starts, root),
-        optimizer,
-        executor=executor,
-        gradient=gradient,
-        threads=threads,
-        seed=root,
-        max_steps=max_steps,
-        tolerance=tolerance,
-        progress=progress,
-    )
+    starts = _starts(start, circuit.num_weights, num_starts, root)
+    running = {"executor": executor, "gradient": gradient, "threads": threads}
+    search = {"max_steps": max_steps, "tolerance": tolerance, "progress": progress}
+    found = minimum(circuit, hamiltonian, starts, optimizer, seed=root, **running, **search)
     exact = None
     if circuit.num_qubits <= DIAGONALISED:
         exact = exact_ground_state(hamiltonian, circuit.num_qubits).energy
