@@ -8,7 +8,9 @@ import pytest
 
 import ketgrad as kg
 from ketgrad.bridges import BRIDGES
+from ketgrad.circuits.encodings import ENCODINGS, SCALINGS
 from ketgrad.executors.table import EXECUTORS
+from ketgrad.foundation.tables import Table
 from ketgrad.functions.gradients.table import RULES
 from ketgrad.models import ALGORITHMS, MODELS
 from ketgrad.programs.questions import QUESTIONS
@@ -71,6 +73,18 @@ def test_what_is_registered_can_be_saved(name):
 @pytest.mark.parametrize("file", LOOPS)
 def test_the_tests_loop_over_the_tables(file):
     assert LOOPS[file] in (ROOT / "tests" / file).read_text("utf-8")
+
+
+def test_a_table_knows_its_names_without_loading_what_they_stand_for():
+    table = Table({"here": "ketgrad.circuits.paulis:Pauli", "nowhere": "ketgrad.nowhere:Nothing"})
+    assert list(table) == ["here", "nowhere"] and "nowhere" in table and len(table) == 2
+    assert table["here"] is kg.Pauli and table.get("neither") is None
+    with pytest.raises(ModuleNotFoundError):
+        table["nowhere"]
+
+
+def test_every_encoding_says_what_scaling_it_asks_for():
+    assert SCALINGS.keys() == ENCODINGS.keys() and {*SCALINGS.values()} == {"standard", "range", "none"}
 
 
 def test_nothing_is_on_kg_twice():
