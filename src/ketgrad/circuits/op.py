@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from ketgrad.circuits.angles import Angle, as_angle
 from ketgrad.circuits.gate import Gate
-from ketgrad.circuits.gate_definitions import Preparation, is_row
+from ketgrad.circuits.gate_definitions import Preparation, Sequence, gate_named, is_row
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, shown
 from ketgrad.foundation.numbers import check_qubit
 
@@ -112,6 +112,19 @@ class Op:
         arguments += [*map(str, self.qubits), *["normalize=True"] * gate.normalize]
         text = f"{name[:-3] if is_inverse else name}({', '.join(arguments)}){'.inverse()' * is_inverse}"
         return text + (f".control({', '.join(map(str, self.controls))})" if self.controls else "")
+
+
+def parts_of(op: Op, sequence: Sequence) -> Iterator[Op]:
+    """The ops that an op of a sequence of rows equals, first in time first, under its controls.
+
+    >>> import ketgrad as kg
+    >>> op = kg.fsim(0.1, 0.2, 0, 1)
+    >>> list(parts_of(op, op.gate.definition))
+    [xy(0.1, 0, 1), p(-0.2, 1).control(0)]
+    """
+    for name, angles, qubits, controls in sequence.equals(*op.angles):
+        conditions = (*op.controls, *(op.qubits[k] for k in controls))
+        yield Op(gate_named(name), [op.qubits[k] for k in qubits], angles, conditions)
 
 
 def known_op(

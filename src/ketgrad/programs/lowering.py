@@ -14,10 +14,10 @@ import numpy as np
 from ketgrad.circuits.angles import Angle, Monomial, Variable
 from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.gate import Gate
-from ketgrad.circuits.gate_definitions import Fixed, Preparation, Rotation, Sequence, Sequencer, gate_named
+from ketgrad.circuits.gate_definitions import Fixed, Preparation, Rotation, Sequence
 from ketgrad.circuits.gates import GATES
 from ketgrad.circuits.matrices import deviation_from_unitary
-from ketgrad.circuits.op import Op
+from ketgrad.circuits.op import Op, parts_of
 from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 from ketgrad.foundation.memory import reserve
@@ -118,8 +118,9 @@ class _Lowering:
             case Fixed(unitary):
                 _check_unitary(op, unitary)
                 self.builder.apply(op.gate.matrix(), self._targets(op), self.mask(op.controls))
-            case Sequence(equals):
-                self._sequence(index, op, equals)
+            case Sequence() as sequence:  # each use of a variable angle is an occurrence of its own
+                for part in parts_of(op, sequence):
+                    self.add(index, part)
             case Preparation() as state:
                 self._prepare(index, op, state)
 
@@ -139,14 +140,6 @@ class _Lowering:
         if not angle.is_constant:
             uses = [(first + k, scale) for k, scale in enumerate(scales)]
             self._occurrence(index, op, angle, op.gate.frequencies(bool(op.controls)), uses)
-
-    def _sequence(self, index: int, op: Op, equals: Sequencer) -> None:
-        """Emit the parts of a sequence; each use of a variable angle is an occurrence of its own."""
-        for name, angles, local, controls in equals(*op.angles):
-            qubits = [op.qubits[k] for k in local]
-            self.add(
-                index, Op(gate_named(name), qubits, angles, (*op.controls, *(op.qubits[k] for k in controls)))
-            )
 
     def _prepare(self, index: int, op: Op, state: Preparation) -> None:
         if not self.touched.isdisjoint(op.qubits):

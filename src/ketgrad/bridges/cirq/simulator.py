@@ -16,6 +16,7 @@ from ketgrad.bridges.cirq.reader import CirqReader, Measured
 from ketgrad.bridges.cirq.tasks import Conversion, SweepTask, convert, initial_ops, readings, tasks
 from ketgrad.circuits import ops as build
 from ketgrad.circuits.circuit import Circuit
+from ketgrad.circuits.gate_definitions import Preparation
 from ketgrad.circuits.op import Op
 from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.errors import KetgradValueError
@@ -260,13 +261,18 @@ def _moment(reader: CirqReader, moment: cirq.Moment, qubits: tuple[cirq.Qid, ...
     """The part of a conversion that belongs to one moment; states are prepared by unitaries, since gates precede."""
     measured, turns = len(reader.measured), len(reader.turns)
     ops = [op for operation in moment for op in reader.top(operation)]
-    made = tuple(op if op.gate.amplitudes is None else _as_unitary(op) for op in ops)
+    made = tuple(map(_unitary, ops))
     return Conversion(made, tuple(reader.turns[turns:]), (), (), qubits, tuple(reader.measured[measured:]))
 
 
-def _as_unitary(preparation: Op) -> Op:
-    """A unitary that takes |0...0> to the prepared state: a Householder reflection, up to the phase of amplitude 0."""
-    amplitudes = np.frombuffer(preparation.gate.amplitudes or b"", dtype=np.complex128)
+def _unitary(op: Op) -> Op:
+    """The op, or for a preparation a unitary that takes |0...0> to its state.
+
+    That is a Householder reflection, up to the phase of amplitude 0.
+    """
+    if not isinstance(op.gate.definition, Preparation):
+        return op
+    amplitudes = op.gate.definition.vector()
     phase = amplitudes[0] / abs(amplitudes[0]) if amplitudes[0] else 1.0
     mirror = -amplitudes * np.conj(phase)
     mirror[0] += 1.0
@@ -274,7 +280,7 @@ def _as_unitary(preparation: Op) -> Op:
     matrix = phase * np.eye(len(amplitudes), dtype=np.complex128)
     if size > 0:
         matrix -= (2 * phase / size) * np.outer(mirror, np.conj(mirror))
-    return build.unitary(matrix, *preparation.qubits)
+    return build.unitary(matrix, *op.qubits)
 
 
 def _bits(outcomes: np.ndarray, reading: Measured, num_qubits: int) -> np.ndarray:

@@ -7,16 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import cirq
-import numpy as np
 import sympy
 
 from ketgrad.bridges.cirq.angles import expression_of, half_turns
 from ketgrad.bridges.cirq.gates import FIXED, TURNED
+from ketgrad.circuits import gate_definitions as kinds
 from ketgrad.circuits.angles import ZERO, Angle, Variable
 from ketgrad.circuits.circuit import Circuit, as_circuit
-from ketgrad.circuits.gates import GATES
-from ketgrad.circuits.op import Op
+from ketgrad.circuits.op import Op, known_op, parts_of
 from ketgrad.circuits.pauli_words import letters
+from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.errors import KetgradValueError
 
 _PAULIS = {"X": cirq.X, "Y": cirq.Y, "Z": cirq.Z}
@@ -88,29 +88,26 @@ class _CirqWriter:
 
     def _uncontrolled(self, op: Op, position: int) -> Iterator[cirq.Operation]:
         gate, qubits = op.gate, [self.places[k] for k in op.qubits]
-        if gate.amplitudes is not None:
-            yield self._preparation(op, position).on(*qubits)
-        elif gate.name in FIXED:
-            yield FIXED[gate.name].on(*qubits)
-        elif gate.name in TURNED:
-            yield TURNED[gate.name](half_turns(op.angles[0], self.symbols)).on(*qubits)
-        elif gate.name == "fsim":
-            yield cirq.FSimGate(*(expression_of(angle, self.symbols) for angle in op.angles)).on(*qubits)
-        elif gate.unitary is not None:
-            yield cirq.MatrixGate(gate.matrix(), unitary_check=False).on(*qubits)
-        elif gate.generator is not None:
-            yield from self._rotations(op)
-        else:
-            assert gate.equals is not None
-            for name, angles, places, inner in gate.equals(*op.angles):
-                row = GATES.get(name) or GATES[name.removesuffix("_dg")].inverse()
-                part = Op.build(row, [op.qubits[k] for k in places], angles, [op.qubits[k] for k in inner])
-                yield from self.operations(part, position)
+        match gate.definition:
+            case kinds.Preparation() as state:
+                yield self._preparation(op, state, position).on(*qubits)
+            case _ if gate.name in FIXED:
+                yield FIXED[gate.name].on(*qubits)
+            case _ if gate.name in TURNED:
+                yield TURNED[gate.name](half_turns(op.angles[0], self.symbols)).on(*qubits)
+            case _ if gate.name == "fsim":
+                yield cirq.FSimGate(*(expression_of(angle, self.symbols) for angle in op.angles)).on(*qubits)
+            case kinds.Fixed():
+                yield cirq.MatrixGate(gate.matrix(), unitary_check=False).on(*qubits)
+            case kinds.Rotation(generator):
+                yield from self._rotations(op, generator)
+            case kinds.Sequence() as sequence:
+                for part in parts_of(known_op(gate, op.qubits, op.angles), sequence):
+                    yield from self.operations(part, position)
 
-    def _rotations(self, op: Op) -> Iterator[cirq.Operation]:
+    def _rotations(self, op: Op, generator: PauliSum) -> Iterator[cirq.Operation]:
         """exp(-i t G / 2): the words of G commute, so one operation for each."""
-        assert op.gate.generator is not None
-        for x, z, coefficient in op.gate.generator.terms:
+        for x, z, coefficient in generator.terms:
             angle = (op.angle or ZERO) * complex(coefficient).real
             word = {self.places[op.qubits[k]]: _PAULIS[letter] for k, letter in letters(x, z)}
             if word:
@@ -124,10 +121,10 @@ class _CirqWriter:
             return cirq.global_phase_operation(cmath.exp(1j * angle.constant))
         return cirq.global_phase_operation(sympy.exp(sympy.I * expression_of(angle, self.symbols)))
 
-    def _preparation(self, op: Op, position: int) -> cirq.Gate:
+    def _preparation(self, op: Op, state: kinds.Preparation, position: int) -> cirq.Gate:
         if op.angles:
             raise KetgradValueError(
                 f"op {position}, {op!r}, prepares a state from weights or inputs, which a circuit of Cirq cannot hold. "
                 "Give it numbers with `bind` or `encode` first."
             )
-        return cirq.StatePreparationChannel(np.frombuffer(op.gate.amplitudes or b"", dtype=np.complex128))
+        return cirq.StatePreparationChannel(state.vector())

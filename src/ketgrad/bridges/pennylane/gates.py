@@ -12,10 +12,12 @@ import pennylane as qml
 from pennylane.operation import Operator
 from pennylane.ops.op_math import Adjoint, Controlled
 
+from ketgrad.circuits import gate_definitions as kinds
 from ketgrad.circuits.angles import Angle, as_angle
 from ketgrad.circuits.custom import pauli_rotation, prepare_state, unitary
 from ketgrad.circuits.gates import GATES
-from ketgrad.circuits.op import Op, known_op
+from ketgrad.circuits.op import Op, known_op, parts_of
+from ketgrad.circuits.pauli_words import LETTER_OF, Term
 from ketgrad.circuits.variables import w
 from ketgrad.foundation.errors import KetgradValueError
 
@@ -175,13 +177,13 @@ _BACK_ALSO: Mapping[str, tuple[str, float]] = {
 def operators(op: Op, angles: Sequence[Any], wires: Sequence[Any]) -> list[Operator]:
     """The op as PennyLane's operators; `angles` are numbers or tensors, and qubit q is wires[q].
 
-    TapeRows that PennyLane has under another name take that name; a sequence becomes its parts, another rotation one
+    Rows that PennyLane has under another name take that name; a sequence becomes its parts, another rotation one
     PauliRot per word of its generator, a matrix a QubitUnitary.
     """
     gate = op.gate
     targets, controls = [wires[q] for q in op.qubits], [wires[q] for q in op.controls]
-    if gate.amplitudes is not None:
-        return [_preparation(op, angles, targets)]
+    if isinstance(gate.definition, kinds.Preparation):
+        return [_preparation(gate.definition, angles, targets)]
     direct = _BACK.get((gate.name, len(controls))) if gate is GATES.get(gate.name) else None
     if direct is not None and not (controls and gate.name == "gphase"):
         name, scale = direct
@@ -206,27 +208,25 @@ def _parts(op: Op, angles: Sequence[Any], targets: Sequence[Any], wires: Sequenc
         return [_named(name, [angle if scale == 1.0 else angle * scale for angle in angles], targets)]
     if gate.name in ("sdg", "tdg", "sxdg") and known:
         return [qml.adjoint(_named({"sdg": "S", "tdg": "T", "sxdg": "SX"}[gate.name], [], targets))]
-    if gate.equals is not None:
-        return _sequence(op, angles, wires)
-    if gate.generator is not None:
-        rotations = []
-        for x, z, coefficient in gate.generator.terms:
-            word = "".join("IZXY"[2 * (x >> k & 1) + (z >> k & 1)] for k in range(gate.num_qubits))
-            turn = angles[0] * complex(coefficient).real
-            rotations.append(qml.PauliRot(turn, word, wires=targets) if word else qml.GlobalPhase(turn / 2))
-        return rotations
-    return [qml.QubitUnitary(gate.matrix(), wires=targets)]
+    match gate.definition:
+        case kinds.Sequence() as sequence:  # with weights in place of its angles
+            parts = parts_of(known_op(gate, op.qubits, tuple(w[0 : len(angles)])), sequence)
+            found = [
+                operators(part, [evaluate(angle, angles, ()) for angle in part.angles], wires)
+                for part in parts
+            ]
+            return [operator for several in found for operator in several]
+        case kinds.Rotation(generator):
+            return [_word_rotation(term, angles[0], targets) for term in generator.terms]
+        case _:
+            return [qml.QubitUnitary(gate.matrix(), wires=targets)]
 
 
-def _sequence(op: Op, angles: Sequence[Any], wires: Sequence[Any]) -> list[Operator]:
-    """The parts of a gate that equals a sequence, found with weights in place of its angles."""
-    assert op.gate.equals is not None
-    found: list[Operator] = []
-    for name, inner, local, controls in op.gate.equals(*w[0 : len(angles)]):
-        gate = GATES[name] if name in GATES else GATES[name.removesuffix("_dg")].inverse()
-        part = Op.build(gate, [op.qubits[k] for k in local], inner, [op.qubits[k] for k in controls])
-        found += operators(part, [evaluate(angle, angles, ()) for angle in part.angles], wires)
-    return found
+def _word_rotation(term: Term, angle: Any, wires: Sequence[Any]) -> Operator:
+    x, z, coefficient = term
+    word = "".join(LETTER_OF[x >> k & 1, z >> k & 1] for k in range(len(wires)))
+    turn = angle * complex(coefficient).real
+    return qml.PauliRot(turn, word, wires=wires) if word else qml.GlobalPhase(turn / 2)
 
 
 def evaluate(angle: Angle, weights: Any, inputs: Any) -> Any:
@@ -244,12 +244,12 @@ def evaluate(angle: Angle, weights: Any, inputs: Any) -> Any:
     return total
 
 
-def _preparation(op: Op, angles: Sequence[Any], wires: Sequence[Any]) -> Operator:
+def _preparation(state: kinds.Preparation, angles: Sequence[Any], wires: Sequence[Any]) -> Operator:
     if not angles:
-        return qml.StatePrep(np.frombuffer(op.gate.amplitudes or b"", dtype=np.complex128), wires=wires)
+        return qml.StatePrep(state.vector(), wires=wires)
     shape = max((np.shape(qml.math.unwrap([a])[0]) for a in angles), key=len)
     columns = [a if np.shape(qml.math.unwrap([a])[0]) == shape else a + np.zeros(shape) for a in angles]
-    return qml.StatePrep(qml.math.stack(columns, axis=-1), wires=wires, normalize=op.gate.normalize)
+    return qml.StatePrep(qml.math.stack(columns, axis=-1), wires=wires, normalize=state.normalize)
 
 
 def preparation(op: Operator, angles: Angles, place: Mapping[Any, int]) -> list[Op]:

@@ -12,12 +12,12 @@ from qiskit.circuit import library as lib
 
 from ketgrad.bridges.qiskit.angles import expression_of
 from ketgrad.bridges.qiskit.gates import WRITTEN
+from ketgrad.circuits import gate_definitions as kinds
 from ketgrad.circuits.angles import ZERO, Angle, Variable
 from ketgrad.circuits.circuit import Circuit, as_circuit
-from ketgrad.circuits.gate import Gate
-from ketgrad.circuits.gates import GATES
-from ketgrad.circuits.op import Op
+from ketgrad.circuits.op import Op, parts_of
 from ketgrad.circuits.pauli_words import letters
+from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 
 _WORDS = {"X": "rx", "Y": "ry", "Z": "rz", "XX": "rxx", "YY": "ryy", "ZZ": "rzz", "ZX": "rzx"}
@@ -80,52 +80,38 @@ def _refuse_equal_names(symbols: Mapping[Variable, Any]) -> None:
 
 def _append(result: QuantumCircuit, op: Op, symbols: Mapping[Variable, Any], position: int) -> None:
     gate = op.gate
-    if gate.amplitudes is not None:
-        return _prepare(result, op, position)
-    angles = [expression_of(angle, symbols) for angle in op.angles]
-    if gate.unitary is not None and gate.name not in WRITTEN:
-        made = lib.UnitaryGate(gate.matrix(), check_input=False)
-        result.append(_under(made, op.controls), [*op.controls, *reversed(op.qubits)])
-    elif gate.name in WRITTEN:
-        result.append(_under(WRITTEN[gate.name](*angles), op.controls), [*op.controls, *op.qubits])
-    elif gate.generator is not None:
-        _rotate(result, gate, op, symbols)
-    else:
-        assert gate.equals is not None
-        for name, inner, places, controls in gate.equals(*op.angles):
-            part = Op.build(
-                GATES.get(name) or GATES[name.removesuffix("_dg")].inverse(),
-                [op.qubits[k] for k in places],
-                inner,
-                [*op.controls, *(op.qubits[k] for k in controls)],
-            )
-            _append(result, part, symbols, position)
+    match gate.definition:
+        case kinds.Preparation() as state:
+            _prepare(result, op, state, position)
+        case _ if gate.name in WRITTEN:
+            made = WRITTEN[gate.name](*(expression_of(angle, symbols) for angle in op.angles))
+            result.append(_under(made, op.controls), [*op.controls, *op.qubits])
+        case kinds.Fixed():
+            made = lib.UnitaryGate(gate.matrix(), check_input=False)
+            result.append(_under(made, op.controls), [*op.controls, *reversed(op.qubits)])
+        case kinds.Rotation(generator):
+            _rotate(result, generator, op, symbols)
+        case kinds.Sequence() as sequence:
+            for part in parts_of(op, sequence):
+                _append(result, part, symbols, position)
 
 
 def _under(gate: QiskitGate, controls: Sequence[int]) -> QiskitGate:
     return gate.control(len(controls), annotated=False) if controls else gate
 
 
-def _prepare(result: QuantumCircuit, op: Op, position: int) -> None:
+def _prepare(result: QuantumCircuit, op: Op, state: kinds.Preparation, position: int) -> None:
     if op.angles:
         raise KetgradValueError(
             f"op {position}, {op!r}, prepares a state from weights or inputs, which a circuit of qiskit cannot hold. "
             "Give it numbers with `bind` or `encode` first."
         )
-    amplitudes = _amplitudes(op.gate)
-    result.append(lib.StatePreparation(amplitudes), list(reversed(op.qubits)))
+    result.append(lib.StatePreparation(state.vector()), list(reversed(op.qubits)))
 
 
-def _amplitudes(gate: Gate) -> Any:
-    import numpy as np
-
-    return np.frombuffer(gate.amplitudes or b"", dtype=np.complex128)
-
-
-def _rotate(result: QuantumCircuit, gate: Gate, op: Op, symbols: Mapping[Variable, Any]) -> None:
+def _rotate(result: QuantumCircuit, generator: PauliSum, op: Op, symbols: Mapping[Variable, Any]) -> None:
     """exp(-i t G / 2): the words of G commute, so one rotation for each."""
-    assert gate.generator is not None
-    for x, z, coefficient in gate.generator.terms:
+    for x, z, coefficient in generator.terms:
         angle = (op.angle or ZERO) * complex(coefficient).real
         word = [(op.qubits[k], letter) for k, letter in letters(x, z)]
         if not word:
