@@ -10,7 +10,7 @@ from devices import FakeDevice, WideDevice
 from programs import random_circuit, random_observable
 
 import ketgrad as kg
-from ketgrad.executors import EXECUTORS, counted, get
+from ketgrad.executors import EXECUTORS, Device, Execution, counted, get
 from ketgrad.executors.measured import MeasuredDevice
 from ketgrad.executors.sampled import Sampled
 
@@ -145,6 +145,30 @@ def test_the_plan_says_what_a_device_does_and_never_that_values_are_exact():
     assert "remote" not in str(here.plan) and here.plan.shots == 1000
 
 
+def test_a_price_that_is_known_is_printed():
+    @dataclass(frozen=True)
+    class Priced:
+        """An executor that measures, and knows what it costs."""
+
+        shots: int = 10
+        name = "priced"
+        abilities = frozenset({"shots", "remote"})
+
+        def with_shots(self, shots):
+            return Priced(shots)
+
+        def describe(self, program):
+            return Execution("priced, remote", None, 3, self.shots, f"{0.3 + 0.001 * self.shots:.2f} USD")
+
+        def run(self, program, weights, inputs, **options):
+            return np.zeros((max(len(weights), len(inputs)), program.num_outputs))
+
+    f = kg.expectation(CIRCUIT, OBSERVABLES, executor=Priced(), shots=100)
+    assert f.executor == Priced(100) and f.plan.price == "0.40 USD" and f.plan.circuits == 3
+    assert str(f.plan).splitlines()[-1] == "price       0.40 USD"
+    assert f.plan.executions == 3 * kg.ParameterShift().cost(f.program).executions
+
+
 def test_what_counts_cannot_give_is_refused_with_the_way_out():
     device = FakeDevice()
     with pytest.raises(
@@ -232,6 +256,7 @@ def test_a_register_that_no_memory_holds_is_sent_to_a_device_all_the_same(n, mon
 
 
 def test_a_device_is_a_value_like_any_other_executor():
+    assert isinstance(FakeDevice(), Device) and isinstance(WideDevice(), Device)
     f, g = (kg.expectation(CIRCUIT, OBSERVABLES, executor=FakeDevice(), shots=9, seed=1) for _ in "fg")
     assert f == g and hash(f) == hash(g) and f.executor == MeasuredDevice(FakeDevice(), 9)
     for other in (pickle.loads(pickle.dumps(f)), copy.deepcopy(f)):

@@ -177,7 +177,6 @@ class States(Protocol):
         ...
 
 
-@runtime_checkable
 class Direct(Protocol):
     """The ability of a short way for plain arrays, past all rows and checks of Python."""
 
