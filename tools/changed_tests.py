@@ -53,7 +53,7 @@ def _own_tests(path: pathlib.Path) -> list[pathlib.Path]:
     if path.is_relative_to(TESTS) and path.name.startswith("test_"):
         return [path]
     pattern = _name_in_tests(path)
-    named = [test for test in _test_files(TESTS) if pattern and re.search(pattern, _text(test))]
+    named = [test for test in _test_files(TESTS) if pattern and re.search(pattern, _imports(test))]
     near = _neighbours(path)
     return [*sorted(named, key=lambda test: test not in near), *_elsewhere(path)]
 
@@ -89,8 +89,10 @@ def _elsewhere(path: pathlib.Path) -> list[pathlib.Path]:
 
 
 @functools.cache
-def _text(path: pathlib.Path) -> str:
-    return path.read_text("utf-8")
+def _imports(test: pathlib.Path) -> str:
+    """The lines of a test that may name a module, those of programs in its texts too."""
+    lines = test.read_text("utf-8").splitlines()
+    return "\n".join(line for line in lines if "import" in line or "ketgrad." in line)
 
 
 def _test_files(place: pathlib.Path) -> list[pathlib.Path]:
