@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ketgrad.referee.contest.contestants import MOST_COLUMNS_PER_QUBIT, Contestant
 from ketgrad.referee.contest.journal import Key
+from ketgrad.referee.contest.play import ContestRules
 from ketgrad.referee.metrics import metrics_of
 from ketgrad.referee.options import Choices
 from ketgrad.referee.results import Environment, Metric, Protocol
@@ -60,6 +61,18 @@ def planned(
 def _equivalence(metric: Metric, task: Task) -> float:
     """Half the width of the region where scores count as equal: one point, or one hundredth of the deviation."""
     return 0.01 * float(task.y.std()) if metric.name in ("rmse", "mae") else 0.01
+
+
+def rules_of(protocol: Protocol, task: Task) -> ContestRules:
+    """What of the protocol each contestant has to know."""
+    return ContestRules(
+        task=task.kind,
+        num_classes=len(task.classes),
+        metric=protocol.metrics[0],
+        qubits=protocol.qubits,
+        candidates=protocol.candidates,
+        seed=protocol.seed,
+    )
 
 
 def fit_key(question: TableQuestion, protocol: Protocol, surroundings: Environment) -> Key:

@@ -13,13 +13,12 @@ from typing import Any
 from ketgrad.referee.contest.contestants import CONTESTANTS, Contestant
 from ketgrad.referee.contest.entrants import choose_models, reserve_for_models
 from ketgrad.referee.contest.journal import Journal
-from ketgrad.referee.contest.play import ContestRules
 from ketgrad.referee.contest.progress import Progress, ProgressCallback
 from ketgrad.referee.contest.schedule import run_all
 from ketgrad.referee.contest.workers import worker_count
 from ketgrad.referee.judgement.conclusion import conclude, environment
 from ketgrad.referee.options import Choices
-from ketgrad.referee.protocol import fit_key, planned
+from ketgrad.referee.protocol import fit_key, planned, rules_of
 from ketgrad.referee.results import Comparison, Timings
 from ketgrad.referee.table.preparation import prepare
 from ketgrad.referee.table.question import TableQuestion, ask
@@ -90,10 +89,9 @@ def compare(
     goes on where it was, with the same result in the end; a second run with the same file is refused while the
     first one has it.
 
-    Returns a `Comparison`; after Ctrl-C one of what is done, if anything is, with `interrupted` true. Cost:
-    about a minute for 500 rows on two idle cores. Raises `KetgradError` before any work if the table cannot be
-    used, or if the fits in the journal are those of another comparison. A fit whose process is killed counts
-    as failed.
+    Returns a `Comparison`; after Ctrl-C one of what is done, if anything is, with `interrupted` true. Cost: about a
+    minute for 500 rows on two idle cores. Raises `KetgradError` before any work if the table cannot be used, or if the
+    fits in the journal are those of another comparison. A fit whose process is killed counts as failed.
 
     >>> import ketgrad.datasets
     >>> table = ketgrad.datasets.path("breast_cancer")
@@ -115,17 +113,11 @@ def compare(
         if progress is not None:
             progress(_announcement(len(splits), len(chosen), len(question.task.y), watch))
         prepared = prepare(question.understood, question.task, splits, choices.inner_folds, choices.seed)
-        rules = ContestRules(
-            task=question.task.kind,
-            num_classes=len(question.task.classes),
-            metric=protocol.metrics[0],
-            qubits=choices.qubits,
-            candidates=choices.candidates,
-            seed=choices.seed,
-        )
+        rules = rules_of(protocol, question.task)
         outcomes, interrupted = run_all(chosen, prepared, rules, workers, progress, watch.clock, kept, fits)
-    timings = watch.timings(read_seconds)
-    return conclude(question, protocol, chosen, outcomes, interrupted, surroundings, timings)
+    return conclude(
+        question, protocol, chosen, outcomes, interrupted, surroundings, watch.timings(read_seconds)
+    )
 
 
 def _read_and_ask(
