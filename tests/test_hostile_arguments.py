@@ -16,6 +16,7 @@ import pytest
 import ketgrad as kg
 from ketgrad.circuits import ops
 from ketgrad.circuits.gates import CONTROLLED
+from ketgrad.models import MODELS
 from ketgrad.programs.questions import State
 
 HOSTILE = {
@@ -491,7 +492,7 @@ ELSEWHERE = {
     "KetgradError", "save", "load", "compare", "Adjoint", "ParameterShift", "Fit", "Molecule", "GroundState",
     "GramGradient", "Cost", "Cell", "Layout", "Comparison", "Progress", "render", "scores_csv", "Kernel", "Optimizer",
     "Reading", "Counts", "Device", "Execution",
-    "Executor", "GradientRule", "VariationalClassifier", "VariationalRegressor", "KernelClassifier", "KernelRegressor",
+    "Executor", "GradientRule", "Step", "NonFiniteLoss", *MODELS,
 }  # fmt: skip
 
 
@@ -552,13 +553,10 @@ def tried(make, parameter):
                 yield f"{label}: a prediction that is not finite"
 
 
-ESTIMATORS = [kg.VariationalClassifier, kg.VariationalRegressor, kg.KernelClassifier, kg.KernelRegressor]
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("make", "parameter"),
-    [(make, parameter) for make in ESTIMATORS for parameter in make().get_params(deep=False)],
+    [(make, parameter) for make in MODELS.values() for parameter in make().get_params(deep=False)],
 )
 def test_a_hostile_parameter_of_an_estimator_is_refused_by_fit_or_works(make, parameter):
     assert not list(tried(make, parameter))

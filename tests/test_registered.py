@@ -34,6 +34,7 @@ LOOPS = {
     "models/test_models.py": "models_with(",
     "models/test_robust_models.py": "models_with(",
     "models/test_sklearn.py": "classifiers_with(",
+    "test_hostile_arguments.py": "for make in MODELS.values()",
     "saving/test_saving.py": "classifiers_with(",
     "support/forger.py": "classifiers_with(",
     "support/estimators.py": "MODELS.items()",

@@ -118,6 +118,10 @@ def test_what_a_method_says_decides_what_a_fit_is_said_to_cost():
 
 def test_a_method_of_a_user_that_needs_an_exact_loss_is_refused_for_shots():
     with pytest.raises(
+        KetgradValueError, match="Picky needs an exact loss - it compares neighbours - but `stochastic`"
+    ):
+        kg.minimise(lambda w: w @ w, START, Picky(), stochastic=True)
+    with pytest.raises(
         KetgradValueError, match="Picky needs the same loss at every step - it compares neighbours"
     ):
         kg.vqe(kg.hamiltonians.ising(2), None, Picky(), executor="sampled")

@@ -101,6 +101,12 @@ def minimised(
     0
     """
     point = _start_point(start)
+    needs_exact_loss = getattr(method, "needs_exact_loss", None)
+    if stochastic and needs_exact_loss:
+        raise KetgradValueError(
+            f"{type(method).__name__} needs an exact loss - {needs_exact_loss} - but `stochastic` is true. "
+            "Use Adam() or SPSA()."
+        )
     if isinstance(max_steps, bool) or not isinstance(max_steps, int | np.integer) or max_steps < 1:
         raise KetgradValueError(f"`max_steps` must be an integer of at least 1, but is {shown(max_steps)}.")
     check_positive(tolerance, "tolerance")

@@ -56,11 +56,6 @@ class LBFGSB:
                 f"`bounds` must hold one (low, high) per weight, {start.size} in all, but holds "
                 f"{len(self.bounds)}."
             )
-        if search.stochastic:
-            raise KetgradValueError(
-                "LBFGSB needs an exact loss - its line search compares values - but `stochastic` is true. "
-                "Use Adam() or SPSA()."
-            )
 
         def evaluate(weights: np.ndarray) -> tuple[float, np.ndarray]:
             value, gradient = search.value_and_gradient(weights)
@@ -69,6 +64,16 @@ class LBFGSB:
                 search.check_slope(gradient)
             return value, gradient
 
+        def finish(intermediate_result: Any) -> None:  # scipy looks at this name
+            search.finish_step(intermediate_result.x, float(intermediate_result.fun))
+
+        options = {
+            "maxiter": search.max_steps,
+            "maxfun": 20 * search.max_steps + 100,
+            "maxcor": self.memory,
+            "ftol": search.tolerance,
+            "gtol": self.gradient_tolerance,
+        }
         with one_blas_thread():
             outcome = minimize(
                 evaluate,
@@ -76,28 +81,25 @@ class LBFGSB:
                 method="L-BFGS-B",
                 jac=True,
                 bounds=self.bounds,
-                callback=lambda intermediate_result: search.finish_step(
-                    intermediate_result.x, float(intermediate_result.fun)
-                ),
-                options={
-                    "maxiter": search.max_steps,
-                    "maxfun": 20 * search.max_steps + 100,
-                    "maxcor": self.memory,
-                    "ftol": search.tolerance,
-                    "gtol": self.gradient_tolerance,
-                },
+                callback=finish,
+                options=options,
             )
-        if outcome.status == 0:
-            raise EndOfRun("the loss or its gradient no longer changes within the tolerance", converged=True)
-        if outcome.status == 1:
-            raise EndOfRun("the limit of evaluations was reached before the loss settled", converged=False)
-        if outcome.status == 2:
-            # the line search fails where rounding hides any further decrease: at the minimum that is success
-            flat = bool(np.abs(outcome.jac).max() <= 1e-5 * max(1.0, abs(outcome.fun)))
-            reason = "no lower value along the search direction"
-            raise EndOfRun(
-                reason if flat else f"{reason}: the gradient may not belong to the loss", converged=flat
-            )
+        _end(outcome)
+
+
+def _end(outcome: Any) -> None:
+    """End the run with what scipy says of L-BFGS-B."""
+    if outcome.status == 0:
+        raise EndOfRun("the loss or its gradient no longer changes within the tolerance", converged=True)
+    if outcome.status == 1:
+        raise EndOfRun("the limit of evaluations was reached before the loss settled", converged=False)
+    if outcome.status == 2:
+        # the line search fails where rounding hides any further decrease: at the minimum that is success
+        flat = bool(np.abs(outcome.jac).max() <= 1e-5 * max(1.0, abs(outcome.fun)))
+        reason = "no lower value along the search direction"
+        raise EndOfRun(
+            reason if flat else f"{reason}: the gradient may not belong to the loss", converged=flat
+        )
 
 
 @dataclass(frozen=True)
