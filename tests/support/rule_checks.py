@@ -40,6 +40,12 @@ class Recording:
         return NATIVE.vjp(program, weights, inputs, *arguments, **options)
 
 
+def named(rule):
+    """The rule as it is written behind `kg.`."""
+    name = next(name for name, kind in rule_classes().items() if isinstance(rule, kind))
+    return f"{name.removesuffix(type(rule).__name__)}{rule!r}"
+
+
 def data(f, batch, seed):
     """Weights, rows of inputs that no amplitude makes zero, and a cotangent."""
     rng = np.random.default_rng(seed)
