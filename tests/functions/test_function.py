@@ -161,6 +161,17 @@ def test_q17_the_result_has_the_type_of_the_arguments():
         assert psi.dtype == (np.complex64 if wanted is single else np.complex128)
 
 
+@pytest.mark.parametrize("executor", ["native", "reference"])
+def test_an_array_without_numbers_says_the_type_only_where_no_other_does(executor):
+    f = kg.expectation(kg.Circuit([kg.ry(kg.x[0], 0)]), kg.Pauli("Z0"), executor=executor)
+    constant = kg.expectation(kg.Circuit([kg.h(0)]), kg.Pauli("X0"), executor=executor)
+    single, double = (np.zeros(0, kind) for kind in (np.float32, np.float64))
+    for _ in range(2):  # by the general way, and by the short one where there is one
+        assert f(single, np.zeros(1)).dtype == np.float64 and f(double, np.float32([0.0])).dtype == np.float32
+        assert constant(single, single).dtype == constant(single).dtype == np.float32
+        assert constant(double).dtype == constant(single, double).dtype == constant().dtype == np.float64
+
+
 def test_q19_results_share_no_memory_with_arguments():
     point = np.tile(WEIGHTS, (4, 1)), np.tile(INPUTS, (4, 1)), np.ones((4, 2))
     copies = [a.copy() for a in point]

@@ -127,7 +127,7 @@ class Batch(NamedTuple):
 
     def lead_shaped(self, rows: np.ndarray) -> np.ndarray:
         """Rows (B, ...) under the leading axes of the call."""
-        return rows.reshape(*self.lead, *rows.shape[1:])
+        return rows if len(self.lead) == 1 else rows.reshape(*self.lead, *rows.shape[1:])
 
     def as_given(self, dweights: np.ndarray, dinputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Derivatives in rows, as those of the caller's arrays: in their shapes, summed where these were shared."""

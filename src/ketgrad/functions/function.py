@@ -15,12 +15,11 @@ from ketgrad.executors.held_states import check_held, check_state
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.numbers import COMPLEX128, REAL_OF
 from ketgrad.foundation.seeds import numbered_stream, seed_content
-from ketgrad.functions import composed
+from ketgrad.functions import composed, general
 from ketgrad.functions.batch import Batch
-from ketgrad.functions.cotangents import check_slope, cotangent_rows, slope_rows
-from ketgrad.functions.gradients import directional as second
-from ketgrad.functions.gradients.by_arguments import jacobian, vector_jacobian_product
+from ketgrad.functions.cotangents import check_slope
 from ketgrad.functions.gradients.choice import check_usable, choose
+from ketgrad.functions.gradients.directional import Hessian, HessianProduct
 from ketgrad.functions.gradients.rules import is_adjoint
 from ketgrad.functions.plan import Plan, make_plan
 from ketgrad.functions.shortcut import Shortcut, shortcut
@@ -29,7 +28,6 @@ from ketgrad.functions.value_limits import check_derivatives, check_observables,
 from ketgrad.programs.lowering import compile
 from ketgrad.programs.program import Program
 from ketgrad.programs.question import ComposedQuestion, Question
-from ketgrad.programs.questions import unpacked
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,6 +123,11 @@ class Function:
         return make_plan(self)
 
     @cached_property
+    def _way(self) -> Any:
+        """The module of how a call goes that has no shortcut."""
+        return general if self.base is None else composed
+
+    @cached_property
     def _signature(self) -> Signature:
         return Signature(
             self.circuit, self.program, self.executor, self.dtype, self.threads, self.num_outputs, self.packed
@@ -165,11 +168,7 @@ class Function:
             values = direct.call(weights, inputs, way.threads, way.single)
             if values is not None:
                 return values
-        if self.base is not None:
-            return composed.values(self, weights, inputs)
-        values = self._batch(weights, inputs).values()
-        unpack = self.question.is_drawn and not self.packed
-        return unpacked(values, self.circuit.num_qubits) if unpack else values
+        return self._way.values(self, weights, inputs)
 
     def vjp(
         self, weights: Any = None, inputs: Any = None, cotangent: Any = None, *, slope: Any = None
@@ -199,12 +198,7 @@ class Function:
                 if self._steep:
                     check_derivatives(self.program, {"dweights": found[1], "dinputs": found[2]})
                 return found
-        if self.base is not None:
-            return composed.vjp(self, weights, inputs, cotangent, slope)
-        rule, batch = self._rule, self._batch(weights, inputs)
-        direction = cotangent_rows(self.question, batch, cotangent)
-        tilt = None if slope is None else slope_rows(self.question, batch, slope)
-        return vector_jacobian_product(rule, batch, direction, tilt)
+        return self._way.vjp(self, weights, inputs, cotangent, slope)
 
     def jacobian(self, weights: Any = None, inputs: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """(by_weights, by_inputs): (..., num_outputs, num_weights) and (..., num_outputs, num_inputs).
@@ -218,10 +212,7 @@ class Function:
         array([[0.],
                [1.]])
         """
-        if self.base is not None:
-            return composed.jacobian(self, weights, inputs)
-        rule = self._rule
-        return jacobian(rule, self._batch(weights, inputs))
+        return self._way.jacobian(self, weights, inputs)
 
     def jvp(
         self,
@@ -239,10 +230,7 @@ class Function:
         >>> f.jvp([np.pi / 2], None, [2.0])[1].round(6)
         array([-2.])
         """
-        second.check_usable(self.gradient, self.executor, self.program)
-        if self.base is not None:
-            return composed.jvp(self, weights, inputs, weights_direction, inputs_direction)
-        return second.tangents(self._batch(weights, inputs), weights_direction, inputs_direction)
+        return self._way.jvp(self, weights, inputs, weights_direction, inputs_direction)
 
     def hvp(
         self,
@@ -252,7 +240,7 @@ class Function:
         weights_direction: Any = None,
         inputs_direction: Any = None,
         cotangent_direction: Any = None,
-    ) -> second.HessianProduct:
+    ) -> HessianProduct:
         """(values, tangents, dweights, dinputs, hweights, hinputs): `vjp`, `jvp`, and a product with the Hessian.
 
         hweights and hinputs are d/de of dweights and dinputs at weights + e weights_direction,
@@ -269,20 +257,10 @@ class Function:
         >>> f.hvp([0.0, 0.0], None, [1.0], [1.0, 0.0]).hweights.round(6) + 0
         array([-1.,  0.])
         """
-        second.check_usable(self.gradient, self.executor, self.program)
-        if self.base is not None:
-            moves = weights_direction, inputs_direction
-            return composed.hvp(self, weights, inputs, cotangent, *moves, cotangent_direction)
-        batch, change = self._batch(weights, inputs), cotangent_direction
-        return second.hessian_product(
-            batch,
-            cotangent_rows(self.question, batch, cotangent),
-            weights_direction,
-            inputs_direction,
-            None if change is None else cotangent_rows(self.question, batch, change, "cotangent_direction"),
-        )
+        moves = weights_direction, inputs_direction, cotangent_direction
+        return self._way.hvp(self, weights, inputs, cotangent, *moves)
 
-    def hessian(self, weights: Any = None, inputs: Any = None, cotangent: Any = None) -> second.Hessian:
+    def hessian(self, weights: Any = None, inputs: Any = None, cotangent: Any = None) -> Hessian:
         """(weights_weights, weights_inputs, inputs_inputs) of sum(cotangent * values): (..., W, W) and so on.
 
         cotangent: as of `vjp`. One Hessian for each sample; nothing is summed. Cost: one `hvp` for each sample and
@@ -294,11 +272,7 @@ class Function:
         array([[-1., -1.],
                [-1., -1.]])
         """
-        second.check_usable(self.gradient, self.executor, self.program)
-        if self.base is not None:
-            return composed.hessian(self, weights, inputs, cotangent)
-        batch = self._batch(weights, inputs)
-        return second.hessian(batch, cotangent_rows(self.question, batch, cotangent))
+        return self._way.hessian(self, weights, inputs, cotangent)
 
     def _batch(self, weights: Any, inputs: Any) -> Batch:
         """Arguments of any kind, checked, with the random numbers of this call."""

@@ -45,13 +45,12 @@ class Signature:
     def batch(self, weights: Any, inputs: Any) -> Batch:
         """Anything that may be passed, checked and in rows: shapes and memory first, then the numbers."""
         w, x = _given(weights, "weights"), _given(inputs, "inputs")
-        real = self._type(w, x)
+        real, dtype, bound = self._kinds[self._is_single(w, x)]
         w = _of_width(w, "weights", "w", self.circuit.num_weights, real)
         x = _of_width(x, "inputs", "x", self.circuit.num_inputs, real)
         lead = common_lead(w.shape, x.shape)
-        self._reserve(math.prod(lead), COMPLEX_OF[real].itemsize)
+        self._reserve(math.prod(lead), dtype.itemsize)
         w, x = contiguous(w, real, "weights"), contiguous(x, real, "inputs")
-        bound = self._harmless[real]
         plain = _square(w) < bound and _square(x) < bound
         if not plain:
             self._look_at(w, x)
@@ -61,22 +60,22 @@ class Signature:
         if not plain:
             check_angles(self.program, *rows, len(rows[0]) * len(rows[1]))
             check_observables(self.program, real)
-        batch = Batch(
-            self.executor, self.program, *rows, COMPLEX_OF[real], self.threads, None, lead, w.shape, x.shape
-        )
+        batch = Batch(self.executor, self.program, *rows, dtype, self.threads, None, lead, w.shape, x.shape)
         if self._has_variable_amplitudes and not batch.is_empty:
             check_amplitudes(batch)
         return batch
 
-    def _type(self, weights: np.ndarray | None, inputs: np.ndarray | None) -> np.dtype:
-        """Single precision where the function computes in it, or where every argument (with numbers) is in it."""
+    def _is_single(self, weights: np.ndarray | None, inputs: np.ndarray | None) -> bool:
+        """Single precision is used where the function asks for it, or where every argument (with numbers) is in it."""
         if self.dtype is COMPLEX64:
-            return FLOAT32
+            return True
+        for array in (weights, inputs):
+            if array is not None and array.dtype != FLOAT32 and array.size:
+                return False
         given = [array for array in (weights, inputs) if array is not None]
-        for array in [array for array in given if array.size] or given:
-            if array.dtype != FLOAT32:
-                return FLOAT64
-        return FLOAT32 if given else FLOAT64
+        if any(array.size for array in given):
+            return True
+        return bool(given) and all(array.dtype == FLOAT32 for array in given)
 
     def _reserve(self, batch: int, itemsize: int) -> None:
         """Refuse, before any copy, a batch whose rows and results do not fit."""
@@ -106,16 +105,19 @@ class Signature:
         return FREE_BELOW // (held_bytes(self.executor, self.program, COMPLEX128.itemsize) + row_bytes)
 
     @cached_property
-    def _harmless(self) -> dict[np.dtype, float]:
-        """For each real type the sum of squares of weights, or inputs, below which no angle or value can be too large.
+    def _kinds(self) -> tuple[tuple[np.dtype, np.dtype, float], ...]:
+        """In double and in single precision: the real and the complex type, and the sum of squares that is harmless.
 
-        An angle is at most steepness * max(1, sum of squares), since its terms have two variables at most.
+        Of weights, or of inputs, below which no angle and no value can be too large: an angle is at most
+        steepness * max(1, sum of squares), since its terms have two variables at most.
         """
-        bounds, program = {}, self.program
-        for kind, limit in MEANINGFUL.items():
-            fits = program.steepness <= limit and program.observable_size <= LARGEST_VALUE[kind]
-            bounds[kind] = min(HARMLESS[kind], limit / max(1.0, program.steepness)) if fits else 0.0
-        return bounds
+        kinds, program = [], self.program
+        for real in (FLOAT64, FLOAT32):
+            limit = MEANINGFUL[real]
+            fits = program.steepness <= limit and program.observable_size <= LARGEST_VALUE[real]
+            bound = min(HARMLESS[real], limit / max(1.0, program.steepness)) if fits else 0.0
+            kinds.append((real, COMPLEX_OF[real], bound))
+        return tuple(kinds)
 
     @cached_property
     def _has_variable_amplitudes(self) -> bool:
