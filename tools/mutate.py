@@ -49,7 +49,7 @@ TESTS = {
     "executors/sampled": "executors/sampled executors/executors executors/devices",
     "executors/protocol": "executors/executors executors/devices",
     "executors/table": "executors/executors executors/devices",
-    "functions/plan": "executors/devices executors/executors functions/function",
+    "functions/plan": "functions/plan executors/devices executors/executors",
     "functions/gradients/adjoint": "functions/gradients/rules functions/gradients/sweeps exact",
     "functions/gradients/parameter_shift": (
         "functions/gradients/parameter_shift functions/gradients/rules functions/gradients/frequencies exact"

@@ -13,9 +13,9 @@ from devices import Depolarised, FakeDevice
 from programs import random_circuit, random_observable
 
 import ketgrad as kg
-from ketgrad.executors import EXECUTORS, Execution, Executor, get
+from ketgrad.executors import EXECUTORS, Execution, Executor, counted, get
 from ketgrad.executors.measured import groups
-from ketgrad.executors.protocol import Ability
+from ketgrad.executors.protocol import Ability, has_short_way, keeps_states, locates, runs_in_parts
 from ketgrad.programs.lowering import compile
 from ketgrad.programs.questions import Expect, Probabilities, State
 
@@ -173,6 +173,37 @@ def test_shots_of_a_noisy_or_remote_simulator_are_noisy_or_remote():
     f = kg.expectation(kg.Circuit([kg.h(0)]), kg.Pauli("Z0"), executor=Least("exact", "remote"), shots=5)
     assert f.executor.abilities == {"shots", "remote"} and f.plan.is_remote and f.plan.memory == 0
     assert f.plan.shots == 5 and get("sampled").abilities == {"shots"}
+
+
+CAN = {  # what the executors of the package can beyond the protocol
+    "native": {has_short_way, keeps_states, locates, runs_in_parts}, "reference": set(), "sampled": set(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CAN)
+def test_what_an_executor_can_beyond_the_protocol_is_asked_of_its_class(name):
+    for can in (has_short_way, keeps_states, locates, runs_in_parts):
+        assert can(get(name)) is (can in CAN[name]) and can(Least()) is False
+
+
+def test_counts_are_made_of_dictionaries_of_any_width():
+    found = counted([{2**64 - 1: 1, 0: 2}, {5: 4}])
+    assert found.outcomes.dtype == np.uint64 and found.outcomes.tolist() == [0, 5, 2**64 - 1]
+    assert found.numbers.tolist() == [[2, 0, 1], [0, 4, 0]]
+    wide = counted([{2**64: 1}])
+    assert wide.outcomes.dtype == object and wide.outcomes.tolist() == [2**64]
+    assert counted([]).numbers.shape == (0, 0) and counted([{}]).outcomes.dtype == np.uint64
+    for wrong, kind in (({0: 1}, TypeError), ([3], TypeError), ([{"01": 1}], TypeError), ([{0: 0.5}], TypeError),
+                        ([{-1: 1}], ValueError), ([{0: -1}], ValueError)):  # fmt: skip
+        with pytest.raises(kind, match="`rows`"):
+            counted(wrong)
+
+
+def test_shots_alone_are_no_half():
+    class Measuring(Least):
+        shots = 5
+
+    assert get(Measuring("shots")).shots == 5
 
 
 def test_half_of_what_an_executor_says_is_refused():
