@@ -58,6 +58,31 @@ def test_wrong_usage_exits_2_and_offers_what_was_meant(arguments, words, capsys)
     assert words in capsys.readouterr().err
 
 
+HOSTILE = (
+    "--", "-", "--=x", "", "compare --", "compare -- -x", "compare -", "--help=5", "--debug=1", "-h", "\udcff",
+    "compare \udcff.csv --target \ud800", "@x", "--debug --debug", "compare t --target", "compare t --target=",
+    "compare t --overwrite=1", "draw --svg", "draw a --svg=", "draw \0", "info extra", "compare nul\0 --target y",
+    "--\0", "%s%n{0}{{}}", "compare {x} --target %(prog)s", "--%(x)s", "\x1b[31m", "compare --\x1b[31m", "💥",
+    "x" * 10**5, "compare --" + "x" * 10**5, "compare" + " a" * 1000, "compare t --rows=" + "9" * 5000,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("line", HOSTILE, ids=range(len(HOSTILE)))
+def test_no_command_line_is_a_fault_of_ketgrad(line, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(line.split(" ")) in (2, 65, 66)
+    printed = capsys.readouterr().err
+    assert printed.startswith("ketgrad: ") and len(printed) < 1000
+    assert not any(word in printed for word in ("Traceback", "fault of", "\x1b", "\0"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_refusal_names_the_command_whose_help_tells_more(capsys):
+    for line in ("compare t.csv --target", "compare --nope", "draw", "draw a b", "draw --svg"):
+        assert cli.main(line.split()) == 2
+        assert f"Try 'ketgrad {line.split()[0]} --help'." in capsys.readouterr().err
+
+
 def test_version_and_help_exit_0(capsys):
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("ketgrad ")

@@ -21,6 +21,7 @@ from ketgrad.referee.options import quoted
 
 SHELL_ASKS = "_KETGRAD_COMPLETE"  # by this variable a shell asks click for completions
 COMMANDS = (compare.COMMAND, info.COMMAND, draw.COMMAND)
+NAMES = tuple(command.name or "" for command in COMMANDS)
 
 
 def _ketgrad() -> click.Group:
@@ -45,7 +46,8 @@ def job_of(arguments: Sequence[str]) -> Job:
     group = click.version_option(__version__, message="%(prog)s %(version)s")(_ketgrad())
     if not arguments and SHELL_ASKS not in os.environ:
         return functools.partial(_show_help_on_stderr, group)
-    _refuse_unknown_command(arguments)
+    if arguments:
+        _refuse_unknown_command(arguments)
     printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace")
     try:
         with contextlib.redirect_stdout(printed):
@@ -55,7 +57,7 @@ def job_of(arguments: Sequence[str]) -> Job:
     except click.Abort:
         raise KeyboardInterrupt from None
     except click.ClickException as error:
-        raise _refusal(error) from None
+        raise _refusal(error, arguments) from None
     return job if callable(job) else functools.partial(_answer, _text(printed))
 
 
@@ -76,16 +78,15 @@ def _show_help_on_stderr(group: click.Group, session: Session) -> int:
 
 
 def _refuse_unknown_command(arguments: Sequence[str]) -> None:
-    names = [command.name or "" for command in COMMANDS]
-    first = next((word for word in arguments if not word.startswith("-")), None)
-    if first is not None and first not in names and first == next(iter(arguments)):
-        raise UsageError(f"there is no command {quoted(first)}. {near_matches(first, names)}")
+    if not arguments[0].startswith("-") and arguments[0] not in NAMES:
+        raise UsageError(f"there is no command {quoted(arguments[0])}. {near_matches(arguments[0], NAMES)}")
 
 
-def _refusal(error: click.ClickException) -> UsageError:
+def _refusal(error: click.ClickException, arguments: Sequence[str]) -> UsageError:
     """What click says, in our words: the option, the fault, and what was meant."""
     context = error.ctx if isinstance(error, click.UsageError) else None
-    command = context.command_path if context is not None else "ketgrad"
+    words = ["ketgrad", *[word for word in arguments[:1] if word in NAMES]]
+    command = " ".join(words) if context is None else context.command_path
     message = error.format_message()
     if isinstance(error, click.NoSuchOption) and context is not None:
         known = [name for option in context.command.get_params(context) for name in option.opts]
