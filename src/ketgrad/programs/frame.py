@@ -11,7 +11,7 @@ Aaronson and Gottesman 2004, arXiv:quant-ph/0406196, with the words along the in
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -64,28 +64,18 @@ def pulled_back(program: Program, words: Iterable[Word]) -> Frame | None:
 
     Cost: a few operations on integers of as many bits as there are words, for each gate and qubit that a word reaches.
     """
-    columns, rotations = _Columns(), []
-    for word in words:
-        columns.append(word)
-    num_words, sees, preparations = columns.count, _Sees(columns.count), []
-    for step in _backwards(program):
-        if step is None:
-            return None
-        kind, *rest = step
-        if kind == "gate":
-            columns.conjugate(*rest)
-        elif kind == "quarters":
-            columns.turn(*rest)
-        elif kind == "prepare":
-            preparations.append(rest[0])
+    way = _WayBack(program, words)
+    kinds = program.kind.tolist()
+    for i in reversed(range(len(kinds))):
+        if kinds[i] == PAULI_ROTATION:
+            followed = way.rotation(i)
+        elif kinds[i] == STATE_PREPARATION:
+            followed = way.preparation(i)
         else:
-            word, rotation = rest
-            if met := columns.anticommuting(word):
-                sees.add(met)
-                columns.append(word)
-                rotations.append(rotation)
-    rows = columns.rows()
-    return Frame(rows[:num_words], rotations, rows[num_words:], sees.masks[num_words:], preparations)
+            followed = way.matrix(i)
+        if not followed:
+            return None
+    return way.frame()
 
 
 def words_of(program: Program) -> list[Word]:
@@ -125,65 +115,76 @@ def bits(mask: int) -> list[int]:
     return (8 * full[:, None] + np.arange(8))[ones.astype(bool)].tolist()
 
 
-def _backwards(program: Program) -> Iterator[tuple | None]:
-    """What the instructions are to words, the last one first; None for one that cannot be followed."""
-    kinds, read = program.kind.tolist(), _Places()
-    masks = zip(program.x.tolist(), program.z.tolist(), program.controls.tolist(), strict=True)
-    rows = list(zip(kinds, masks, strict=True))
-    targets, data = program.targets.tolist(), program.data
-    for i in reversed(range(len(rows))):
-        kind, (x, z, controls) = rows[i]
-        if kind == PAULI_ROTATION:
-            yield from _rotations(program, i, read(x), read(z), read(controls))
-            continue
-        wires = tuple(targets[program.target_start[i] : program.target_start[i + 1]])
-        if kind == STATE_PREPARATION:
-            yield "prepare", i
-            continue
-        conditions = read(controls)
-        entries = data[program.data_start[i] : program.data_start[i + 1]].tobytes()
+class _WayBack:
+    """Follows words from the end of a program to its beginning, one instruction after the other.
+
+    Each method takes the number of an instruction, and returns whether it can be followed.
+    """
+
+    def __init__(self, program: Program, words: Iterable[Word]) -> None:
+        self.program, self.read, self.columns = program, _Places(), _Columns()
+        self.x, self.z, self.controls = program.x.tolist(), program.z.tolist(), program.controls.tolist()
+        for word in words:
+            self.columns.append(word)
+        self.num_words = self.columns.count
+        self.sees = _Sees(self.num_words)
+        self.rotations: list[FramedRotation] = []
+        self.preparations: list[int] = []
+
+    def frame(self) -> Frame:
+        """What was found."""
+        rows, first = self.columns.rows(), self.num_words
+        return Frame(rows[:first], self.rotations, rows[first:], self.sees.masks[first:], self.preparations)
+
+    def preparation(self, i: int) -> bool:
+        """A state is prepared at the beginning, whatever else comes before on other qubits."""
+        self.preparations.append(i)
+        return True
+
+    def matrix(self, i: int) -> bool:
+        """A Clifford gate, or rotations."""
+        program, conditions = self.program, self.read(self.controls[i])
+        wires = program.targets[program.target_start[i] : program.target_start[i + 1]].tolist()
         places = (*reversed(wires), *conditions)  # bit 0 of the matrix index is the last target
+        entries = program.data[program.data_start[i] : program.data_start[i + 1]].tobytes()
         gate = clifford_of(entries, len(conditions))
         if gate is not None:
-            yield "gate", gate, places
-        else:
-            yield from _matrix(entries, len(conditions), places)
+            self.columns.conjugate(gate, places)
+            return True
+        turns = turns_of(entries, len(conditions))
+        for turn in reversed(turns or ()):
+            flips, reads = (tuple(p for k, p in enumerate(places) if mask >> k & 1) for mask in turn[:2])
+            self._turn(Word(flips, reads), FramedRotation(None, turn.angle), turn.angle)
+        return turns is not None
 
+    def rotation(self, i: int) -> bool:
+        """A rotation, under controls multiplied out: prod (1 - Z_c) / 2."""
+        x, z, controls = (self.read(masks[i]) for masks in (self.x, self.z, self.controls))
+        if len(controls) > MOST_CONTROLS:
+            return False
+        program = self.program
+        terms = slice(program.term_start[i], program.term_start[i + 1])
+        is_constant = not (program.term_a[terms].any() or program.term_b[terms].any())
+        angle = float(program.term_coefficient[terms].sum()) if is_constant else None
+        for subset in range(1 << len(controls)):
+            chosen = tuple(c for k, c in enumerate(controls) if subset >> k & 1)
+            scale = (-1.0 if len(chosen) & 1 else 1.0) / (1 << len(controls))
+            self._turn(
+                Word(x, z + chosen), FramedRotation(i, scale), None if angle is None else angle * scale
+            )
+        return True
 
-def _matrix(entries: bytes, controls: int, places: Places) -> Iterator[tuple | None]:
-    turns = turns_of(entries, controls)
-    if turns is None:
-        yield None
-        return
-    for turn in reversed(turns):
-        word = Word(
-            tuple(p for k, p in enumerate(places) if turn.x >> k & 1),
-            tuple(p for k, p in enumerate(places) if turn.z >> k & 1),
-        )
-        yield _step(word, FramedRotation(None, turn.angle), turn.angle)
-
-
-def _rotations(program: Program, i: int, x: Places, z: Places, controls: Places) -> Iterator[tuple | None]:
-    """A rotation, under controls multiplied out: prod (1 - Z_c) / 2."""
-    if len(controls) > MOST_CONTROLS:
-        yield None
-        return
-    terms = slice(program.term_start[i], program.term_start[i + 1])
-    is_constant = not (program.term_a[terms].any() or program.term_b[terms].any())
-    angle = float(program.term_coefficient[terms].sum()) if is_constant else None
-    for subset in range(1 << len(controls)):
-        chosen = tuple(c for k, c in enumerate(controls) if subset >> k & 1)
-        scale = (-1.0 if len(chosen) & 1 else 1.0) / (1 << len(controls))
-        yield _step(Word(x, z + chosen), FramedRotation(i, scale), None if angle is None else angle * scale)
-
-
-def _step(word: Word, rotation: FramedRotation, angle: float | None) -> tuple:
-    """A rotation, or a Clifford gate where its angle is a multiple of a right one."""
-    if angle is not None:
-        quarters = round(angle / (math.pi / 2)) if abs(angle) < 1e6 else 0
-        if abs(angle - quarters * (math.pi / 2)) <= ROUNDING:
-            return "quarters", word, quarters
-    return "rotation", word, rotation
+    def _turn(self, word: Word, rotation: FramedRotation, angle: float | None) -> None:
+        """A Clifford gate where the angle is a multiple of a right one; else a rotation, kept if a word meets it."""
+        if angle is not None:
+            quarters = round(angle / (math.pi / 2)) if abs(angle) < 1e6 else 0
+            if abs(angle - quarters * (math.pi / 2)) <= ROUNDING:
+                self.columns.turn(word, quarters)
+                return
+        if met := self.columns.anticommuting(word):
+            self.sees.add(met)
+            self.columns.append(word)
+            self.rotations.append(rotation)
 
 
 class _Columns:
