@@ -773,3 +773,15 @@ def test_without_jax_the_bridge_gives_the_install_command():
     assert "ketgrad" in sys.modules and "import jax" not in (ROOT / "src/ketgrad/__init__.py").read_text(
         "utf-8"
     )
+
+
+def test_wide_registers_that_are_simulated_in_parts_have_every_derivative():
+    n = 60
+    ops = [kg.ry(kg.w[q], q) for q in range(n)] + [kg.cz(q, q + 1) for q in range(n - 1)]
+    circuit = kg.Circuit([*ops, *(kg.rx(kg.w[n + q], q) for q in range(n))])
+    f = kg.expectation(circuit, [kg.Pauli(f"Z{q} X{q + 1}") for q in range(n - 1)])
+    (weights,) = arrays((2 * n,))
+    loss, ones = (lambda w: kg.jax.function(f)(w).sum()), np.ones(n - 1)
+    wanted = f.hvp(weights, None, ones, weights)
+    close(jax.jit(jax.grad(loss))(weights), wanted.dweights)
+    close(jax.jvp(jax.grad(loss), (weights,), (weights,))[1], wanted.hweights)

@@ -123,6 +123,23 @@ def test_flips_that_depend_on_each_other_need_fewer_qubits_than_they_touch(force
     np.testing.assert_allclose(f(weights), wanted(weights), atol=1e-14)
 
 
+def test_matrices_too_large_to_be_followed_leave_the_light_cone_as_it_is(forced):
+    """A matrix on 6 qubits: the program on the qubits that the question can see, as one."""
+    matrix = unitary_group.rvs(64, random_state=0)
+    circuit = kg.Circuit([kg.ry(w[0], 7), kg.unitary(matrix, *range(1, 7)), kg.cx(7, 6), kg.ry(w[1], 0)])
+    words = [kg.Pauli("Z3 X6"), kg.Pauli("Z0"), kg.Pauli("Z7")]
+    f, wanted = kg.expectation(circuit, words), kg.expectation(circuit, words, executor="reference")
+    assert [part.is_whole for part in reach(f.program)] == [True]
+    for one, other in zip(
+        f.vjp([0.3, 0.4], None, np.ones(3)), wanted.vjp([0.3, 0.4], None, np.ones(3)), strict=True
+    ):
+        np.testing.assert_allclose(one, other, atol=1e-13)
+    chances = kg.probabilities(circuit, [3, 0])([0.3, 0.4])
+    np.testing.assert_allclose(
+        chances, kg.probabilities(circuit, [3, 0], executor="reference")([0.3, 0.4]), atol=1e-13
+    )
+
+
 def test_words_that_nothing_can_reach_are_zero_with_zero_derivatives(forced):
     f = kg.expectation(kg.Circuit([kg.rz(w[0], 0), kg.rzz(w[1], 0, 1)]), [kg.Pauli("X0"), kg.Pauli("Y1")])
     values, dweights, _ = f.vjp(np.ones((3, 2)), None, np.ones((3, 2)))
@@ -250,6 +267,28 @@ def test_every_way_of_sharing_rows_gives_the_same(forced):
             strict=True,
         ):
             np.testing.assert_allclose(found, expected, atol=1e-14)
+
+
+def test_every_rule_differentiates_in_parts(forced):
+    generator, weights = np.random.default_rng(7), np.array([0.3, 0.7, -0.4, 0.5, 1.2])
+    for _ in range(6):
+        circuit = random_circuit(generator, 5, 12, 0.5)
+        observables = [random_sum(generator, 5, 3), random_sum(generator, 5, 1)]
+        inputs = np.array([0.2, 0.6, 0.8])[: circuit.num_inputs]
+        given = weights[: circuit.num_weights], inputs, [1.0, -0.5]
+        wanted = kg.expectation(circuit, observables, executor="reference").vjp(*given)
+        for rule, tolerance in ((kg.ParameterShift(), 1e-10), (kg.FiniteDifference(order=4), 1e-7)):
+            found = kg.expectation(circuit, observables, gradient=rule).vjp(*given)
+            for one, other in zip(found, wanted, strict=True):
+                np.testing.assert_allclose(one, other, atol=tolerance)
+
+
+def test_a_matrix_that_is_unitary_up_to_rounding_is_followed_as_far_as_it_is(forced):
+    rounded = unitary_group.rvs(4, random_state=3).astype(np.complex64)
+    circuit = kg.Circuit([kg.ry(w[0], 0), kg.unitary(rounded, 0, 1), kg.unitary(rounded, 1, 2), kg.cx(2, 3)])
+    word = kg.Pauli("Z1 X2 Y3")
+    wanted = kg.expectation(circuit, word, executor="reference")([0.4])
+    np.testing.assert_allclose(kg.expectation(circuit, word)([0.4]), wanted, atol=1e-6)
 
 
 def test_single_precision_stays_single(forced):

@@ -211,9 +211,7 @@ class Native:
     def engine(self, program: Program) -> str:
         """What the core made of the program, in one line: for many samples, and for one where that goes another way."""
         if parts := self.parts(program):
-            return (
-                f"{self.name}, {self.facts(parts[0].program)['instruction_set']}, {described(parts, program)}"
-            )
+            return f"{self.name}, {self.facts(program)['instruction_set']}, {described(parts, program)}"
         many, one = self.facts(program), self.facts(program, 1)
         start = f"{self.name}, {many['instruction_set']}, "
         if many["seen"] < program.num_qubits:
@@ -240,8 +238,12 @@ class Native:
         return max(self._core(one).program.num_qubits for one in programs)
 
     def facts(self, program: Program, batch: int = 64) -> dict[str, Any]:
-        """What each pass of the core did to the program, its layout for a batch of that size, and its memory."""
-        return self._core(program).program.plan(batch)
+        """What each pass of the core did to the program, its layout for a batch of that size, and its memory.
+
+        Of a program that is run in parts: what it did to the largest of them.
+        """
+        largest = max(self.parts(program), key=lambda part: part.program.num_qubits, default=None)
+        return self._core(program if largest is None else largest.program).program.plan(batch)
 
     def _second(self, program: Program, batch: int, threads: int, backward: bool) -> Any:
         """The program compiled for states with tangents, once the memory that they need is known to be there."""

@@ -39,7 +39,8 @@ class BoundCall:
         self.function = function
         self.program = function.program
         self.is_state = function.question.is_complex
-        self.native = isinstance(function.executor, Native)
+        executor = function.executor  # which calls the core once for each part of a wide program
+        self.native = isinstance(executor, Native) and not executor.parts(function.program)
         self.threads = default_threads() if function.threads is None else function.threads
         self.core: Any = function.executor._core(function.program) if self.native else None
         self.name = program_name(function) if self.native else id(function)
