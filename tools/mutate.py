@@ -72,6 +72,7 @@ TESTS = {
     ),
     "functions/gradients/choice": "functions/gradients/choice functions/gradients/table",
     "functions/gradients/directional": "functions/gradients/directional",
+    "functions/gradients/along_direction": "functions/gradients/directional functions/input_functions",
     "functions/gradients/amplitude_shifts": (
         "functions/gradients/amplitude_shifts functions/gradients/rules circuits/encodings"
     ),

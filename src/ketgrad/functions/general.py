@@ -41,7 +41,7 @@ def jvp(
     function: Any, weights: Any, inputs: Any, weights_direction: Any, inputs_direction: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     """As `Function.jvp`."""
-    directional.check_usable(function.gradient, function.executor, function.program)
+    directional.check_along_directions(function.gradient, function.executor, function.program)
     return directional.tangents(function._batch(weights, inputs), weights_direction, inputs_direction)
 
 
@@ -55,7 +55,7 @@ def hvp(
     cotangent_direction: Any,
 ) -> directional.HessianProduct:
     """As `Function.hvp`."""
-    directional.check_usable(function.gradient, function.executor, function.program)
+    directional.check_along_directions(function.gradient, function.executor, function.program)
     question, batch, change = function.question, function._batch(weights, inputs), cotangent_direction
     return directional.hessian_product(
         batch,
@@ -68,6 +68,6 @@ def hvp(
 
 def hessian(function: Any, weights: Any, inputs: Any, cotangent: Any) -> directional.Hessian:
     """As `Function.hessian`."""
-    directional.check_usable(function.gradient, function.executor, function.program)
+    directional.check_along_directions(function.gradient, function.executor, function.program)
     batch = function._batch(weights, inputs)
     return directional.hessian(batch, cotangent_rows(function.question, batch, cotangent))

@@ -23,7 +23,7 @@ from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.seeds import numbered_stream
 from ketgrad.functions.batch import Batch
 from ketgrad.functions.function import Function
-from ketgrad.functions.gradients.directional import check_usable
+from ketgrad.functions.gradients.directional import check_along_directions
 from ketgrad.functions.gradients.rules import is_adjoint
 
 VJP, JVP = 1, 2  # kinds of calls with draws of their own; those of values are the function's
@@ -112,7 +112,7 @@ class BoundCall:
         self, weights: Any, inputs: Any, cotangent: Any, directions: Sequence[Any], by: int, along: int
     ) -> list[Any]:
         """The derivative of `vjp` along a direction of the variables; refused where it cannot be had exactly."""
-        check_usable(self.function.gradient, self.function.executor, self.program)
+        check_along_directions(self.function.gradient, self.function.executor, self.program)
         cotangent = jnp.conj(cotangent) if self.is_state else cotangent
         results = selected((like(weights), like(inputs)), by)
         if self.native:

@@ -13,20 +13,10 @@ import numpy as np
 from ketgrad.foundation.arrays import check_finite, real_array
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.memory import reserve
-from ketgrad.foundation.numbers import COMPLEX128
 from ketgrad.functions.batch import Batch, in_rows, is_plain
+from ketgrad.functions.gradients.along_direction import AlongDirection, derivatives
 from ketgrad.functions.gradients.rules import is_adjoint
 from ketgrad.functions.gradients.sweeps import blocks_at_once, repeat
-from ketgrad.functions.input_functions import (
-    Near,
-    Place,
-    by_input,
-    continued,
-    interior,
-    near_edges,
-    place,
-    warn_of_infinity,
-)
 from ketgrad.functions.value_limits import check_derivatives
 from ketgrad.programs.program import Program
 
@@ -54,11 +44,11 @@ class Hessian(NamedTuple):
     inputs_inputs: np.ndarray
 
 
-def check_usable(rule: Any, executor: Any, program: Program) -> None:
+def check_along_directions(rule: Any, executor: Any, program: Program) -> None:
     """Raise `KetgradValueError` with the reason and the way out where second derivatives cannot be had exactly.
 
     >>> f = kg.expectation(kg.Circuit([kg.rx(kg.w[0], 0)]), kg.Pauli("Z0"), shots=100)
-    >>> check_usable(f.gradient, f.executor, f.program)  # doctest: +ELLIPSIS
+    >>> check_along_directions(f.gradient, f.executor, f.program)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ketgrad.foundation.errors.KetgradValueError: derivatives along a direction cannot be had here: they ...
     """
@@ -82,7 +72,7 @@ def tangents(batch: Batch, weights_direction: Any, inputs_direction: Any) -> tup
     moves = _directions(batch, weights_direction, inputs_direction)
     if batch.is_empty:
         return batch.no_values(), batch.no_values()
-    values, rates = _derivatives(_AlongDirection(batch, *moves))
+    values, rates = derivatives(AlongDirection(batch, *moves))
     check_derivatives(batch.program, {"tangents": rates})
     return batch.lead_shaped(values), batch.lead_shaped(rates)
 
@@ -99,7 +89,7 @@ def hessian_product(
     if batch.is_empty:
         values, zeros = batch.no_values(), batch.no_derivatives()
         return HessianProduct(values, batch.no_values(), *zeros, *batch.no_derivatives())
-    found = _derivatives(_AlongDirection(batch, *moves, cotangent, cotangent_direction))
+    found = derivatives(AlongDirection(batch, *moves, cotangent, cotangent_direction))
     values, rates, *first_and_second = found
     result = HessianProduct(
         batch.lead_shaped(values),
@@ -130,7 +120,7 @@ def hessian(batch: Batch, cotangent: np.ndarray) -> Hessian:
         move = np.repeat(np.eye(count, dtype=batch.real)[part.start : part.stop], samples, axis=0)
         blocks = batch._replace(weights=repeat(batch.weights, *size), inputs=repeat(batch.inputs, *size))
         by_weights, by_inputs = (np.ascontiguousarray(m) for m in np.split(move, [num_weights], axis=1))
-        found = _derivatives(_AlongDirection(blocks, by_weights, by_inputs, repeat(cotangent, *size)))
+        found = derivatives(AlongDirection(blocks, by_weights, by_inputs, repeat(cotangent, *size)))
         rates = np.concatenate(found[4:], axis=1).reshape(*size, count)
         full[:, part.start : part.stop] = rates.swapaxes(0, 1)
     full = full.reshape(*batch.lead, count, count)
@@ -138,161 +128,6 @@ def hessian(batch: Batch, cotangent: np.ndarray) -> Hessian:
     result = Hessian(full[..., mine, mine], full[..., mine, other], full[..., other, other])
     check_derivatives(batch.program, result._asdict())
     return result
-
-
-class _AlongDirection(NamedTuple):
-    """What is asked at which rows: with a cotangent that of `hvp`, else that of `jvp`."""
-
-    batch: Batch
-    weights_move: np.ndarray | None
-    inputs_move: np.ndarray | None
-    cotangent: np.ndarray | None = None
-    cotangent_move: np.ndarray | None = None
-
-    def at(self, rows: np.ndarray, shared: bool) -> _AlongDirection:
-        """The task at some rows of the batch. shared: what all rows share stays so; else it is copied, in float64."""
-        count = self.batch.num_rows
-
-        def pick(array: np.ndarray | None) -> np.ndarray | None:
-            if array is None or (shared and len(array) == 1):
-                return array
-            wide = array if shared else array.astype(np.complex128 if np.iscomplexobj(array) else np.float64)
-            return np.ascontiguousarray(np.broadcast_to(wide, (count, array.shape[1]))[rows])
-
-        weights, inputs = pick(self.batch.weights), pick(self.batch.inputs)
-        assert weights is not None and inputs is not None
-        batch = self.batch._replace(weights=weights, inputs=inputs)
-        return _AlongDirection(
-            batch if shared else batch._replace(dtype=COMPLEX128), *(pick(array) for array in self[1:])
-        )
-
-    def run(self, where: Place) -> list[np.ndarray]:
-        """values, tangents (and dweights, dinputs, hweights, hinputs) by the user's inputs."""
-        batch, program = self.batch, self.batch.program
-        of = [j for _, j in program.input_map or ()]
-        move = self.inputs_move
-        moves = (
-            self.weights_move,
-            None if move is None else (move[:, of] * where.slopes).astype(move.dtype, copy=False),
-        )
-        options = {"dtype": batch.dtype, "threads": batch.threads}
-        columns = where.columns.astype(batch.inputs.dtype, copy=False)
-        if self.cotangent is None:
-            return list(batch.executor.jvp(program, batch.weights, columns, *moves, **options))
-        found = list(
-            batch.executor.hvp(
-                program, batch.weights, columns, self.cotangent, *moves, self.cotangent_move, **options
-            )
-        )
-        bent = 0.0 if move is None else where.bends * move[:, of] * found[3]
-        found[5] = by_input(program, found[5] * where.slopes + bent)
-        found[3] = by_input(program, found[3] * where.slopes)
-        return found
-
-    def sizes(self, rows: np.ndarray) -> list[np.ndarray]:
-        """Of what is added up in the tangents (and dinputs, hweights, hinputs) of these rows."""
-        observables = self.batch.program.value_size
-
-        def largest(array: np.ndarray | None) -> np.ndarray:
-            rowwise = np.zeros(1) if array is None else np.abs(array).max(axis=1, initial=0.0)
-            return np.broadcast_to(rowwise, (self.batch.num_rows,))[rows].astype(np.float64)
-
-        move = np.maximum(largest(self.weights_move), largest(self.inputs_move))
-        if self.cotangent is None:
-            return [observables * move]
-        first = observables * largest(self.cotangent)
-        return [observables * move, first, *[first * move + observables * largest(self.cotangent_move)] * 2]
-
-
-def _derivatives(task: _AlongDirection) -> list[np.ndarray]:
-    """The arrays of `jvp` or `hvp` in rows, by the user's inputs."""
-    batch, program = task.batch, task.batch.program
-    if program.input_map is None:
-        return _without_functions(task)
-    near = near_edges(batch)
-    if near is None:
-        return task.run(interior(program, batch.inputs))
-    far = np.setdiff1d(np.arange(batch.num_rows), near.rows)
-    inside = task.at(far, shared=True)
-    parts = [(far, inside.run(interior(program, inside.batch.inputs)))] if len(far) else []
-    return _joined(task, [*parts, (near.rows, _near_an_edge(task, near))])
-
-
-def _without_functions(task: _AlongDirection) -> list[np.ndarray]:
-    batch, options = task.batch, {"dtype": task.batch.dtype, "threads": task.batch.threads}
-    start, moves = (batch.program, batch.weights, batch.inputs), (task.weights_move, task.inputs_move)
-    if task.cotangent is None:
-        return list(batch.executor.jvp(*start, *moves, **options))
-    return list(batch.executor.hvp(*start, task.cotangent, *moves, task.cotangent_move, **options))
-
-
-def _near_an_edge(task: _AlongDirection, near: Near) -> list[np.ndarray]:
-    """The arrays at the rows near an edge, row by row: what is regular there from the rows themselves."""
-    program, regular = task.batch.program, (0, 2)
-    derived = [1] if task.cotangent is None else [1, 3, 4, 5]
-
-    def run(rows: np.ndarray, where: Place) -> list[np.ndarray]:
-        found = task.at(rows, shared=False).run(where)
-        return [found[k] for k in derived]
-
-    with np.errstate(divide="ignore", invalid="ignore"):  # a slope at the edge, which no regular result holds
-        standing = place(program, near.inputs)
-        still = task._replace(weights_move=None, inputs_move=None, cotangent_move=None)
-        found = still.at(near.rows, shared=False).run(standing)
-    results, lost = continued(program, near, run, task.sizes(near.rows))
-    open_rows = lost & ~near.at_edge.any(axis=1)
-    if open_rows.any():  # of no use for interpolation, and so steep that rounding is small beside it
-        exact = run(near.rows[open_rows], Place(*(array[open_rows] for array in standing)))
-        for result, other in zip(results, exact, strict=True):
-            result[open_rows] = other
-    _refuse_infinite(task, near, results, lost & ~open_rows)
-    for k, result in zip(derived, results, strict=True):
-        found[k] = result
-    return [array for k, array in enumerate(found) if k in regular or k in derived]
-
-
-def _refuse_infinite(task: _AlongDirection, near: Near, results: list[np.ndarray], lost: np.ndarray) -> None:
-    """Refuse a direction along an input at an edge where there is no derivative; warn of an infinite gradient."""
-    finite = np.array([np.isfinite(result).all(axis=1) for result in results])
-    if finite.all() and not lost.any():
-        return
-    move = task.inputs_move
-    moves = np.zeros_like(near.at_edge)
-    if move is not None:
-        moves = near.at_edge & (np.broadcast_to(move, (task.batch.num_rows, move.shape[1]))[near.rows] != 0)
-    refused = lost | (~finite.all(axis=0) & moves.any(axis=1)) | ~finite[0]
-    if refused.any():
-        k = int(np.argmax(refused))
-        j = int(np.argmax(moves[k] if moves[k].any() else near.at_edge[k]))
-        raise KetgradValueError(
-            f"inputs[{near.rows[k]}, {j}] is {near.inputs[k, j]:g}, where arccos is vertical and the circuit is not "
-            "flat, so there is no derivative along a direction that moves it. Scale the inputs into the interior, or "
-            "leave that entry of `inputs_direction` zero."
-        )
-    k = int(np.argmin(finite.all(axis=0)))
-    warn_of_infinity(
-        int(near.rows[k]), int(np.argmax(near.at_edge[k])), near.inputs[k, np.argmax(near.at_edge[k])]
-    )
-
-
-def _joined(task: _AlongDirection, parts: list[tuple[np.ndarray, list[np.ndarray]]]) -> list[np.ndarray]:
-    """The arrays of parts of the batch as those of the batch: sums over the rows for what all rows share."""
-    batch, real = task.batch, task.batch.weights.dtype
-    owners = [None, None, batch.weights, batch.inputs, batch.weights, batch.inputs]
-    joined = []
-    for k, (owner, _) in enumerate(zip(owners, parts[0][1], strict=False)):
-        arrays = [(rows, found[k]) for rows, found in parts]
-        if owner is not None and len(owner) == 1:
-            joined.append(
-                np.concatenate([array for _, array in arrays]).sum(axis=0, keepdims=True).astype(real)
-            )
-            continue
-        kind = batch.dtype if np.iscomplexobj(arrays[0][1]) else real
-        full = np.empty((batch.num_rows, arrays[0][1].shape[1]), kind)
-        for rows, array in arrays:
-            full[rows] = array
-        joined.append(full)
-    return joined
 
 
 def _directions(
