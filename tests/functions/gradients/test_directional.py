@@ -12,7 +12,7 @@ import ketgrad as kg
 from ketgrad import _native, w, x
 from ketgrad.executors import get
 from ketgrad.executors.reference import Reference
-from ketgrad.functions.gradients import directional as second
+from ketgrad.functions.gradients import along_direction
 from ketgrad.functions.gradients.frequencies import shift_rule
 from ketgrad.programs.lowering import compile
 from ketgrad.programs.questions import Expect, Probabilities, State
@@ -296,13 +296,13 @@ def test_rows_near_an_edge_and_far_from_it_add_up_in_shared_weights():
 
 
 def test_rounding_near_an_edge_is_measured_by_all_that_is_added_up(monkeypatch):
-    sizes, continued = [], second.continued
+    sizes, continued = [], along_direction.continued
 
     def watched(*arguments):
         sizes.extend(np.ravel(size).tolist() for size in arguments[-1])
         return continued(*arguments)
 
-    monkeypatch.setattr(second, "continued", watched)
+    monkeypatch.setattr(along_direction, "continued", watched)
     f = kg.expectation(kg.Circuit([kg.ry(3 * kg.arccos(x[0]), 0)]), 7.0 * kg.Pauli("Z0"))
     f.hvp([], [1 - 1e-5], [2.0], None, [-5.0], [3.0])
     assert sizes == [
