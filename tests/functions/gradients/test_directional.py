@@ -12,7 +12,7 @@ import ketgrad as kg
 from ketgrad import _native, w, x
 from ketgrad.executors import get
 from ketgrad.executors.reference import Reference
-from ketgrad.functions.gradients import along_direction
+from ketgrad.functions.gradients import along_direction, directional
 from ketgrad.functions.gradients.frequencies import shift_rule
 from ketgrad.programs.lowering import compile
 from ketgrad.programs.questions import Expect, Probabilities, State
@@ -244,7 +244,7 @@ def test_the_hessian_holds_the_products_with_every_direction():
 @pytest.mark.parametrize("real", TOLERANCE)
 def test_the_hessian_asks_for_the_memory_of_two_copies(real, monkeypatch):
     asked, f, rng = [], some_function(), np.random.default_rng(4)
-    monkeypatch.setattr(second, "reserve", lambda size, *words: asked.append(size))
+    monkeypatch.setattr(directional, "reserve", lambda size, *words: asked.append(size))
     blocks = f.hessian(*(noise(rng, (4, n), real) for n in (3, 2, 2)))
     numbers = 4 * (3 + 2) ** 2
     assert blocks.weights_weights.dtype == real and asked == [2 * numbers * np.dtype(real).itemsize]
