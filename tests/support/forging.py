@@ -190,3 +190,8 @@ class Forger:
             array.dtype
         )
         return new
+
+
+def has_the_same_form(value):
+    """What comes back of a value that was written as JSON text."""
+    return saving.restore(json.loads(json.dumps(saving.describe(value))))
