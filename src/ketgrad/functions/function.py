@@ -13,7 +13,7 @@ from ketgrad import executors
 from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.executors.held_states import check_held, check_state
 from ketgrad.foundation.errors import KetgradValueError
-from ketgrad.foundation.numbers import COMPLEX128, REAL_OF
+from ketgrad.foundation.numbers import COMPLEX128, REAL_OF, complex_type
 from ketgrad.foundation.seeds import numbered_stream, seed_content
 from ketgrad.functions import composed, general
 from ketgrad.functions.batch import Batch
@@ -72,6 +72,7 @@ class Function:
             )
         object.__setattr__(self, "circuit", as_circuit(self.circuit))
         object.__setattr__(self, "executor", executors.get(self.executor))
+        object.__setattr__(self, "dtype", complex_type(self.dtype))  # one object, also of a copy from a file
         object.__setattr__(self, "_seed_content", seed_content(self.seed))
         if self.gradient is not None:
             check_usable(self.gradient, self.executor, self.program)
