@@ -76,6 +76,9 @@ TESTS = {
     "functions/gradients/amplitude_shifts": (
         "functions/gradients/amplitude_shifts functions/gradients/rules circuits/encodings"
     ),
+    "programs/questions": "programs/questions functions/variance functions/composed",
+    "programs/program": "programs/program_builder programs/questions executors/executors",
+    "functions/composed": "functions/composed functions/variance",
     "training/minimise": "training/run training/minimise",
     "training/run": "training/run training/minimise",
     "training/noise": "training/optimizers training/noisy_training training/run",

@@ -11,7 +11,7 @@ from ketgrad.executors import get
 from ketgrad.executors.state_vectors import READOUTS
 from ketgrad.programs.lowering import compile
 from ketgrad.programs.question import ComposedQuestion, Question
-from ketgrad.programs.questions import QUESTIONS, Expect, Probabilities, Samples, State, Variance
+from ketgrad.programs.questions import QUESTIONS, Expect, Probabilities, Samples, State, Variance, unpacked
 
 EXAMPLES: dict[type[Question], Question] = {
     Expect: Expect((kg.Pauli("Z0"), kg.Pauli("0.5 X0 Y2 - 2"))),
@@ -46,6 +46,8 @@ def test_its_program_asks_what_its_base_asks(kind):
         np.testing.assert_array_equal(getattr(program, name), array)
         np.testing.assert_array_equal(getattr(compile(CIRCUIT, State()).asking(question), name), array)
     assert program.reads_words is bool(question.base.observables)
+    assert question.base.sees_everything is not (program.reads_words or len(program.measured) > 0)
+    assert question.sees_everything is question.base.sees_everything
 
 
 @every
@@ -137,6 +139,12 @@ def test_the_variance_of_random_sums_reads_the_words_of_the_squares_without_the_
         first, second = Variance((observable,)).base.observables
         assert all(x | z for x, z, _ in first.terms)
         np.testing.assert_allclose(second.matrix(3), np.linalg.matrix_power(first.matrix(3), 2), atol=1e-12)
+
+
+def test_outcomes_are_unpacked_with_qubit_0_first():
+    outcomes = np.array([[5, 2], [0, 7]], np.uint64)
+    wanted = [[[1, 0, 1], [0, 1, 0]], [[0, 0, 0], [1, 1, 1]]]
+    assert unpacked(outcomes, 3).tolist() == wanted and unpacked(outcomes, 3).dtype == np.uint8
 
 
 def test_anything_else_is_no_question():
