@@ -10,7 +10,7 @@ import pytest
 
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.referee import compare
-from ketgrad.referee.options import DEFAULTS, GROUPS, OPTIONS, Choices, check_whole
+from ketgrad.referee.options import COMPARED, DEFAULTS, OPTIONS, READ, RUN, Choices, check_whole
 
 
 def test_compare_takes_the_options_of_the_table_with_their_defaults():
@@ -27,7 +27,7 @@ def test_compare_takes_the_options_of_the_table_with_their_defaults():
 
 def test_every_row_belongs_to_a_group_and_takes_its_own_default():
     for name, option in OPTIONS.items():
-        assert option.group in GROUPS and option.help and option.metavar, name
+        assert option.group in (COMPARED, READ, RUN) and option.help and option.metavar, name
         if DEFAULTS[name]:
             assert option.check(name, DEFAULTS[name]) == DEFAULTS[name]
             assert option.parse(str(DEFAULTS[name])) == DEFAULTS[name]

@@ -22,7 +22,6 @@ from ketgrad.referee.table.question import WAYS_WITH_MISSING
 from ketgrad.referee.table.task import TASKS
 
 COMPARED, READ, RUN = "what is compared", "how the table is read", "how it runs"
-GROUPS = (COMPARED, READ, RUN)
 SEPARATOR_WORDS = {"tab": "\t", "comma": ",", "semicolon": ";", "space": " "}
 COMMON_ENCODINGS = ("utf-8", "utf-16", "latin-1", "cp1252", "shift_jis", "gb18030")
 

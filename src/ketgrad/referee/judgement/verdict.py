@@ -20,11 +20,19 @@ def summarise(
     """Mean and corrected interval of the scores of one model on these splits, cut at 0 and 1 for shares."""
     values = np.asarray(model_scores, dtype=float)
     if len(values) < 2:
-        return Interval(float(values.mean()), None, None, None, len(values))
+        return Interval(
+            mean=float(values.mean()), low=None, high=None, standard_deviation=None, count=len(values)
+        )
     low, high = stats.mean_interval(model_scores, _ratio(protocol, splits), confidence=protocol.confidence)
     if metric.unit == "points":
         low, high = max(low, 0.0), min(high, 1.0)  # a share of more than all is none
-    return Interval(float(values.mean()), low, high, float(values.std(ddof=1)), len(values))
+    return Interval(
+        mean=float(values.mean()),
+        low=low,
+        high=high,
+        standard_deviation=float(values.std(ddof=1)),
+        count=len(values),
+    )
 
 
 def _ratio(protocol: Protocol, splits: Sequence[int]) -> float:

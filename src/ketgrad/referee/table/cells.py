@@ -95,9 +95,15 @@ class ColumnReading:
 
     def column(self) -> Column:
         """The finished description."""
-        handling = self.reason or HANDLING.get(self.kind, "")
-        used = not self.reason
-        return Column(self.name, self.kind, self.missing, self.distinct, used, handling, self.kept_as_text)
+        return Column(
+            name=self.name,
+            kind=self.kind,
+            missing=self.missing,
+            distinct=self.distinct,
+            used=not self.reason,
+            handling=self.reason or HANDLING.get(self.kind, ""),
+            kept_as_text=self.kept_as_text,
+        )
 
 
 def understand_column(

@@ -98,7 +98,14 @@ def _regression(values: Any, target: str, reason: str, warnings: tuple[str, ...]
             f"the target {target!r} holds words, so it cannot be a regression: task='classification'."
         )
     y = values.to_numpy(dtype=float)
-    return Task("regression", reason, y, (), (float(y.min()), float(y.max())), warnings)
+    return Task(
+        kind="regression",
+        reason=reason,
+        y=y,
+        classes=(),
+        target_range=(float(y.min()), float(y.max())),
+        warnings=warnings,
+    )
 
 
 def _classification(values: Any, reason: str, warnings: tuple[str, ...]) -> Task:
@@ -116,7 +123,9 @@ def _classification(values: Any, reason: str, warnings: tuple[str, ...]) -> Task
     y = np.array([codes[label] for label in labels])
     counts = np.bincount(y, minlength=len(names))
     classes = tuple(ClassCount(name, int(count)) for name, count in zip(names, counts, strict=True))
-    return Task("classification", reason, y, classes, None, warnings)
+    return Task(
+        kind="classification", reason=reason, y=y, classes=classes, target_range=None, warnings=warnings
+    )
 
 
 def _label(value: Any) -> str:
@@ -192,7 +201,7 @@ def make_splits(task: Task, folds: int, repeats: int, seed: int) -> tuple[SplitR
         state = int(stream(seed, 1, repeat).integers(2**31))
         parts = kind(folds, shuffle=True, random_state=state).split(np.zeros((n, 1)), task.y)
         for fold, (train, test) in enumerate(parts):
-            split = Split(len(splits), repeat, fold, len(train), len(test))
+            split = Split(index=len(splits), repeat=repeat, fold=fold, n_train=len(train), n_test=len(test))
             splits.append(SplitRows(split, train, test))
     return tuple(splits)
 
