@@ -73,8 +73,9 @@ def main() -> int:
             return check_addresses(arguments)
         case ["threads"]:
             return check_threads()
-    print(__doc__)
-    return 2
+        case _:
+            print(__doc__)
+            return 2
 
 
 if __name__ == "__main__":

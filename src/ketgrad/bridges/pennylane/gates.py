@@ -218,7 +218,7 @@ def _parts(op: Op, angles: Sequence[Any], targets: Sequence[Any], wires: Sequenc
             return [operator for several in found for operator in several]
         case kinds.Rotation(generator):
             return [_word_rotation(term, angles[0], targets) for term in generator.terms]
-        case _:
+        case kinds.Fixed() | kinds.Preparation():  # a preparation has no controls and came first
             return [qml.QubitUnitary(gate.matrix(), wires=targets)]
 
 
