@@ -211,6 +211,20 @@ def test_a_gate_of_ones_own_keeps_what_a_row_promises(gate):
             pickle.dumps(gate)
 
 
+def test_a_gate_may_take_over_the_definition_of_another():
+    for row in GATES.values():
+        taken = kg.Gate("mine", row.num_qubits, row.num_angles, definition=row.definition)
+        np.testing.assert_array_equal(taken.matrix(*angles_of(row)), row.matrix(*angles_of(row)))
+    hadamard = GATES["h"].definition
+    for fields, said in (
+        ({"definition": hadamard, "generator": kg.Pauli("X0")}, "but by unitary and generator"),
+        ({"definition": "h"}, "`definition` of `mine` must be that of another gate"),
+        ({"definition": hadamard, "num_angles": 1}, "must be 0"),
+    ):
+        with pytest.raises(kg.KetgradError, match=said):
+            kg.Gate("mine", 1, **fields)
+
+
 def test_gates_of_one_name_that_do_different_things_are_not_equal():
     assert MINE["equals"] != MINE["other"] and MINE["equals"].inverse() != MINE["other"].inverse()
 
