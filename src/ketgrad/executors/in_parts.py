@@ -24,7 +24,8 @@ def run(
     """The values (batch, num_outputs)."""
     values = np.zeros((max(len(weights), len(inputs)), num_outputs))
     for piece in _pieces(parts, weights, inputs):
-        piece.add_values(values, executor.run(piece.program, *piece.rows, **options))
+        rows = piece.rows if options.get("rng") is None else piece.rows_apart()
+        piece.add_values(values, executor.run(piece.program, *rows, **options))
     return values.astype(_real(options), copy=False)
 
 
@@ -141,9 +142,7 @@ class _Piece:
         self.repeats = part.outputs.shape[1] // self.own
         self.batch = max(len(weights), len(inputs))
         self.rows = self._taken(weights, self.weights), self._taken(inputs, self.inputs)
-        self.is_one = (
-            max(map(len, self.rows)) == 1
-        )  # row, whatever the batch is: nothing differs between its rows
+        self.is_one = max(map(len, self.rows)) == 1  # row, in which no two of the batch differ
 
     def _taken(self, array: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """(1 or batch, all) to (1 or batch * copies, own)."""
@@ -154,6 +153,11 @@ class _Piece:
             return np.ascontiguousarray(array[:, columns[0]])
         found = array[:, columns]
         return np.broadcast_to(found, (self.batch, copies, count)).reshape(-1, count)
+
+    def rows_apart(self) -> list[np.ndarray]:
+        """The rows written out, so that each is drawn for by itself."""
+        count = self.batch * len(self.outputs)
+        return [np.broadcast_to(rows, (count, rows.shape[1])) for rows in self.rows]
 
     def directions(self, *given: np.ndarray | None) -> list[np.ndarray | None]:
         """The directions of weights and inputs in the rows of these."""
@@ -175,7 +179,7 @@ class _Piece:
     def _spread(self, found: np.ndarray) -> np.ndarray:
         """(rows, own outputs, ...) to (batch, copies, repeats * own outputs, ...)."""
         copies, tail = len(self.outputs), found.shape[1:]
-        wide = np.broadcast_to(found, (self.batch * copies, *tail)) if self.is_one else found
+        wide = np.broadcast_to(found, (self.batch * copies, *tail)) if len(found) == 1 else found
         wide = wide.reshape(self.batch, copies, *tail)
         return wide if self.repeats == 1 else np.concatenate([wide] * self.repeats, axis=2)
 

@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ketgrad.circuits.paulis import PauliSum, reverse_bits
 from ketgrad.executors.protocol import WORD, Counts, Execution
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.memory import reserve
 from ketgrad.foundation.numbers import shot_count
 from ketgrad.foundation.seeds import stream
 from ketgrad.programs.program import Program
-from ketgrad.programs.questions import Expect, Probabilities
+from ketgrad.programs.questions import Probabilities
 
 
 @dataclass(frozen=True)
@@ -125,8 +124,7 @@ class MeasuredDevice:
 class Group(NamedTuple):
     """Words read from the same shots: their bits among the measured ones, and the observables' coefficients.
 
-    program: asks for the probabilities of the outcomes in the rotated basis, or for the expectation value of the one
-    word, whose outcome is then 0 or 1; None for the identity.
+    program: asks for the probabilities of the outcomes in the rotated basis; None for the identity.
     parities: (words,), as `Counts.outcomes`. coefficients: (words, observables).
     """
 
@@ -135,8 +133,8 @@ class Group(NamedTuple):
     coefficients: np.ndarray
 
 
-def circuits(program: Program, most: int | None = None) -> tuple[Program, ...]:
-    """The programs whose outcomes are counted for one value, each asking for `Probabilities`; most: as of `groups`.
+def circuits(program: Program) -> tuple[Program, ...]:
+    """The programs whose outcomes are counted for one value, each asking for `Probabilities`.
 
     Raises `KetgradValueError` for a question that no measurement answers.
 
@@ -149,17 +147,15 @@ def circuits(program: Program, most: int | None = None) -> tuple[Program, ...]:
             "a state cannot be measured - ask for kg.probabilities or kg.samples, or for no shots."
         )
     if program.reads_words:
-        return tuple(group.program for group in groups(program, most) if group.program is not None)
+        return tuple(group.program for group in groups(program) if group.program is not None)
     if len(program.measured):
         return (program,)
     everything = Probabilities(tuple(range(program.num_qubits)))
     return (program.derived("everything", lambda: program.asking(everything)),)
 
 
-def groups(program: Program, most: int | None = None) -> tuple[Group, ...]:
+def groups(program: Program) -> tuple[Group, ...]:
     """The words of all observables, divided greedily into groups that commute qubit by qubit.
-
-    most: qubits that a group may measure; None for any number. A word of more asks for its own `Expect`.
 
     Verteletskyi et al. 2020, arXiv:1907.03358.
 
@@ -168,8 +164,7 @@ def groups(program: Program, most: int | None = None) -> tuple[Group, ...]:
     [2, 1]
     """
     return program.derived(
-        ("measured groups", most),
-        lambda: tuple(_group(program, words, most) for words in _partition(program, most)),
+        "measured groups", lambda: tuple(_group(program, words) for words in _partition(program))
     )
 
 
@@ -180,7 +175,7 @@ def estimates(group: Group, counts: Counts) -> np.ndarray:
     return np.stack(means, axis=1) @ group.coefficients
 
 
-def _partition(program: Program, most: int | None) -> list[dict[tuple[int, int], np.ndarray]]:
+def _partition(program: Program) -> list[dict[tuple[int, int], np.ndarray]]:
     """Lists of words (x, z) -> coefficients per observable; a word stands once however many observables hold it."""
     count = len(program.observable_start) - 1
     owner = np.repeat(np.arange(count), np.diff(program.observable_start))
@@ -192,8 +187,6 @@ def _partition(program: Program, most: int | None) -> list[dict[tuple[int, int],
     parts: list[tuple[list[int], dict[tuple[int, int], np.ndarray]]] = []
     for (x, z), coefficients in words.items():
         for basis, members in parts:
-            if most is not None and (x | z | basis[0] | basis[1]).bit_count() > most:
-                continue
             shared = (x | z) & (basis[0] | basis[1])
             trivial = not (x | z) or not (basis[0] | basis[1])  # the identity forms a group of its own
             if (
@@ -209,7 +202,7 @@ def _partition(program: Program, most: int | None) -> list[dict[tuple[int, int],
     return [members for _, members in parts]
 
 
-def _group(program: Program, words: dict[tuple[int, int], np.ndarray], most: int | None) -> Group:
+def _group(program: Program, words: dict[tuple[int, int], np.ndarray]) -> Group:
     coefficients = np.array(list(words.values()))
     flip = parity = 0
     for x, z in words:
@@ -218,11 +211,6 @@ def _group(program: Program, words: dict[tuple[int, int], np.ndarray], most: int
     support = flip | parity
     if not support:
         return Group(None, np.zeros(1, np.uint64), coefficients)
-    if most is not None and support.bit_count() > most:
-        word = PauliSum(
-            [(reverse_bits(flip, program.num_qubits), reverse_bits(parity, program.num_qubits), 1.0)]
-        )
-        return Group(program.asking(Expect((word,))), np.ones(1, np.uint64), coefficients)
     places = [p for p in range(program.num_qubits - 1, -1, -1) if support >> p & 1]
     builder = program.edited()
     for place in places:

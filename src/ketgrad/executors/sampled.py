@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ketgrad.executors import in_parts
 from ketgrad.executors.measured import circuits, estimates, groups
 from ketgrad.executors.protocol import Counts, Execution, execution, locates, runs_in_parts, says_more
 from ketgrad.executors.table import get
@@ -19,11 +20,11 @@ from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.memory import reserve
 from ketgrad.foundation.numbers import shot_count
 from ketgrad.foundation.seeds import stream
-from ketgrad.programs.outcomes import NARROW, Outcomes, assembled, of_register
+from ketgrad.programs.outcomes import Outcomes, assembled, of_register
 from ketgrad.programs.program import Program
+from ketgrad.programs.reach import VisiblePart
 
 DRAWS_AT_ONCE = 2**22  # between two looks at pending signals; the bits are those of one draw
-MOST_TOGETHER = 12  # qubits of a wide register that are measured together for expectation values
 CHUNK_BYTES = 32 * 2**20  # exact probabilities are held for about this much of the batch at a time
 
 
@@ -33,7 +34,8 @@ class Sampled:
 
     executor: a name or an instance. shots: for each group of Pauli words that can be measured together.
     Draws come from the generator passed to `run`, row after row: the same generator gives the same bits
-    whatever the thread count. No adjoint pass: gradients are shift rules on estimated values.
+    whatever the thread count. No adjoint pass: gradients are shift rules on estimated values. Of a wide register the
+    parts that a question reaches are measured each by itself, without their Clifford gates.
 
     >>> from ketgrad.executors.sampled import Sampled
     >>> f = kg.expectation(
@@ -86,8 +88,11 @@ class Sampled:
             exact = self._exact(program, *rows, dtype, threads)
             counts = np.concatenate([generator.multinomial(self.shots, chances) for chances in exact])
             return (counts / self.shots).astype(real)
+        if parts := self._parts(program):
+            options: dict[str, Any] = {"dtype": dtype, "threads": threads, "rng": generator}
+            return in_parts.run(self, parts, *rows, program.num_outputs, **options)
         values = np.zeros((max(len(weights), len(inputs)), program.num_outputs))
-        for group in groups(program, self._together(program)):
+        for group in groups(program):
             if group.program is None:  # multiples of the identity need no shots
                 values += group.coefficients[0]
             else:
@@ -100,8 +105,11 @@ class Sampled:
     def describe(self, program: Program) -> Execution:
         """As the exact executor below says of the largest of the circuits that are run."""
         shots = program.num_outputs if program.question.is_drawn else self.shots
+        if program.reads_words and (parts := self._parts(program)):
+            number = sum(part.copies * len(circuits(part.program)) for part in parts)
+            return replace(execution(self.executor, program), executions=number, shots=shots)
         narrow = self._narrow(program) if program.question.is_drawn else None
-        asked = circuits(program, self._together(program)) if narrow is None else (narrow.program,)
+        asked = circuits(program) if narrow is None else (narrow.program,)
         inner = [execution(self.executor, one) for one in asked]
         if not inner:
             return Execution(self.executor.name, 0, 0, shots)
@@ -129,10 +137,8 @@ class Sampled:
         step = max(1, CHUNK_BYTES // width)
         for start in range(0, batch, step):
             rows = [a if len(a) == 1 else a[start : start + step] for a in (weights, inputs)]
-            found = self.executor.run(program, *rows, dtype=dtype, threads=threads).astype(np.float64)
-            if program.reads_words:  # the mean of one word, +1 for the outcome 0 and -1 for 1
-                found = np.concatenate([1 + found, 1 - found], axis=1)
-            chances = np.maximum(found, 0.0)
+            found = self.executor.run(program, *rows, dtype=dtype, threads=threads)
+            chances = np.maximum(found.astype(np.float64), 0.0)
             yield chances / chances.sum(axis=1, keepdims=True)
 
     def _samples(
@@ -150,9 +156,9 @@ class Sampled:
         drawn = [self._outcomes(generator, shots, chances) for chances in exact]
         return drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
 
-    def _together(self, program: Program) -> int | None:
-        """How many qubits are measured together: of a wide register few, so that few are simulated at a time."""
-        return MOST_TOGETHER if program.num_qubits > NARROW and runs_in_parts(self.executor) else None
+    def _parts(self, program: Program) -> tuple[VisiblePart, ...]:
+        """The parts of a wide program whose words are measured, each by itself, if the executor runs such parts."""
+        return self.executor.parts(program) if runs_in_parts(self.executor) else ()
 
     def _narrow(self, program: Program) -> Outcomes | None:
         """How the bits of a wide register come about from those of few qubits, if the executor runs such parts."""
