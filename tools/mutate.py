@@ -92,7 +92,7 @@ TESTS = {
     "saving/reader": "saving/reader saving/limits saving/saving saving/machines",
     "saving/writer": "saving/reader saving/saving saving/limits",
     "saving/rules/machines": "saving/machines saving/rules saving/limits",
-    "saving/rules/models": "saving/rules saving/saving",
+    "saving/rules/models": "saving/rules saving/saving saving/machines",
     "saving/rules/parts": "saving/rules saving/saving saving/limits",
     "saving/rules/steps": "saving/rules saving/limits saving/saving",
     "saving/rules/words": "saving/rules saving/machines saving/saving",

@@ -7,12 +7,16 @@ import pathlib
 import numpy as np
 import pytest
 
+import ketgrad as kg
 from ketgrad.executors.table import EXECUTORS
 from ketgrad.functions.gradients.table import RULES as GRADIENT_RULES
 from ketgrad.models import MODELS
+from ketgrad.models.estimator import Saved
 from ketgrad.programs.questions import QUESTIONS
-from ketgrad.saving.classes import CLASSES, ESTIMATORS, NAMES, PARAMETERS, written_fields
+from ketgrad.saving.classes import CLASSES, ESTIMATORS, FIELDS, NAMES, PARAMETERS, class_named, written_fields
 from ketgrad.saving.rules import WRITTEN, rules_of
+from ketgrad.saving.rules import models as rules_of_models
+from ketgrad.saving.rules.words import in_words
 from ketgrad.training.optimizers import OPTIMIZERS
 
 RULES = {name: rules_of(name) for name in CLASSES}
@@ -105,3 +109,53 @@ def test_ranges_hold_their_ends_and_nothing_beyond(name, parameter, held, refuse
     kind = RULES[name].parameters[parameter]
     assert all(kind.holds(value, {}) for value in held)
     assert not any(kind.holds(value, {}) for value in refused)
+
+
+# ------------------------------------------------------------------------------- what models say themselves
+
+
+class Mine:
+    """A model that keeps a circuit beside its numbers, and fits together only if it says so."""
+
+    saved = Saved({"level_": "number"}, {"mixer": "circuit | Adam"}, lambda model: model.level_ > 0)
+
+    def __init__(self, mixer=None, depth=1):
+        self.mixer, self.depth = mixer, depth
+
+
+@pytest.fixture
+def mine(monkeypatch):
+    monkeypatch.setattr(rules_of_models, "MODELS", {"Mine": Mine})
+    return rules_of_models.of_model("Mine")
+
+
+def test_a_model_names_the_kinds_of_its_own_parameters_and_the_others_are_plain(mine):
+    mixer, depth = mine.parameters["mixer"], mine.parameters["depth"]
+    assert mixer.holds(kg.Circuit([kg.h(0)]), {}) and mixer.holds(kg.Adam(), {})
+    assert not mixer.holds(kg.SPSA(), {}) and not mixer.holds("ring", {})
+    assert depth.holds(3, {}) and not depth.holds(kg.Circuit([kg.h(0)]), {})
+
+
+def test_whether_the_parts_belong_together_is_asked_of_a_fitted_model_alone(mine):
+    fitted = Mine()
+    assert mine.fits(fitted)  # nothing was learned
+    fitted.level_ = 1.0
+    assert mine.fits(fitted)
+    fitted.level_ = -1.0
+    assert not mine.fits(fitted)
+
+
+def test_words_that_are_no_kind_are_an_error_of_who_wrote_them():
+    for word in ("circus", "floatsn", "os.system", ""):
+        with pytest.raises(KeyError):
+            in_words(word)
+
+
+@pytest.mark.parametrize("name", ["os.system", "Mine", "", 3, None, ["Adam"], {"Adam": 1}])
+def test_a_class_that_is_in_no_table_cannot_be_named(name):
+    with pytest.raises(kg.KetgradError, match=r"names the class .* which no ketgrad file may build"):
+        class_named(name)
+
+
+def test_of_what_is_no_dataclass_no_field_is_written():
+    assert written_fields(int, FIELDS) == () and written_fields(type(kg.Adam()), FIELDS)[0] == "learning_rate"
