@@ -164,17 +164,6 @@ def _is_linear_in(values: np.ndarray, y: np.ndarray) -> bool:
     return float(np.abs(b - slope * a).max()) < 1e-9
 
 
-def check_count(name: str, value: Any, least: int, most: int) -> int:
-    """The whole number `value`, or `KetgradValueError` if it is none from `least` to `most`.
-
-    >>> check_count("folds", 5, 2, 1000)
-    5
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
-        raise KetgradValueError(f"`{name}` must be a whole number from {least} to {most}, but is {value!r}.")
-    return int(value)
-
-
 def make_splits(task: Task, folds: int, repeats: int, seed: int) -> tuple[SplitRows, ...]:
     """Repeated cross-validation, stratified for classification; repeat r depends on `seed` and r alone.
 
