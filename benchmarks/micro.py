@@ -1,6 +1,7 @@
 """How near the core comes to the arithmetic peak: a training step against a matrix product.
 
 python benchmarks/micro.py            # one thread, a few seconds
+python benchmarks/micro.py --calls    # only what a call costs, by every way that it can take
 
 A slot is one vector instruction that adds or multiplies (fused or not). A row holds one amplitude of as many
 samples as a register has lanes. Slots per row: a rotation 2 forward and 6 backward, a phase table 4 and 10, the

@@ -7,7 +7,7 @@ returns derivatives in the shapes of weights and inputs, summed over the samples
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -58,19 +58,6 @@ class GradientRule(Protocol):
 
     def jacobian(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         """(B, K, W) and (B, K, X)."""
-        ...
-
-
-class ListedRule(GradientRule, Protocol):
-    """A rule of the table, with all that it says of itself."""
-
-    is_exact: ClassVar[bool]
-    is_adjoint: ClassVar[bool]
-    is_random: ClassVar[bool]
-
-    @classmethod
-    def suggested(cls) -> tuple[ListedRule, ...]:
-        """The instances that a message may name as a way out."""
         ...
 
 
