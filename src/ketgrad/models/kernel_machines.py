@@ -13,6 +13,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.svm import SVC, SVR
 
 from ketgrad import executors
+from ketgrad.circuits.circuit import Circuit
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, shown
 from ketgrad.foundation.numbers import check_positive
 from ketgrad.foundation.seeds import check_seed
@@ -39,17 +40,17 @@ COMPARED: Mapping[str, str] = {
 class KernelMachine(Estimator):
     """Abstract base of scikit-learn's machines with a quantum kernel: their parameters, and the matrix of the rows."""
 
-    circuit: Any = None
+    circuit: Circuit | None = None
     _: KW_ONLY
-    kernel: Any = "fidelity"
-    encoding: Any = None
+    kernel: Kernel | str = "fidelity"
+    encoding: Circuit | str | None = None
     num_qubits: int | None = None
     max_qubits: int = 10
     num_layers: int = 1
     entangle: bool = True
     scaling: str = "auto"
     bandwidth: float = 1.0
-    gamma: Any = "scale"
+    gamma: float | str = "scale"
     C: float = 1.0
     tolerance: float = 1e-3
     executor: Any = "native"

@@ -14,12 +14,16 @@ from sklearn.utils.validation import check_is_fitted
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.seeds import check_seed
+from ketgrad.functions.gradients.rules import GradientRule
 from ketgrad.models.estimator import FITTED, Estimator, Saved, reads_its_columns
 from ketgrad.models.fitting.circuit_choice import CircuitChoice
 from ketgrad.models.fitting.rows import TrainingRows, class_rows, number_rows
 from ketgrad.models.fitting.seeds import PREDICTION, with_seed
 from ketgrad.models.fitting.training import Training, check_known, raise_if_interrupted
 from ketgrad.programs.questions import Expect
+from ketgrad.training.losses import Loss
+from ketgrad.training.optimizers import Optimizer
+from ketgrad.training.progress import Progress
 from ketgrad.training.run import Fit
 
 LEAST_QUBITS = 2  # one qubit could not be entangled
@@ -39,27 +43,27 @@ TRAINED: Mapping[str, str] = {
 class Variational(Estimator):
     """Abstract base of the models with a trained circuit: their parameters, and the fit of all weights together."""
 
-    circuit: Any = None
+    circuit: Circuit | None = None
     _: KW_ONLY
-    encoding: Any = None
-    ansatz: Any = None
+    encoding: Circuit | str | None = None
+    ansatz: Circuit | str | None = None
     num_qubits: int | None = None
     max_qubits: int = 4
     num_layers: int = 3
     entangle: bool = True
     scaling: str = "auto"
     observables: Any = None
-    loss: Any = "cross_entropy"
-    optimizer: Any = None
+    loss: Loss | str = "cross_entropy"
+    optimizer: Optimizer | str | None = None
     max_steps: int = 100
     batch_size: int | None = None
     tolerance: float = 1e-6
     regularisation: float = 0.5
     executor: Any = "native"
-    gradient: Any = None
+    gradient: GradientRule | None = None
     threads: int | None = None
     random_state: Any = None
-    verbose: Any = False
+    verbose: Progress = False
 
     def _circuit(self, rows: TrainingRows, least_qubits: int) -> Circuit:
         """The circuit that the parameters choose for these rows."""
@@ -223,7 +227,7 @@ class VariationalRegressor(RegressorMixin, Variational):
     )
 
     max_qubits: int = 5
-    loss: Any = "squared"
+    loss: Loss | str = "squared"
     regularisation: float = 2.5
 
     def __sklearn_tags__(self):
