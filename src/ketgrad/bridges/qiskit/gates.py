@@ -24,7 +24,7 @@ SAME: Mapping[str, type] = {
     "gphase": lib.GlobalPhaseGate, "cu": lib.CUGate,
     "cx": lib.CXGate, "cy": lib.CYGate, "cz": lib.CZGate, "ch": lib.CHGate, "cp": lib.CPhaseGate, "crx": lib.CRXGate,
     "cry": lib.CRYGate, "crz": lib.CRZGate, "csx": lib.CSXGate, "cswap": lib.CSwapGate, "ccx": lib.CCXGate,
-    "ccz": lib.CCZGate,
+    "ccz": lib.CCZGate, "xx_plus_yy": lib.XXPlusYYGate, "xx_minus_yy": lib.XXMinusYYGate,
 }  # fmt: skip
 
 # Rows that are written as another row, which equals them: qiskit has no such gate, or advises against it.
@@ -37,13 +37,6 @@ WRITTEN: Mapping[str, Callable[..., Any]] = {
     for row in GATES
     if row not in OTHERWISE and WRITTEN_AS.get(row, row) in SAME
 }
-
-
-def _xx_and_yy(angles: Sequence[Angle], qubits: Sequence[int], sign: int) -> list[Op]:
-    """exp(-i theta (XX + sign YY) / 4), between rotations of one qubit about Z by beta and back."""
-    theta, beta = angles[0], angles[1] * sign
-    middle = [build.rxx(theta * 0.5, *qubits), build.ryy(theta * (0.5 * sign), *qubits)]
-    return [build.rz(beta, qubits[0]), *middle, build.rz(-beta, qubits[0])] if beta.terms else middle
 
 
 def u_ops(angles: Sequence[Angle], qubits: Sequence[int]) -> list[Op]:
@@ -66,6 +59,4 @@ RULES: Mapping[type, Rule] = {
         build.rz(angles[1], *qubits),
     ],
     lib.DCXGate: lambda _, qubits: [build.cx(*qubits), build.cx(*reversed(qubits))],
-    lib.XXPlusYYGate: lambda angles, qubits: _xx_and_yy(angles, qubits, 1),
-    lib.XXMinusYYGate: lambda angles, qubits: _xx_and_yy(angles, qubits, -1),
 }
