@@ -116,3 +116,23 @@ def test_registers_wider_than_a_machine_word_are_built_and_edited_alike():
     program = compile(circuit, Expect((kg.Pauli("Z0 X69"),)))
     same(program.edited().program(), program)
     assert program.with_offsets().x.dtype == program.x.dtype
+
+
+@pytest.mark.parametrize(
+    ("angle", "wanted"),
+    [(0.25 * kg.w[0], 0.25), (2 * kg.w[0] - 3 * kg.x[0] * kg.w[0], 5.0), (0.0 * kg.w[0] + 0.5, 0.5)],
+    ids=repr,
+)
+def test_the_steepness_bounds_every_angle_by_its_coefficients(angle, wanted):
+    assert compile(kg.Circuit([kg.rx(angle, 0), kg.h(1)]), State()).steepness == pytest.approx(wanted)
+    assert compile(kg.Circuit([kg.h(0)]), State()).steepness == 0.0
+
+
+def test_the_size_of_values_is_that_of_the_largest_observable_or_one():
+    circuit = kg.Circuit([kg.h(0), kg.h(1)])
+    expected = compile(circuit, Expect((kg.Pauli("0.25 Y0"), kg.Pauli("3 Z0 - 0.5 X1"))))
+    assert expected.observable_size == expected.value_size == 3.5
+    small = compile(circuit, Expect((kg.Pauli("0.25 Y0"),)))
+    assert small.value_size == 0.25
+    others = [compile(circuit, question) for question in (State(), Probabilities((0,)))]
+    assert [(other.observable_size, other.value_size) for other in others] == [(0.0, 1.0)] * 2
