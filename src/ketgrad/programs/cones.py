@@ -131,17 +131,16 @@ def units(program: Program, frame: Frame) -> list[Unit]:
     owner: dict[int, set[int]] = {}  # group -> the units that see it
     for k, ((groups, prepared), words) in enumerate(alike.items()):
         one = Unit(cones, tuple(words), groups, prepared)
-        rejected: set[int] = set()
-        while neighbours := {n for g in one.groups for n in owner.get(g, ())} - rejected:
-            neighbour = found[min(neighbours)]
-            both = one.joined(neighbour)
-            if both.cost <= one.cost + neighbour.cost:
-                del found[min(neighbours)]
-                for group in neighbour.groups:
-                    owner[group].discard(min(neighbours))
-                one = both
-            else:
-                rejected.add(min(neighbours))
+        apart: set[int] = set()
+        while neighbours := {n for g in one.groups for n in owner.get(g, ())} - apart:
+            nearest = min(neighbours)
+            both = one.joined(found[nearest])
+            if both.cost > one.cost + found[nearest].cost:
+                apart.add(nearest)
+                continue
+            for group in found.pop(nearest).groups:
+                owner[group].discard(nearest)
+            one = both
         found[k] = one
         for group in one.groups:
             owner.setdefault(group, set()).add(k)

@@ -87,12 +87,14 @@ def words_of(program: Program) -> list[Word]:
 
 
 class _Places(dict):
-    """The places of the bits of masks, each mask read once."""
+    """The places of the bits of masks that a program holds, each mask read once."""
 
     def __call__(self, mask: int) -> Places:
-        found = self.get(mask)
+        # to hash an integer as wide as the register takes longer than all else; equal ones are one object
+        key = mask if mask.bit_length() <= 64 else -id(mask)
+        found = self.get(key)
         if found is None:
-            found = self[mask] = tuple(bits(mask))
+            found = self[key] = tuple(bits(mask))
         return found
 
 
