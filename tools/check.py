@@ -28,6 +28,7 @@ STEPS = {
     "types": [PYTHON, "-m", "pyright", "--pythonpath", PYTHON],
     "generated": [PYTHON, "tools/generate.py", "--check"],
     "speed": [PYTHON, "benchmarks/smoke.py", "--tiny"],
+    **({"clang": [PYTHON, "tools/clang.py"]} if sys.platform == "linux" else {}),
     "tests": [PYTHON, *"-m pytest -q --durations=15 -n auto --maxprocesses 4 --dist worksteal".split()],
 }
 UNTIL_ONE_FAILS = [PYTHON, *"-m pytest -q --maxfail=1".split()]

@@ -3,6 +3,9 @@
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
+#ifdef _WIN32
+#include <malloc.h>
+#endif
 
 #include <cstdlib>
 #include <cstring>
@@ -12,8 +15,17 @@
 
 namespace ketgrad {
 
+/// What gives back the memory of a buffer, also after `release`.
+inline void free_memory(void* memory) noexcept {
+#ifdef _WIN32
+    _aligned_free(memory);
+#else
+    std::free(memory);
+#endif
+}
+
 struct FreeMemory {
-    void operator()(void* memory) const { std::free(memory); }
+    void operator()(void* memory) const { free_memory(memory); }
 };
 
 template <class Value>
@@ -27,7 +39,11 @@ Buffer<Value> allocate(std::size_t count) {
     if (count > (std::numeric_limits<std::size_t>::max() - huge_page) / sizeof(Value)) throw std::bad_alloc();
     const std::size_t wanted = count ? count * sizeof(Value) : 1;
     const std::size_t unit = wanted > 2 * huge_page ? huge_page : line, bytes = (wanted + unit - 1) / unit * unit;
+#ifdef _WIN32
+    void* memory = _aligned_malloc(bytes, unit);
+#else
     void* memory = std::aligned_alloc(unit, bytes);
+#endif
     if (!memory) throw std::bad_alloc();
 #ifdef MADV_HUGEPAGE
     if (unit == huge_page) madvise(memory, bytes, MADV_HUGEPAGE);  // a wish: without it the pages are small

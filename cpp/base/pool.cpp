@@ -1,6 +1,8 @@
 #include "base/pool.hpp"
 
+#ifndef _WIN32
 #include <pthread.h>
+#endif
 #ifdef __linux__
 #include <sched.h>
 #endif
@@ -83,8 +85,9 @@ void work_forever(Pool* pool) {
 
 Pool* pool_of_this_process() {
     if (Pool* pool = the_pool.load()) return pool;
-    static const int registered = pthread_atfork(nullptr, nullptr, [] { the_pool = nullptr; });
-    (void)registered;
+#ifndef _WIN32  // where processes do not fork
+    [[maybe_unused]] static const int registered = pthread_atfork(nullptr, nullptr, [] { the_pool = nullptr; });
+#endif
     Pool *fresh = new Pool, *expected = nullptr;
     if (the_pool.compare_exchange_strong(expected, fresh)) return fresh;
     delete fresh;

@@ -125,8 +125,9 @@ void run_pass(Call<Real>& call, const Pass& pass, bool backward) {
     std::vector<double> partial(backward ? parts * count : 0, 0.0);
     in_parts(call, blocks, [&](u64 part, u64 first, u64 last, int index) {
         Worker<Real>& worker = workers[index];
-        Block<Real> block{nullptr, nullptr, 0, bits, worker.table.get(), worker.overlap.get(), worker.matrix.get(),
-                          backward ? partial.data() + part * count : nullptr};
+        Block<Real> block{.psi = nullptr, .lambda = nullptr, .base = 0, .bits = bits, .table = worker.table.get(),
+                          .overlap = worker.overlap.get(), .matrix = worker.matrix.get(),
+                          .gradient = backward ? partial.data() + part * count : nullptr};
         for (u64 number = first; number < last; ++number) {
             check_interrupt(call.interrupt, index);
             run_block(call, layers, geometry, block, worker, number, backward, copies);

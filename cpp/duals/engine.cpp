@@ -16,7 +16,8 @@ constexpr std::int64_t max_chunks = 64;  // a constant, so that sums never depen
 std::size_t largest_matrix(const Schedule& schedule) {
     std::size_t size = 0;
     for (const Layer& layer : schedule.layers)
-        for (const DenseClass& one : layer.dense.classes) size = std::max(size, one.matrix.size());
+        if (layer.dense())
+            for (const DenseClass& one : layer.dense()->classes) size = std::max(size, one.matrix.size());
     return size;
 }
 
@@ -342,7 +343,7 @@ bool execute_duals(const Schedule& schedule, const LoweredPacks& packs, const In
 std::uint64_t bytes_in_duals(const Schedule& schedule, const Lowered& lowered, const CallSize& size) {
     const bool spread = lowered.lane_bits > 0;
     const bool tables = std::any_of(schedule.layers.begin(), schedule.layers.end(),
-                                    [](const Layer& layer) { return layer.kind == LayerKind::diagonal; });
+                                    [](const Layer& layer) { return std::holds_alternative<Table>(layer.work); });
     const std::int64_t groups = spread ? size.batch : (size.batch + size.lanes - 1) / size.lanes;
     const int halves = 2 * (size.backward ? 4 : 2) + (tables ? (size.backward ? 6 : 4) : 0);  // of a state: a real number each
     const std::uint64_t amplitudes = (std::uint64_t(1) << schedule.program.num_qubits) * std::uint64_t(spread ? 1 : size.lanes);

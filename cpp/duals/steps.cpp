@@ -63,7 +63,7 @@ void make_rates(const DualCall<Real>& dual, DualSpace<Real>& space, std::size_t 
     const Call<Real>& call = dual.call;
     const int width = differing ? call.lanes : 1;
     std::fill(space.rates, space.rates + (differing ? call.rows() * call.lanes : call.padded_size()), Real(0));
-    for (const Rotation& rotation : call.lowered.steps[step].table.rotations) {
+    for (const Rotation& rotation : call.table(step).rotations) {
         if (bool(call.plan.differs[rotation.angle]) != differing) continue;
         const double half = 0.5 * signed_scale(rotation);
         for (int l = 0; l < width; ++l)
@@ -91,7 +91,7 @@ template <class Real>
 void add_table_gradients(const DualCall<Real>& dual, DualSpace<Real>& space, std::size_t step, bool differing) {
     const Call<Real>& call = dual.call;
     const int width = differing ? call.lanes : 1;
-    for (const Rotation& rotation : call.lowered.steps[step].table.rotations) {
+    for (const Rotation& rotation : call.table(step).rotations) {
         if (bool(call.plan.differs[rotation.angle]) != differing) continue;
         const double half = 0.5 * signed_scale(rotation);
         const std::int64_t place = std::int64_t(rotation.angle) * call.lanes;
@@ -139,8 +139,8 @@ void unmultiply_tables(const DualCall<Real>& dual, DualSpace<Real>& space, std::
 template <class Real>
 void apply_dual_step(const DualCall<Real>& dual, DualSpace<Real>& space, std::size_t index) {
     const Step& step = dual.call.lowered.steps[index];
-    if (step.kind == StepKind::rotation) return rotate(dual, space, step.rotation);
-    if (step.kind == StepKind::table) return multiply_tables(dual, space, index);
+    if (const RotationStep* rotation = std::get_if<RotationStep>(&step)) return rotate(dual, space, *rotation);
+    if (std::holds_alternative<TableStep>(step)) return multiply_tables(dual, space, index);
     for (int i = 0; i < 2; ++i) {
         apply_step(dual.call, space.point, index);
         exchange(space);
@@ -150,8 +150,8 @@ void apply_dual_step(const DualCall<Real>& dual, DualSpace<Real>& space, std::si
 template <class Real>
 void unapply_dual_step(const DualCall<Real>& dual, DualSpace<Real>& space, std::size_t index) {
     const Step& step = dual.call.lowered.steps[index];
-    if (step.kind == StepKind::rotation) return unrotate(dual, space, step.rotation);
-    if (step.kind == StepKind::table) return unmultiply_tables(dual, space, index);
+    if (const RotationStep* rotation = std::get_if<RotationStep>(&step)) return unrotate(dual, space, *rotation);
+    if (std::holds_alternative<TableStep>(step)) return unmultiply_tables(dual, space, index);
     for (int i = 0; i < 2; ++i) {
         unapply_step(dual.call, space.point, index);
         exchange(space);

@@ -138,9 +138,8 @@ struct Call {
         const std::int64_t sample = group * lanes + lane;
         return sample < arrays.batch ? sample : arrays.batch - 1;
     }
-    const double* cost_of(std::size_t step) const {
-        return plan.costs.get() + std::uint64_t(lowered.steps[step].table.cost) * padded_size();
-    }
+    const TableStep& table(std::size_t step) const { return std::get<TableStep>(lowered.steps[step]); }
+    const double* cost_of(std::size_t step) const { return plan.costs.get() + std::uint64_t(table(step).cost) * padded_size(); }
     std::uint64_t padded_size() const { return size() < std::uint64_t(lanes) ? std::uint64_t(lanes) : size(); }
     int valid_lanes(std::int64_t group) const {
         if (spread) return 1;

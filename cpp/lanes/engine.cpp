@@ -16,7 +16,8 @@ constexpr int pack_row_bits = 7;         // rows of a pack: psi and lambda stay 
 std::size_t largest_matrix(const Schedule& schedule) {
     std::size_t size = 0;
     for (const Layer& layer : schedule.layers)
-        for (const DenseClass& one : layer.dense.classes) size = std::max(size, one.matrix.size());
+        if (layer.dense())
+            for (const DenseClass& one : layer.dense()->classes) size = std::max(size, one.matrix.size());
     return size;
 }
 

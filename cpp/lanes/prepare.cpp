@@ -91,7 +91,7 @@ void find_differences(Call<Real>& call) {
 /// Scatters the angles of one kind (shared or not) over the Z words: a table of phases before its transform.
 template <class Real, class Add>
 void for_entries(const Call<Real>& call, std::size_t step, bool differing, Add add) {
-    for (const Rotation& rotation : call.lowered.steps[step].table.rotations)
+    for (const Rotation& rotation : call.table(step).rotations)
         if (bool(call.plan.differs[rotation.angle]) == differing)
             add(rotation.word.z, rotation.word.power & 2 ? -rotation.scale : rotation.scale, rotation.angle);
 }
@@ -119,7 +119,7 @@ void fill_table(const Call<Real>& call, const double* angles, double factor, Rea
 template <class Real>
 void make_shared_table(const Call<Real>& call, std::size_t step, double* phases, Real* table) {
     if (call.uses_cost[step]) {
-        const TableStep& one = call.lowered.steps[step].table;
+        const TableStep& one = call.table(step);
         return fill_table(call, call.cost_of(step), -0.5 * call.shared_slots[one.a] * call.shared_slots[one.b], table);
     }
     std::fill_n(phases, call.padded_size(), 0.0);
@@ -136,7 +136,8 @@ void plan_costs(Call<Real>& call) {
     const auto& steps = call.lowered.steps;
     call.uses_cost.assign(steps.size(), 0);
     const bool any = std::any_of(steps.begin(), steps.end(), [&](const Step& step) {
-        return step.table.cost >= 0 && !call.plan.differs[step.table.rotations[0].angle];
+        const TableStep* const table = std::get_if<TableStep>(&step);
+        return table && table->cost >= 0 && !call.plan.differs[table->rotations[0].angle];
     });
     if (!any) return;
     call.plan.costs = allocate_zeros<double>(call.lowered.costs.size() * call.padded_size());
@@ -153,10 +154,10 @@ void choose_costs(Call<Real>& call) {
     constexpr double largest_phase = 1e5;  // range of the sine and cosine
     const auto& steps = call.lowered.steps;
     for (std::size_t i = 0; call.plan.costs && i < steps.size(); ++i) {
-        const TableStep& table = steps[i].table;
-        if (table.cost < 0 || call.plan.differs[table.rotations[0].angle]) continue;
-        const double factor = std::abs(call.shared_slots[table.a] * call.shared_slots[table.b]);
-        call.uses_cost[i] = call.lowered.costs[table.cost].bound * factor < largest_phase;
+        const TableStep* const table = std::get_if<TableStep>(&steps[i]);
+        if (!table || table->cost < 0 || call.plan.differs[table->rotations[0].angle]) continue;
+        const double factor = std::abs(call.shared_slots[table->a] * call.shared_slots[table->b]);
+        call.uses_cost[i] = call.lowered.costs[table->cost].bound * factor < largest_phase;
     }
 }
 
@@ -168,7 +169,8 @@ void plan_tables(Call<Real>& call) {
     call.plan.table_places.assign(steps.size(), -1);
     std::int64_t count = 0;
     for (std::size_t i = 0; i < steps.size(); ++i)
-        for (const Rotation& rotation : steps[i].table.rotations) call.plan.table_kinds[i] |= call.plan.differs[rotation.angle] ? 2 : 1;
+        if (const TableStep* const table = std::get_if<TableStep>(&steps[i]))
+            for (const Rotation& rotation : table->rotations) call.plan.table_kinds[i] |= call.plan.differs[rotation.angle] ? 2 : 1;
     for (char kind : call.plan.table_kinds) count += kind & 1;
     const std::uint64_t reals = 2 * call.padded_size();
     if (count == 0 || count * reals * sizeof(Real) > kept_table_bytes) return;
@@ -231,8 +233,10 @@ void plan_turns(Call<Real>& call) {
         call.plan.turn_places[t] = call.plan.differing_turns.size();
         call.plan.differing_turns.push_back(t);
     }
-    for (const Step& step : call.lowered.steps)
-        call.plan.step_differs.push_back(differs(step.rotation.turns[0]) || differs(step.rotation.turns[1]));
+    for (const Step& step : call.lowered.steps) {
+        const RotationStep* const rotation = std::get_if<RotationStep>(&step);
+        call.plan.step_differs.push_back(rotation && (differs(rotation->turns[0]) || differs(rotation->turns[1])));
+    }
     for (const auto& rotations : call.lowered.product) {
         auto& runs = call.plan.runs.emplace_back();
         for (std::size_t i = 0; i < rotations.size(); ++i) {

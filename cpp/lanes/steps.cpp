@@ -40,14 +40,14 @@ double take_small_scale(Workspace<Real>& space, bool allowed) {
 template <class Real, class Visit>
 void for_rotations(const Call<Real>& call, Workspace<Real>& space, std::size_t index, Visit visit) {
     if (call.plan.step_differs[index])
-        for_members(call, space, [&](int) { visit(call.lowered.steps[index].rotation); });
+        for_members(call, space, [&](int) { visit(std::get<RotationStep>(call.lowered.steps[index])); });
     else
-        visit(space.lowered->steps[index].rotation);
+        visit(std::get<RotationStep>(space.lowered->steps[index]));
 }
 
 template <class Real>
 void rotate(const Call<Real>& call, Workspace<Real>& space, std::size_t index) {
-    const RotationStep& turned = call.lowered.steps[index].rotation;
+    const RotationStep& turned = std::get<RotationStep>(call.lowered.steps[index]);
     const double factor = take_small_scale(space, !call.lowered.turns[turned.turns[0]].controlled);
     for_rotations(call, space, index, [&](const RotationStep& step) {
         alignas(64) Real room[2][2 * max_lanes];
@@ -72,7 +72,7 @@ void add_angle_gradient(const Call<Real>& call, Workspace<Real>& space, int turn
 
 template <class Real>
 void unrotate(const Call<Real>& call, Workspace<Real>& space, std::size_t index) {
-    const RotationStep& turned = call.lowered.steps[index].rotation;
+    const RotationStep& turned = std::get<RotationStep>(call.lowered.steps[index]);
     const double square = space.scale * space.scale;
     const double factor = take_small_scale(space, !call.lowered.turns[turned.turns[0]].controlled);
     for_rotations(call, space, index, [&](const RotationStep& step) {
@@ -117,7 +117,7 @@ template <class Real, class Overlap>
 void add_table_gradient(const Call<Real>& call, Workspace<Real>& space, std::size_t step, bool differing,
                         const Overlap* overlaps, double square) {
     const int width = differing ? call.lanes : 1;
-    for (const Rotation& rotation : call.lowered.steps[step].table.rotations) {
+    for (const Rotation& rotation : call.table(step).rotations) {
         if (bool(call.plan.differs[rotation.angle]) != differing || call.schedule.angles[rotation.angle].is_constant) continue;
         const double sign = 0.5 * square * (rotation.word.power & 2 ? -rotation.scale : rotation.scale);
         double* gradient = angle_gradient(call, space, rotation.angle);
@@ -134,7 +134,7 @@ void add_cost_gradient(const Call<Real>& call, Workspace<Real>& space, std::size
     double sums[4] = {};
     for (std::uint64_t k = 0; k < call.size(); k += 4)
         for (std::uint64_t i = 0; i < 4 && k + i < call.size(); ++i) sums[i] += cost[k + i] * overlaps[k + i];
-    const int angle = call.lowered.steps[step].table.rotations[0].angle;
+    const int angle = call.table(step).rotations[0].angle;
     const double sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
     *angle_gradient(call, space, angle) += 0.5 * square * sum / call.schedule.angles[angle].terms[0].coefficient;
 }
@@ -194,7 +194,7 @@ const Real* matrix_values(const Call<Real>& call, Workspace<Real>& space, const 
 
 template <class Real>
 void apply_dense(const Call<Real>& call, Workspace<Real>& space, const DenseStep& step, Real* state, bool inverse) {
-    const Dense& dense = *step.dense;
+    const Dense& dense = *call.schedule.layers[step.layer].dense();
     const auto kernel = step.spread ? call.kernels.dense_spread : call.kernels.dense;
     for (std::size_t i = 0; i < dense.classes.size(); ++i) {
         if (step.rows[i].dim < 0) continue;
@@ -208,25 +208,25 @@ void apply_dense(const Call<Real>& call, Workspace<Real>& space, const DenseStep
 template <class Real>
 void apply_step(const Call<Real>& call, Workspace<Real>& space, std::size_t index) {
     const Step& step = call.lowered.steps[index];
-    if (step.kind == StepKind::rotation)
+    if (std::holds_alternative<RotationStep>(step))
         rotate(call, space, index);
-    else if (step.kind == StepKind::table)
+    else if (std::holds_alternative<TableStep>(step))
         multiply_tables(call, space, index);
     else
-        for_members(call, space, [&](int) { apply_dense(call, space, step.dense, space.psi, false); });
+        for_members(call, space, [&](int) { apply_dense(call, space, std::get<DenseStep>(step), space.psi, false); });
 }
 
 template <class Real>
 void unapply_step(const Call<Real>& call, Workspace<Real>& space, std::size_t index) {
     const Step& step = call.lowered.steps[index];
-    if (step.kind == StepKind::rotation) {
+    if (std::holds_alternative<RotationStep>(step)) {
         unrotate(call, space, index);
-    } else if (step.kind == StepKind::table) {
+    } else if (std::holds_alternative<TableStep>(step)) {
         unmultiply_tables(call, space, index);
     } else {
         for_members(call, space, [&](int) {
-            apply_dense(call, space, step.dense, space.psi, true);
-            apply_dense(call, space, step.dense, space.lambda, true);
+            apply_dense(call, space, std::get<DenseStep>(step), space.psi, true);
+            apply_dense(call, space, std::get<DenseStep>(step), space.lambda, true);
         });
     }
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <type_traits>
 
 #include "base/patience.hpp"
 
@@ -26,8 +27,8 @@ bool commutes_with_layer(const std::vector<Pauli>& words, const Layer& layer) {
     });
     if (disjoint) return true;
     for (const Pauli& word : words) {
-        if (layer.kind == LayerKind::dense && !all_commute(layer.dense.generators, word)) return false;
-        for (const Rotation& rotation : layer.rotations)
+        if (layer.dense() && !all_commute(layer.dense()->generators, word)) return false;
+        for (const Rotation& rotation : layer.rotations())
             if (!commutes_with_rotation(rotation, word)) return false;
     }
     return true;
@@ -40,43 +41,50 @@ void widen(Layer& layer, const std::vector<Pauli>& words) {
     }
 }
 
-bool is_table_entry(const Operation& operation) {
-    return !operation.is_dense && operation.rotation.word.x == 0 && operation.rotation.controls.empty();
-}
+bool is_table_entry(const Rotation& rotation) { return rotation.word.x == 0 && rotation.controls.empty(); }
 
-/// The earliest layer that the operation can join, moving backward past layers that it commutes with.
-std::ptrdiff_t find_layer(const Schedule& schedule, const Operation& operation, const std::vector<Pauli>& words) {
-    if (operation.is_dense || !schedule.passes.merge) return -1;
-    const LayerKind kind = is_table_entry(operation) ? LayerKind::diagonal : LayerKind::rotations;
-    std::ptrdiff_t found = -1;
-    const std::ptrdiff_t last = std::ptrdiff_t(schedule.layers.size()) - 1;
-    for (std::ptrdiff_t b = last; b >= 0 && last - b < std::ptrdiff_t(look_back); --b) {
-        const bool commutes = commutes_with_layer(words, schedule.layers[b]);
-        if (schedule.layers[b].kind == kind && (commutes || kind == LayerKind::diagonal)) found = b;
+/// The earliest layer of that kind which a rotation can join, moving backward past layers that it commutes with. Tables need not
+/// commute with what joins them: what is diagonal does.
+template <class Kind>
+Layer* find_layer(Schedule& schedule, const std::vector<Pauli>& words) {
+    if (!schedule.passes.merge) return nullptr;
+    Layer* found = nullptr;
+    const std::size_t count = schedule.layers.size(), last = count - std::min(count, look_back);
+    for (std::size_t l = count; l-- > last;) {
+        Layer& layer = schedule.layers[l];
+        const bool commutes = commutes_with_layer(words, layer);
+        if (std::holds_alternative<Kind>(layer.work) && (commutes || std::is_same_v<Kind, Table>)) found = &layer;
         if (!commutes) break;
     }
     return found;
+}
+
+/// To a layer that it can join, or to a new one at the end.
+template <class Kind>
+void join_layer(Schedule& schedule, Rotation rotation, const std::vector<Pauli>& words) {
+    Layer* layer = find_layer<Kind>(schedule, words);
+    if (!layer) layer = &schedule.layers.emplace_back(Layer{Kind{}});
+    widen(*layer, words);
+    std::get<Kind>(layer->work).rotations.push_back(std::move(rotation));
 }
 
 void collect_layers(Schedule& schedule) {
     for (Operation& operation : schedule.operations) {
         poll_compilation();
         const std::vector<Pauli> words = generators(operation);
-        std::ptrdiff_t b = find_layer(schedule, operation, words);
-        if (b < 0) {
-            const LayerKind kind = operation.is_dense ? LayerKind::dense
-                                   : is_table_entry(operation) ? LayerKind::diagonal : LayerKind::rotations;
-            schedule.layers.push_back({kind, {}, {}, 0, 0});
-            b = std::ptrdiff_t(schedule.layers.size()) - 1;
+        if (Dense* dense = std::get_if<Dense>(&operation)) {
+            widen(schedule.layers.emplace_back(Layer{std::move(*dense)}), words);
+            continue;
         }
-        Layer& layer = schedule.layers[b];
-        widen(layer, words);
-        if (operation.is_dense)
-            layer.dense = std::move(operation.dense);
-        else
-            layer.rotations.push_back(std::move(operation.rotation));
+        Rotation& rotation = std::get<Rotation>(operation);
+        (is_table_entry(rotation) ? join_layer<Table> : join_layer<Commuting>)(schedule, std::move(rotation), words);
     }
     schedule.operations.clear();
+}
+
+std::vector<Rotation>& rotations_of(Layer& layer) {
+    Table* const table = std::get_if<Table>(&layer.work);
+    return table ? table->rotations : std::get<Commuting>(layer.work).rotations;
 }
 
 /// Takes single-bit rotations that nothing left behind keeps from acting on |0...0> first.
@@ -84,8 +92,12 @@ void collect_product(Schedule& schedule) {
     schedule.product.assign(schedule.program.num_qubits, {});
     std::uint64_t left_x = 0, left_z = 0;
     for (Layer& layer : schedule.layers) {
+        if (const Dense* dense = layer.dense()) {
+            for (const Pauli& word : dense->generators) left_x |= word.x, left_z |= word.z;
+            continue;
+        }
         std::vector<Rotation> rest;
-        for (Rotation& rotation : layer.rotations) {
+        for (Rotation& rotation : rotations_of(layer)) {
             const std::uint64_t support = rotation.word.x | rotation.word.z;
             const bool blocked = (rotation.word.x & left_z) || (rotation.word.z & left_x);
             if (rotation.controls.empty() && std::has_single_bit(support) && !blocked) {
@@ -97,13 +109,9 @@ void collect_product(Schedule& schedule) {
             for (const Constraint& control : rotation.controls) left_z |= control.mask;
             rest.push_back(std::move(rotation));
         }
-        layer.rotations = std::move(rest);
-        for (const Pauli& word : layer.dense.generators) {
-            left_x |= word.x;
-            left_z |= word.z;
-        }
+        rotations_of(layer) = std::move(rest);
     }
-    std::erase_if(schedule.layers, [](const Layer& b) { return b.kind != LayerKind::dense && b.rotations.empty(); });
+    std::erase_if(schedule.layers, [](const Layer& layer) { return !layer.dense() && layer.rotations().empty(); });
 }
 
 }  // namespace

@@ -172,25 +172,25 @@ int add_turn(Lowered& lowered, Rotation& rotation) {
 }
 
 void add_single(Lowered& lowered, const Layout& layout, Rotation rotation) {
-    Step step{StepKind::rotation, {}, {}, {}};
-    const int turn = step.rotation.turns[0] = add_turn(lowered, rotation);
+    RotationStep step;
+    const int turn = step.turns[0] = add_turn(lowered, rotation);
     if (rotation.word.x)
-        step.rotation.pairs = pair_sets(layout, rotation.word, rotation.controls);
+        step.pairs = pair_sets(layout, rotation.word, rotation.controls);
     else
-        step.rotation.phases = signed_rows(layout, rotation.word, rotation.controls);
-    for (const PairSet& set : step.rotation.pairs)
+        step.phases = signed_rows(layout, rotation.word, rotation.controls);
+    for (const PairSet& set : step.pairs)
         if (set.sign < 0 || set.negative_lanes) lowered.turns[turn].signed_sets = true;
     lowered.steps.push_back(std::move(step));
 }
 
 void add_double(Lowered& lowered, const Layout& layout, Rotation a, Rotation b) {
-    Step step{StepKind::rotation, {}, {}, {}};
-    step.rotation.turns[0] = add_turn(lowered, a);
-    step.rotation.turns[1] = add_turn(lowered, b);
-    step.rotation.quartets = quartet_sets(layout, a, b);
-    for (const QuartetSet& set : step.rotation.quartets)
+    RotationStep step;
+    step.turns[0] = add_turn(lowered, a);
+    step.turns[1] = add_turn(lowered, b);
+    step.quartets = quartet_sets(layout, a, b);
+    for (const QuartetSet& set : step.quartets)
         for (int i = 0; i < 2; ++i)
-            if (set.sign[i] < 0 || set.negative_lanes[i]) lowered.turns[step.rotation.turns[i]].signed_sets = true;
+            if (set.sign[i] < 0 || set.negative_lanes[i]) lowered.turns[step.turns[i]].signed_sets = true;
     lowered.steps.push_back(std::move(step));
 }
 
@@ -203,14 +203,14 @@ int source_of(const Schedule& schedule, const Rotation& rotation) {
     return source;
 }
 
-void lower_rotations(const Schedule& schedule, const Layout& layout, const Layer& layer, Lowered& lowered) {
-    std::vector<char> done(layer.rotations.size(), 0);
-    for (std::size_t i = 0; i < layer.rotations.size(); ++i) {
+void lower_rotations(const Schedule& schedule, const Layout& layout, const std::vector<Rotation>& rotations, Lowered& lowered) {
+    std::vector<char> done(rotations.size(), 0);
+    for (std::size_t i = 0; i < rotations.size(); ++i) {
         if (done[i]) continue;
-        const Rotation& a = layer.rotations[i];
+        const Rotation& a = rotations[i];
         std::size_t partner = i;
-        for (std::size_t j = i + 1; schedule.passes.quartets && j < layer.rotations.size(); ++j) {
-            const Rotation& b = layer.rotations[j];
+        for (std::size_t j = i + 1; schedule.passes.quartets && j < rotations.size(); ++j) {
+            const Rotation& b = rotations[j];
             if (done[j] || !fit_together(layout, a, b)) continue;
             const bool alike = (source_of(schedule, a) & 2) == (source_of(schedule, b) & 2);
             if (partner == i || alike) partner = j;
@@ -219,20 +219,20 @@ void lower_rotations(const Schedule& schedule, const Layout& layout, const Layer
         if (partner == i) {
             add_single(lowered, layout, a);
         } else {
-            add_double(lowered, layout, a, layer.rotations[partner]);
+            add_double(lowered, layout, a, rotations[partner]);
             done[partner] = 1;
         }
     }
 }
 
-Step dense_step(const Layout& layout, const Dense& dense) {
-    Step step{StepKind::dense, {}, {}, {}};
-    step.dense.dense = &dense;
-    step.dense.spread = layout.lane_bits > 0;
+DenseStep dense_step(const Layout& layout, const Dense& dense, std::size_t layer) {
+    DenseStep step;
+    step.layer = layer;
+    step.spread = layout.lane_bits > 0;
     for (const DenseClass& one : dense.classes) {
         const auto rows = solve(layout.row_bits + layout.lane_bits, one.constraints);
-        step.dense.rows.push_back(rows ? *rows : RowSet{});
-        if (!rows) step.dense.rows.back().dim = -1;
+        step.rows.push_back(rows ? *rows : RowSet{});
+        if (!rows) step.rows.back().dim = -1;
     }
     return step;
 }
@@ -329,17 +329,18 @@ Lowered lower(const Schedule& schedule, int lane_bits) {
             rotations.push_back({rotation.word.x == 0 ? 2 : rotation.word.z == 0 ? 0 : 1, turn});
         }
     }
-    for (const Layer& layer : schedule.layers) {
+    for (std::size_t l = 0; l < schedule.layers.size(); ++l) {
+        const Layer& layer = schedule.layers[l];
         poll_compilation();
-        if (layer.kind == LayerKind::dense) {
-            lowered.steps.push_back(dense_step(layout, layer.dense));
-            lowered.scratch_rows = std::max(lowered.scratch_rows, layer.dense.offsets.size());
-        } else if (layer.kind == LayerKind::rotations) {
-            lower_rotations(schedule, layout, layer, lowered);
+        if (const Dense* dense = layer.dense()) {
+            lowered.steps.push_back(dense_step(layout, *dense, l));
+            lowered.scratch_rows = std::max(lowered.scratch_rows, dense->offsets.size());
+        } else if (const Commuting* commuting = std::get_if<Commuting>(&layer.work)) {
+            lower_rotations(schedule, layout, commuting->rotations, lowered);
         } else {
-            Step step{StepKind::table, {}, {}, {}};
-            step.table.rotations = layer.rotations;
-            find_cost(schedule, step.table, lowered.costs);
+            TableStep step;
+            step.rotations = std::get<Table>(layer.work).rotations;
+            find_cost(schedule, step, lowered.costs);
             lowered.steps.push_back(std::move(step));
         }
     }
@@ -364,9 +365,11 @@ const Lowered& LoweredPacks::of(int bits) const {
                 for (int i = 0; i < bits; ++i) set.rows.basis[set.rows.dim++] = std::uint64_t(1) << (one.row_bits + i);
         };
         for (Step& step : pack->steps) {
-            widen(step.rotation.quartets);
-            widen(step.rotation.pairs);
-            widen(step.rotation.phases);
+            RotationStep* const rotation = std::get_if<RotationStep>(&step);
+            if (!rotation) continue;
+            widen(rotation->quartets);
+            widen(rotation->pairs);
+            widen(rotation->phases);
         }
         more[bits - 1] = std::move(pack);
     });

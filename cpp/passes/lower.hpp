@@ -3,6 +3,7 @@
 #include <memory>
 #include <mutex>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "passes/schedule.hpp"
@@ -40,23 +41,16 @@ struct Cost {
 
 struct DenseStep {
     std::vector<RowSet> rows;  // one per class
-    const Dense* dense = nullptr;
+    std::size_t layer = 0;     // of the schedule, where the matrix is
     bool spread = false;
 };
 
-enum class StepKind { rotation, table, dense };
+using Step = std::variant<RotationStep, TableStep, DenseStep>;
 
 /// One rotation of a bit that is still in its product state: X, Y or Z with the sign in the turn's scale.
 struct ProductRotation {
     int axis;  // 0 X, 1 Y, 2 Z
     int turn;
-};
-
-struct Step {
-    StepKind kind;
-    RotationStep rotation;
-    TableStep table;
-    DenseStep dense;
 };
 
 struct LoweredWord {

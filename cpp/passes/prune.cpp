@@ -48,8 +48,9 @@ void drop_unread(Schedule& schedule) {
 std::uint64_t live_bits(const Schedule& schedule) {
     std::uint64_t live = 0;
     for (const Operation& operation : schedule.operations) {
-        live |= operation.is_dense ? 0 : operation.rotation.word.x;
-        for (std::uint64_t offset : operation.dense.offsets) live |= offset;
+        if (const Rotation* rotation = std::get_if<Rotation>(&operation)) live |= rotation->word.x;
+        if (const Dense* dense = std::get_if<Dense>(&operation))
+            for (std::uint64_t offset : dense->offsets) live |= offset;
     }
     return live;
 }
@@ -69,14 +70,15 @@ Pauli narrow(const Pauli& word, std::uint64_t live) { return {gather(word.x, liv
 
 /// An operation on the live bits; false where it does nothing.
 bool narrow(Operation& operation, std::uint64_t live) {
-    if (!operation.is_dense) {
-        operation.rotation.word = narrow(operation.rotation.word, live);
-        return narrow(operation.rotation.controls, live);
+    if (Rotation* rotation = std::get_if<Rotation>(&operation)) {
+        rotation->word = narrow(rotation->word, live);
+        return narrow(rotation->controls, live);
     }
-    for (std::uint64_t& offset : operation.dense.offsets) offset = gather(offset, live);
-    for (Pauli& word : operation.dense.generators) word = narrow(word, live);
-    std::erase_if(operation.dense.classes, [&](DenseClass& one) { return !narrow(one.constraints, live); });
-    return !operation.dense.classes.empty();
+    Dense& dense = std::get<Dense>(operation);
+    for (std::uint64_t& offset : dense.offsets) offset = gather(offset, live);
+    for (Pauli& word : dense.generators) word = narrow(word, live);
+    std::erase_if(dense.classes, [&](DenseClass& one) { return !narrow(one.constraints, live); });
+    return !dense.classes.empty();
 }
 
 /// Rows have the live bits only: what Clifford gates alone entangle, as in a GHZ state, costs no memory. A word that flips

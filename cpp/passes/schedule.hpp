@@ -1,6 +1,8 @@
 // A program as words on row indices, in few layers: what the passes work on.
 #pragma once
 #include <complex>
+#include <span>
+#include <variant>
 #include <vector>
 
 #include "program/linear.hpp"
@@ -46,27 +48,39 @@ struct Dense {
     std::vector<Pauli> generators;  // what commutes with all of them commutes with the matrix
 };
 
-struct Operation {
-    bool is_dense = false;
-    Rotation rotation;
-    Dense dense;
-};
+using Operation = std::variant<Rotation, Dense>;
 
 /// All words that must commute with something for it to commute with the operation.
 inline std::vector<Pauli> generators(const Operation& operation) {
-    if (operation.is_dense) return operation.dense.generators;
-    std::vector<Pauli> words{operation.rotation.word};
-    for (const Constraint& control : operation.rotation.controls) words.push_back({0, control.mask, 0});
+    if (const Dense* dense = std::get_if<Dense>(&operation)) return dense->generators;
+    const Rotation& rotation = std::get<Rotation>(operation);
+    std::vector<Pauli> words{rotation.word};
+    for (const Constraint& control : rotation.controls) words.push_back({0, control.mask, 0});
     return words;
 }
 
-enum class LayerKind { diagonal, rotations, dense };
-
-struct Layer {
-    LayerKind kind;
+/// Diagonal rotations without controls: one table of phases.
+struct Table {
     std::vector<Rotation> rotations;
-    Dense dense;
+};
+
+/// Other rotations, all of which commute.
+struct Commuting {
+    std::vector<Rotation> rotations;
+};
+
+/// What is done together, and all bits that its words flip or read.
+struct Layer {
+    std::variant<Table, Commuting, Dense> work;
     std::uint64_t x_union = 0, z_union = 0;
+
+    const Dense* dense() const { return std::get_if<Dense>(&work); }
+    /// None of a matrix.
+    std::span<const Rotation> rotations() const {
+        if (const Table* table = std::get_if<Table>(&work)) return table->rotations;
+        if (const Commuting* commuting = std::get_if<Commuting>(&work)) return commuting->rotations;
+        return {};
+    }
 };
 
 struct WeightedWord {

@@ -31,9 +31,7 @@ int add_angle(Translation& t, const std::vector<Term>& terms) {
 int add_constant_angle(Translation& t, double value) { return add_angle(t, {{value, 0, 0}}); }
 
 void add_rotation(Translation& t, const Pauli& word, std::vector<Constraint> controls, int angle, double scale = 1) {
-    Operation operation;
-    operation.rotation = {word, std::move(controls), angle, scale};
-    t.schedule.operations.push_back(std::move(operation));
+    t.schedule.operations.push_back(Rotation{word, std::move(controls), angle, scale});
 }
 
 /// value / unit if that is an integer up to rounding.
@@ -238,9 +236,7 @@ void translate_dense(Translation& t, const Instruction& instruction) {
     if (targets.size() > 2 && std::any_of(targets.begin(), targets.end(), has_signs))  // else 2^targets classes of rows
         for (const DiagonalClifford& factor : flush_signs(t.frame))
             add_rotation(t, factor.word, {}, add_constant_angle(t, factor.quarters * pi / 2));
-    Operation operation;
-    operation.is_dense = true;
-    Dense& dense = operation.dense;
+    Dense dense;
     std::vector<Constraint> fixed = control_constraints(t.frame, instruction.controls);
     std::vector<Pauli> flips;
     for (const Constraint& control : fixed) dense.generators.push_back({0, control.mask, 0});
@@ -257,7 +253,7 @@ void translate_dense(Translation& t, const Instruction& instruction) {
         for (std::size_t s = 0; s < count; ++s)
             if (j >> (count - 1 - s) & 1) dense.offsets[j] ^= flips[s].x;
     add_classes(dense, flips, fixed, instruction.data);
-    t.schedule.operations.push_back(std::move(operation));
+    t.schedule.operations.push_back(std::move(dense));
 }
 
 void translate_unitary(Translation& t, const Instruction& instruction) {

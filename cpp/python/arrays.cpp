@@ -29,7 +29,7 @@ nb::object draw_from(const Numbers& probabilities, const Numbers& uniforms) {
     });
     const std::size_t count = uniforms.size();
     std::uint64_t* values = outcomes.release();
-    nb::capsule owner(values, [](void* memory) noexcept { std::free(memory); });
+    nb::capsule owner(values, free_memory);
     return nb::cast(nb::ndarray<nb::numpy, std::uint64_t, nb::ndim<1>>(values, {count}, owner));
 }
 

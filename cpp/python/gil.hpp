@@ -23,27 +23,9 @@ inline std::int64_t countable(std::int64_t batch) { return std::clamp<std::int64
 template <class Value>
 nb::object owned(Buffer<Value>& buffer, std::size_t rows, std::size_t columns) {
     Value* values = buffer.release();
-    nb::capsule owner(values, [](void* memory) noexcept { std::free(memory); });
+    nb::capsule owner(values, free_memory);
     return nb::cast(nb::ndarray<nb::numpy, Value, nb::ndim<2>>(values, {rows, columns}, owner));
 }
-
-// Until 3.13, a thread that asks for the GIL while the interpreter ends is unwound by pthread_exit, through frames
-// that must not be unwound. Such a thread (only a daemon thread can be one) sleeps instead, as Python 3.14 lets it.
-template <class Take>
-auto take_gil(Take take) {
-    try {
-        return take();
-    } catch (...) {
-        for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
-    }
-}
-
-struct GilReleased {
-    PyThreadState* state = PyEval_SaveThread();
-    ~GilReleased() {
-        take_gil([this] { PyEval_RestoreThread(state); });
-    }
-};
 
 /// A daemon thread that wakes up while the interpreter ends must not take the GIL: Python would unwind its stack by force,
 /// through frames of C++. It sleeps until the process is gone, as Python 3.14 does.
@@ -60,7 +42,7 @@ inline void take_gil(PyThreadState* state) {
     guard.arrived = true;
 }
 
-/// work(interrupt) without the GIL, false when it was interrupted; the interrupt asks Python for pending signals, on this thread
+/// work(interrupt) runs without the GIL and says false when it was interrupted; the interrupt asks Python for pending signals, on this thread
 /// only. A call that was interrupted ends with Python's error.
 template <class Work>
 void without_gil(Work work) {

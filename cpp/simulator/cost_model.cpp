@@ -44,12 +44,13 @@ bool is_mixed(const blocks::Layer& layer) {
 double cost_in_lanes(const Schedule& schedule, const Lowered& lowered, int real_size) {
     Sum sum{has_slots(schedule.program)};
     for (const Step& step : lowered.steps) {
-        if (step.kind == StepKind::rotation) sum.add(rotation_step, 1);
-        if (step.kind == StepKind::table) sum.add(table_step, 1);
-        if (step.kind != StepKind::dense) continue;
+        if (std::holds_alternative<RotationStep>(step)) sum.add(rotation_step, 1);
+        if (std::holds_alternative<TableStep>(step)) sum.add(table_step, 1);
+        const DenseStep* const dense = std::get_if<DenseStep>(&step);
+        if (!dense) continue;
         double touched = 0;  // share of the amplitudes
-        for (const RowSet& rows : step.dense.rows) touched += std::ldexp(1.0, rows.dim - lowered.row_bits);
-        const double size = double(step.dense.dense->offsets.size());
+        for (const RowSet& rows : dense->rows) touched += std::ldexp(1.0, rows.dim - lowered.row_bits);
+        const double size = double(schedule.layers[dense->layer].dense()->offsets.size());
         sum.add(dense_entry, touched * size * size);
     }
     if (schedule.is_product()) sum.add(product_start, 1);

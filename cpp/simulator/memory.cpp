@@ -46,12 +46,13 @@ TableBytes table_bytes(const Schedule& schedule, const Lowered& lowered, const C
     u64 shared = 0;
     bool differing = false, any = false, from_angles = false;
     for (const Step& step : lowered.steps) {
-        if (step.kind != StepKind::table) continue;
-        const TableKind kind = kind_of(schedule, step.table, samples_in_lanes);
+        const TableStep* const table_step = std::get_if<TableStep>(&step);
+        if (!table_step) continue;
+        const TableKind kind = kind_of(schedule, *table_step, samples_in_lanes);
         any = true;
         shared += kind.shared;
         differing |= kind.differing;
-        from_angles |= kind.shared && step.table.cost < 0;
+        from_angles |= kind.shared && table_step->cost < 0;
     }
     TableBytes bytes;
     const bool keeps = shared * table <= kept_table_bytes;

@@ -32,11 +32,11 @@ void count_blocks(const blocks::Plan& blocked, SimulatorPlan& plan) {
 void count_steps(const Schedule& schedule, const Lowered& lowered, SimulatorPlan& plan) {
     for (const auto& factor : schedule.product) plan.product += factor.size();
     for (const Layer& layer : schedule.layers)
-        plan.rotations += layer.kind == LayerKind::rotations ? layer.rotations.size() : 0;
+        if (const Commuting* commuting = std::get_if<Commuting>(&layer.work)) plan.rotations += commuting->rotations.size();
     for (const Step& step : lowered.steps) {
-        plan.tables += step.kind == StepKind::table;
-        plan.rotation_passes += step.kind == StepKind::rotation;
-        plan.dense += step.kind == StepKind::dense;
+        plan.tables += std::holds_alternative<TableStep>(step);
+        plan.rotation_passes += std::holds_alternative<RotationStep>(step);
+        plan.dense += std::holds_alternative<DenseStep>(step);
     }
 }
 

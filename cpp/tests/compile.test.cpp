@@ -39,8 +39,8 @@ std::vector<double> answers(const Schedule& schedule, const std::vector<double>&
     for (const auto& factor : schedule.product)
         for (const Rotation& rotation : factor) psi = rotated(psi, schedule, rotation, slots);
     for (const Layer& layer : schedule.layers) {
-        for (const Rotation& rotation : layer.rotations) psi = rotated(psi, schedule, rotation, slots);
-        if (layer.kind == LayerKind::dense) psi = multiplied(psi, layer.dense);
+        for (const Rotation& rotation : layer.rotations()) psi = rotated(psi, schedule, rotation, slots);
+        if (layer.dense()) psi = multiplied(psi, *layer.dense());
     }
     std::vector<double> values;
     for (const auto& observable : schedule.observables) {

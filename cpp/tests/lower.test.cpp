@@ -105,14 +105,14 @@ Schedule schedule_of(const std::vector<Rotation>& rotations) {
     Schedule schedule;
     schedule.program.num_qubits = schedule.given_qubits = num_bits;
     schedule.angles = {{{{1, 0, 0}}, true}};
-    schedule.layers.push_back({LayerKind::rotations, rotations, {}, 0, 0});
+    schedule.layers.push_back({Commuting{rotations}});
     schedule.readout.parities.resize(num_bits);
     return schedule;
 }
 
 void run_steps(const Lowered& lowered, Spread& state) {
     for (const Step& step : lowered.steps) {
-        const RotationStep& one = step.rotation;
+        const RotationStep& one = std::get<RotationStep>(step);
         double angles[2] = {};
         for (int i = 0; i < 2; ++i)
             if (one.turns[i] >= 0) angles[i] = lowered.turns[std::size_t(one.turns[i])].scale;
@@ -145,7 +145,7 @@ void two_rotations_that_commute_go_together() {
         Spread state{random_state(numbers), lane_bits};
         const Vector wanted = wanted_of(wanted_of(state.psi, a), b);
         const Lowered lowered = lower(schedule_of({a, b}), lane_bits);
-        together += !lowered.steps[0].rotation.quartets.empty();
+        together += !std::get<RotationStep>(lowered.steps[0]).quartets.empty();
         run_steps(lowered, state);
         holds(distance(state.psi, wanted) < 1e-12, "two rotations (trial " + std::to_string(trial) + ")");
     }
