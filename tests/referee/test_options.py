@@ -33,6 +33,51 @@ def test_every_row_belongs_to_a_group_and_takes_its_own_default():
             assert option.parse(str(DEFAULTS[name])) == DEFAULTS[name]
 
 
+RANGES = {
+    "folds": (2, 1000),
+    "repeats": (1, 1000),
+    "qubits": (2, 30),
+    "candidates": (1, 6),
+    "inner_folds": (1, 1000),
+    "rows": (1, 10**9),
+    "threads": (1, 1024),
+    "seed": (0, 2**63 - 1),
+}
+
+
+def test_the_ranges_of_numbers_are_those_that_are_promised_in_python_and_in_the_command():
+    assert set(RANGES) == {name for name, option in OPTIONS.items() if option.metavar == "N"}
+    for name, (low, high) in RANGES.items():
+        option = OPTIONS[name]
+        assert [option.parse(str(value)) for value in (low, high, f"+{high}")] == [low, high, high]
+        for value in (low - 1, high + 1):
+            with pytest.raises(ValueError, match=f"is not a whole number from {low} to {high}"):
+                option.parse(str(value))
+            if name != "rows":  # which `read_table` refuses
+                with pytest.raises(
+                    KetgradValueError, match=f"`{name}` must be .* {low} to {high}, but is {value}"
+                ):
+                    Choices(**{name: value})
+        assert getattr(Choices(**{name: high}), name) == high
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("task", "regression", "regression"),
+        ("models", "svm, linear,svm,", ("svm", "linear")),
+        ("metric", "rmse", "rmse"),
+        ("separator", "semicolon", ";"),
+        ("separator", "|", "|"),
+        ("decimal", ",", ","),
+        ("encoding", "latin1", "iso8859-1"),
+        ("text", "zip code", "zip code"),
+    ],
+)
+def test_a_word_of_the_command_line_stands_for_a_value(name, text, value):
+    assert OPTIONS[name].parse(text) == value
+
+
 def test_choices_are_checked_whoever_makes_them():
     assert Choices(folds=np.int64(3)).folds == 3 and Choices().repeats is None
     assert Choices.among({"folds": 7, "table": "t.csv"}) == Choices(folds=7)
