@@ -9,6 +9,7 @@ import pytest
 
 import ketgrad as kg
 from ketgrad.executors.table import EXECUTORS
+from ketgrad.foundation.numbers import MOST_THREADS
 from ketgrad.functions.gradients.table import RULES as GRADIENT_RULES
 from ketgrad.models import MODELS
 from ketgrad.models.estimator import Saved
@@ -100,6 +101,8 @@ def test_what_decides_about_code_folders_and_compiled_code_is_in_no_list(name):
     ("name", "parameter", "held", "refused"),
     [
         ("Function", "seed", [None, 0, 2**200], [-1, True, 1.0]),
+        ("Function", "threads", [None, 1, MOST_THREADS], [0, MOST_THREADS + 1]),
+        ("ProjectedKernel", "gamma", [5e-324, 1.0], [0.0, -1e-300]),
         ("SVC", "random_state", [None, 0, 2**32 - 1], [-1, 2**32]),
         ("SVC", "degree", [0, 2**31 - 1], [-1, 2**31]),
         ("FidelityKernel", "weights", [None, (), (0.5,)], [(np.nan,), [0.5]]),
@@ -143,6 +146,11 @@ def test_whether_the_parts_belong_together_is_asked_of_a_fitted_model_alone(mine
     assert mine.fits(fitted)
     fitted.level_ = -1.0
     assert not mine.fits(fitted)
+
+
+def test_a_count_may_be_zero_and_a_number_may_not_be_infinite():
+    assert in_words("count").holds(0, {}) and not in_words("count").holds(-1, {})
+    assert in_words("number").holds(-0.5, {}) and not in_words("number").holds(np.inf, {})
 
 
 def test_words_that_are_no_kind_are_an_error_of_who_wrote_them():
