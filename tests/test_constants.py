@@ -11,7 +11,7 @@ import ketgrad as kg
 from ketgrad import _native, w, x
 from ketgrad.circuits.angles import add_up
 from ketgrad.circuits.gate import Gate, known_gate
-from ketgrad.circuits.gate_definitions import Fixed
+from ketgrad.circuits.gate_kinds import Fixed
 from ketgrad.circuits.op import Op
 from ketgrad.executors.native import ARRAYS
 from ketgrad.foundation.errors import KetgradError, KetgradMemoryError, KetgradValueError

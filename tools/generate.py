@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import ketgrad as kg
-from ketgrad.circuits import gate_definitions as definitions
+from ketgrad.circuits import gate_kinds as definitions
 from ketgrad.circuits import ops
 from ketgrad.circuits.angles import as_angle
 from ketgrad.circuits.drawing.layout import angle_text

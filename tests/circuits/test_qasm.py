@@ -16,7 +16,7 @@ import ketgrad as kg
 from ketgrad.circuits import decompositions
 from ketgrad.circuits import openqasm as qasm
 from ketgrad.circuits.gate import known_gate
-from ketgrad.circuits.gate_definitions import Fixed
+from ketgrad.circuits.gate_kinds import Fixed
 from ketgrad.circuits.gates import GATES
 from ketgrad.circuits.matrices import embed
 from ketgrad.circuits.op import Op

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad.circuits.gate_checks import MOST_QUBITS, check_angle_names, check_angles, check_words
-from ketgrad.circuits.gate_definitions import (
+from ketgrad.circuits.gate_kinds import (
     ROWS,
     Definition,
     Fixed,
@@ -20,7 +20,7 @@ from ketgrad.circuits.gate_definitions import (
     gate_named,
     is_row,
 )
-from ketgrad.circuits.gate_definitions import Sequence as SequenceOfRows
+from ketgrad.circuits.gate_kinds import Sequence as SequenceOfRows
 from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.arrays import as_array
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, shown

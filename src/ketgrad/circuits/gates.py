@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad.circuits.gate import Gate
-from ketgrad.circuits.gate_definitions import ROWS, Part, Sequencer
+from ketgrad.circuits.gate_kinds import ROWS, Part, Sequencer
 from ketgrad.circuits.pauli_words import LETTERS
 from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.errors import KetgradValueError

@@ -11,7 +11,7 @@ import numpy as np
 
 from ketgrad.circuits.angles import Angle, as_angle
 from ketgrad.circuits.gate import Gate
-from ketgrad.circuits.gate_definitions import Preparation, Sequence, gate_named, is_row
+from ketgrad.circuits.gate_kinds import Preparation, Sequence, gate_named, is_row
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, shown
 from ketgrad.foundation.numbers import check_qubit
 

@@ -14,7 +14,7 @@ import numpy as np
 from ketgrad.circuits.angles import Angle, Monomial, Variable
 from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.gate import Gate
-from ketgrad.circuits.gate_definitions import Fixed, Preparation, Rotation, Sequence
+from ketgrad.circuits.gate_kinds import Fixed, Preparation, Rotation, Sequence
 from ketgrad.circuits.gates import GATES
 from ketgrad.circuits.matrices import deviation_from_unitary
 from ketgrad.circuits.op import Op, parts_of

@@ -11,7 +11,7 @@ import numpy as np
 from ketgrad.circuits import custom
 from ketgrad.circuits.angles import INPUT_FUNCTIONS, Angle, Variable, add_up, as_angle
 from ketgrad.circuits.gate import Gate
-from ketgrad.circuits.gate_definitions import Preparation, gate_named, is_row
+from ketgrad.circuits.gate_kinds import Preparation, gate_named, is_row
 from ketgrad.circuits.matrices import deviation_from_unitary
 from ketgrad.circuits.op import Op
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError

@@ -16,7 +16,7 @@ from ketgrad.bridges.cirq.reader import CirqReader, Measured
 from ketgrad.bridges.cirq.tasks import Conversion, SweepTask, convert, initial_ops, readings, tasks
 from ketgrad.circuits import ops as build
 from ketgrad.circuits.circuit import Circuit
-from ketgrad.circuits.gate_definitions import Preparation
+from ketgrad.circuits.gate_kinds import Preparation
 from ketgrad.circuits.op import Op
 from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.errors import KetgradValueError

@@ -11,7 +11,7 @@ import sympy
 
 from ketgrad.bridges.cirq.angles import expression_of, half_turns
 from ketgrad.bridges.cirq.gates import FIXED, TURNED
-from ketgrad.circuits import gate_definitions as kinds
+from ketgrad.circuits import gate_kinds as kinds
 from ketgrad.circuits.angles import ZERO, Angle, Variable
 from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.op import Op, known_op, parts_of

@@ -12,7 +12,7 @@ import pennylane as qml
 from pennylane.operation import Operator
 from pennylane.ops.op_math import Adjoint, Controlled
 
-from ketgrad.circuits import gate_definitions as kinds
+from ketgrad.circuits import gate_kinds as kinds
 from ketgrad.circuits.angles import Angle, as_angle
 from ketgrad.circuits.custom import pauli_rotation, prepare_state, unitary
 from ketgrad.circuits.gates import GATES

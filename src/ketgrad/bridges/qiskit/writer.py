@@ -12,7 +12,7 @@ from qiskit.circuit import library as lib
 
 from ketgrad.bridges.qiskit.angles import expression_of
 from ketgrad.bridges.qiskit.gates import WRITTEN
-from ketgrad.circuits import gate_definitions as kinds
+from ketgrad.circuits import gate_kinds as kinds
 from ketgrad.circuits.angles import ZERO, Angle, Variable
 from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.circuits.op import Op, parts_of

@@ -14,7 +14,7 @@ from ketgrad.circuits import decompositions
 from ketgrad.circuits.custom import pauli_rotation
 from ketgrad.circuits.gate import Gate
 from ketgrad.circuits.gate_checks import TOLERANCE
-from ketgrad.circuits.gate_definitions import Fixed, Preparation, Rotation, Sequence, Sequencer
+from ketgrad.circuits.gate_kinds import Fixed, Preparation, Rotation, Sequence, Sequencer
 from ketgrad.circuits.gates import GATES
 from ketgrad.circuits.matrices import deviation_from_unitary
 from ketgrad.circuits.pauli_words import LETTERS, letters
