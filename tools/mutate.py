@@ -55,7 +55,7 @@ TESTS = {
     "functions/plan": "functions/plan executors/devices executors/executors",
     "functions/gradients/adjoint": "functions/gradients/rules functions/gradients/sweeps exact",
     "functions/gradients/parameter_shift": (
-        "functions/gradients/parameter_shift functions/gradients/rules functions/gradients/frequencies exact"
+        "functions/gradients/parameter_shift functions/gradients/rules functions/gradients/choice exact"
     ),
     "functions/gradients/finite_difference": (
         "functions/gradients/finite_difference functions/gradients/rules functions/gradients/choice"

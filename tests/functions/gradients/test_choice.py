@@ -1,5 +1,6 @@
 """Which rule is chosen, and what is said where one cannot be used."""
 
+import functools
 import pickle
 
 import pytest
@@ -8,7 +9,7 @@ from rule_checks import ADJOINT, CIRCUIT, RULES, SHIFT, SUGGESTED, Recording, Z,
 import ketgrad as kg
 from ketgrad.executors import get
 from ketgrad.foundation.errors import KetgradValueError
-from ketgrad.functions.gradients.choice import choose
+from ketgrad.functions.gradients.choice import check_usable, choose
 
 
 def test_the_chosen_rule_is_exact_and_the_plan_says_why():
@@ -83,6 +84,14 @@ def test_no_exact_rule_names_both_reasons_and_the_ways_out():
     assert choose(Recording("adjoint"), program) == kg.Adjoint()
     expectation = kg.expectation(CIRCUIT, Z).program
     assert choose(Recording("exact"), expectation) == kg.ParameterShift()
+
+
+def test_what_is_no_executor_or_program_of_a_function_is_refused():
+    program, executor = kg.expectation(CIRCUIT, Z).program, Recording("exact")
+    for parts in ((executor, None), (None, program), ("native", program), (None, None)):
+        for ask in (choose, functools.partial(check_usable, SHIFT)):
+            with pytest.raises(TypeError, match="must be those of a Function"):
+                ask(*parts)
 
 
 def test_what_is_no_rule_is_refused():

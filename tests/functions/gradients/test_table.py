@@ -87,6 +87,7 @@ def test_a_rule_that_says_nothing_of_itself_is_neither_adjoint_nor_random():
     f, exact = (kg.expectation(circuit, kg.Pauli("Z0"), gradient=one) for one in (rule, None))
     assert f.vjp([0.3])[1] == exact.vjp([0.3])[1] / 2 and f.jacobian([0.3])[0] == exact.jacobian([0.3])[0] / 2
     assert f.vjp([0.3], None, [0.0], slope=[1.0])[1] == exact.vjp([0.3], None, [0.0], slope=[1.0])[1] / 2
+    assert not is_adjoint(rule) and not is_random(rule)
     assert begun_anew(rule, 1) is rule and "gradient=None runs the adjoint method" in f.plan.not_faster
     with pytest.raises(ValueError, match="made with gradient="):
         f.jvp([0.3])
