@@ -44,7 +44,7 @@ TESTS = {
     "referee/metrics": "referee/metrics",
     "referee/contest/schedule": "referee/contest/schedule",
     "referee/options": "referee/options cli/cli",
-    "referee/protocol": "referee/referee referee/contest/journal",
+    "referee/protocol": "referee/protocol referee/contest/journal",
     "referee/table/question": "referee/table/robust_tables referee/table/tables",
     "referee/table/preparation": "referee/table/preparation referee/table/tables referee/table/robust_tables",
     "referee/table/task": "referee/table/preparation referee/table/tables referee/table/robust_tables",
