@@ -90,7 +90,7 @@ TESTS = {
     "training/optimizers/spsa": "training/optimizers training/minimise training/optimizer_references",
     "functions/input_functions": "functions/input_functions functions/gradients/directional",
     "saving/file": "saving/saving saving/limits",
-    "saving/circuits": "saving/reader saving/saving saving/limits",
+    "saving/circuits": "saving/reader saving/saving saving/machines saving/limits",
     "saving/classes": "saving/rules saving/saving",
     "saving/reader": "saving/reader saving/limits saving/saving saving/machines",
     "saving/writer": "saving/reader saving/saving saving/limits",

@@ -66,6 +66,21 @@ def test_a_unitary_comes_back_with_its_label(name):
     )
 
 
+def test_a_label_is_written_where_it_is_not_the_usual_one():
+    form = ValueWriter(None).write(kg.Circuit([kg.unitary(MATRIX, 0)]), "circuit")
+    gate = form["$circuit"][1][0][0]
+    assert gate.keys() == {"unitary"}
+    gate["label"] = "U†"  # as files of older versions say of an inverse
+    again = ValueReader({}).read(form)
+    assert again.ops[0].gate.label == "U†" and ValueWriter(None).write(again, "circuit") == form
+
+
+@pytest.mark.parametrize("name", ["nothing", "os.system", "rx_dg_dg", ""])
+def test_a_gate_that_is_no_row_is_refused_by_its_name(name):
+    with pytest.raises(kg.KetgradError, match=f"the unknown gate '{name}'"):
+        ValueReader({}).read({"$circuit": [1, [[name, [0], [], []]]]})
+
+
 @pytest.mark.parametrize("factor", [5.0, 0.0, 1.001, np.nan])
 def test_a_matrix_in_a_file_is_unitary(factor):
     f = kg.expectation(kg.Circuit([kg.unitary(MATRIX, 0)]), kg.Pauli("Z0"))
