@@ -48,6 +48,7 @@ TESTS = {
     "referee/table/question": "referee/table/robust_tables referee/table/tables",
     "referee/table/preparation": "referee/table/preparation referee/table/tables referee/table/robust_tables",
     "referee/table/task": "referee/table/preparation referee/table/tables referee/table/robust_tables",
+    "executors/answers": "executors/devices",
     "executors/measured": "executors/devices executors/sampled executors/executors",
     "executors/sampled": "executors/sampled executors/executors executors/devices",
     "executors/protocol": "executors/executors executors/devices",

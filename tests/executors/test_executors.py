@@ -226,6 +226,40 @@ def test_half_of_what_an_executor_says_is_refused():
             get(wrong)
 
 
+PROMISES = {  # abilities that are refused where the executor is named, not where a gradient needs them
+    "none": (frozenset(), "must name one of 'exact' and 'shots'.*but names neither"),
+    "exact shots": (frozenset({"exact", "shots"}), "must name one of 'exact' and 'shots'.*but names both"),
+    "misspelt": (frozenset({"exat"}), "names 'exat'. Did you mean 'exact'?"),
+    "no word": (frozenset({"shots", 3}), "names '3'. Known: adjoint, exact, gpu"),
+    "a tuple": (("shots",), r"must be a frozenset of words, but is \('shots',\)"),
+    "one text": ("shots", "must be a frozenset of words, but is 'shots'"),
+    "no vjp": (frozenset({"shots", "adjoint"}), "names the ability 'adjoint', but has no vjp"),
+    "no second": (frozenset({"shots", "second"}), "names the ability 'second', but has no jvp and no hvp"),
+}
+
+
+@pytest.mark.parametrize("kind", [FakeDevice, Least], ids=["device", "executor"])
+@pytest.mark.parametrize("case", PROMISES)
+def test_an_ability_that_is_none_or_has_nothing_behind_it_is_refused(case, kind):
+    abilities, message = PROMISES[case]
+    if kind is FakeDevice and "one of" in message:
+        message = "must have the ability 'shots', and not 'exact'"
+    executor = FakeDevice(abilities=abilities) if kind is FakeDevice else Least()
+    if kind is Least:
+        executor.abilities = abilities
+    with pytest.raises(kg.KetgradError, match=message):
+        kg.expectation(kg.Circuit([kg.ry(kg.w[0], 0)]), kg.Pauli("Z0"), executor=executor)
+
+
+def test_an_object_that_runs_and_counts_is_not_guessed_at():
+    class Both(FakeDevice):
+        def run(self, circuit):
+            raise AssertionError
+
+    with pytest.raises(TypeError, match="must have run, or counts as a device, but Both has both"):
+        get(Both())
+
+
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=["complex128", "complex64"])
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("name", EXACT)

@@ -6,12 +6,12 @@ appended to the program, and the outcomes of the qubits that the words touch are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ketgrad.executors.answers import checked_counts
 from ketgrad.executors.protocol import WORD, Counts, Execution
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.memory import reserve
@@ -66,13 +66,13 @@ class MeasuredDevice:
 
     def run(self, program: Program, weights: np.ndarray, inputs: np.ndarray, *, dtype: Any = np.complex128,
             threads: int | None = None, rng: np.random.Generator | None = None) -> np.ndarray:  # fmt: skip
-        """Estimates (B, K), frequencies (B, 2**m), or outcome indices (B, shots) as uint64, from one job."""
+        """Estimates (B, K), frequencies (B, 2**m), or outcome indices (B, shots), from one job."""
         generator = stream(None) if rng is None else rng
         batch = max(len(weights), len(inputs))
         shots = program.num_outputs if program.question.is_drawn else self.shots
         asked = circuits(program)
-        found = self.device.counts(asked, weights, inputs, shots=shots, rng=generator) if asked else []
-        self._check(found, asked, batch)
+        answer = self.device.counts(asked, weights, inputs, shots=shots, rng=generator) if asked else []
+        found = checked_counts(self.name, answer, asked, batch)
         if program.question.is_drawn:
             return _in_random_order(self.name, generator, found[0], shots)
         real = np.float32 if np.dtype(dtype) == np.complex64 else np.float64
@@ -90,35 +90,6 @@ class MeasuredDevice:
         engine = f"{self.name}, {place}counts only, all circuits of a call in one job"
         shots = program.num_outputs if program.question.is_drawn else self.shots
         return Execution(engine, None, len(circuits(program)), shots)
-
-    def _check(self, found: Sequence[Counts], asked: Sequence[Program], batch: int) -> None:
-        """Refuse an answer that is not one table of counts for each circuit, with a row for each of the batch."""
-        if len(found) != len(asked):
-            self._refuse(
-                f"must answer with one table for each circuit, {len(asked)} here", f"gave {len(found)}"
-            )
-        for counts, program in zip(found, asked, strict=True):
-            outcomes, numbers = counts
-            if numbers.shape != (batch, len(outcomes)):
-                shape = (
-                    f"({batch}, {len(outcomes)}), a row for each of the batch and a number for each outcome"
-                )
-                self._refuse(f"must give counts of shape {shape}", f"gave {numbers.shape}")
-            last, seen = 2 ** len(program.measured) - 1, outcomes.tolist()
-            if seen and not 0 <= min(seen) <= max(seen) <= last:
-                self._refuse(
-                    f"must give outcomes from 0 to {last}, of the {len(program.measured)} measured qubits",
-                    f"gave {max(seen, key=abs)}",
-                )
-            if len(set(seen)) < len(seen):
-                self._refuse(
-                    "must give each outcome once, with its number", f"gave {max(seen, key=seen.count)} twice"
-                )
-            if not (np.all(numbers >= 0) and np.all(numbers.sum(axis=1) > 0)):
-                self._refuse("must count each outcome from 0 on, and one at least in each row", "did not")
-
-    def _refuse(self, rule: str, given: str) -> None:
-        raise KetgradValueError(f"the device {self.name!r} {rule}, but {given}.")
 
 
 class Group(NamedTuple):
@@ -242,11 +213,6 @@ def _table(counts: Counts, num_outcomes: int) -> np.ndarray:
 
 def _in_random_order(name: str, generator: np.random.Generator, counts: Counts, shots: int) -> np.ndarray:
     """Outcome indices (rows, shots): a count forgets the order of its shots, in which no outcome has a place."""
-    if counts.outcomes.dtype == object:
-        raise KetgradValueError(
-            f"samples must fit into {WORD} bits, but those of the device {name!r} do not. Ask for the probabilities of "
-            "some qubits, or for expectation values."
-        )
     totals = counts.numbers.sum(axis=1)
     if not np.all(totals == shots):
         raise KetgradValueError(

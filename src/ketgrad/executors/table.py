@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, get_args
 
 from ketgrad.executors.measured import MeasuredDevice
-from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, near_matches
+from ketgrad.executors.protocol import Ability
+from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, near_matches, shown
 
 EXECUTORS: Mapping[str, tuple[str, str]] = {
     "reference": ("ketgrad.executors.reference", "Reference"),
@@ -17,6 +18,8 @@ EXECUTORS: Mapping[str, tuple[str, str]] = {
 LEAST = ("name", "abilities", "run")  # members of any executor,
 MORE = ("shots", "with_shots", "describe")  # and of one that says more, all together
 DEVICE = ("name", "abilities", "shots", "counts")
+ABILITIES = frozenset(get_args(Ability))
+NEEDED = {"adjoint": ("vjp",), "second": ("jvp", "hvp")}  # members behind an ability
 
 
 def get(executor: Any) -> Any:
@@ -34,23 +37,61 @@ def get(executor: Any) -> Any:
         raise KetgradTypeError(
             f"`executor` must be an instance, but is the class {executor.__name__}. Write {executor.__name__}(...)."
         )
-    if not _missing(executor, LEAST):
+    is_device = bool(_missing(executor, LEAST))
+    if is_device and _missing(executor, DEVICE):
+        raise KetgradTypeError(
+            "`executor` must be a name, an object with name, abilities and run, or a device with name, abilities, "
+            f"shots and counts, but is {type(executor).__name__}."
+        )
+    _check_words(executor)
+    if is_device:
+        executor = MeasuredDevice(executor, executor.shots)
+    else:
         _check_whole(executor)
-        return executor
-    if not _missing(executor, DEVICE):
-        return MeasuredDevice(executor, executor.shots)
-    raise KetgradTypeError(
-        "`executor` must be a name, an object with name, abilities and run, or a device with name, abilities, shots "
-        f"and counts, but is {type(executor).__name__}."
-    )
+    _check_promises(executor)
+    return executor
 
 
 def _missing(executor: Any, members: Sequence[str]) -> list[str]:
     return [member for member in members if not hasattr(executor, member)]
 
 
+def _check_words(executor: Any) -> None:
+    """Refuse abilities that are no set of the words that there are: plans and gradients go by them."""
+    abilities, name = executor.abilities, executor.name
+    if not isinstance(abilities, Set):
+        raise KetgradTypeError(
+            f"`abilities` of the executor {name!r} must be a frozenset of words, but is {shown(abilities)}."
+        )
+    if not abilities <= ABILITIES:
+        unknown = min(map(str, abilities - ABILITIES))
+        raise KetgradValueError(
+            f"`abilities` of the executor {name!r} names {unknown!r}. {near_matches(unknown, ABILITIES)}"
+        )
+
+
+def _check_promises(executor: Any) -> None:
+    """Refuse abilities that nothing stands behind."""
+    abilities, name = executor.abilities, executor.name
+    if ("exact" in abilities) is ("shots" in abilities):
+        raise KetgradValueError(
+            f"`abilities` of the executor {name!r} must name one of 'exact' and 'shots' - values carry shot noise or "
+            f"they do not - but names {'both' if 'exact' in abilities else 'neither'}."
+        )
+    for ability, members in NEEDED.items():
+        if ability in abilities and (missing := _missing(executor, members)):
+            raise KetgradTypeError(
+                f"the executor {name!r} names the ability {ability!r}, but has no {' and no '.join(missing)}."
+            )
+
+
 def _check_whole(executor: Any) -> None:
     """Refuse half of what an executor may say: the other half would be guessed."""
+    if hasattr(executor, "counts"):
+        raise KetgradTypeError(
+            f"`executor` must have run, or counts as a device, but {type(executor).__name__} has both, and either "
+            "would be a guess. Name one of them otherwise."
+        )
     missing = _missing(executor, MORE)
     if missing and not {"with_shots", "describe"} <= {*missing}:
         raise KetgradTypeError(

@@ -80,9 +80,10 @@ def variance(
     How much single measurements of an observable scatter: zero for an eigenstate. The squares are multiplied out, up
     to half as many words as the square of the number of words; values and their derivatives are those of the
     expectation values of both, by the chain rule, so that a gradient takes one circuit execution more. Rounding may
-    leave a variance of zero at -1e-15. With shots the means and the mean squares are estimated from the same
-    measurements, which makes the variance too small by that of the estimated mean: by 1/shots of itself where the words
-    of an observable are measured together.
+    leave a variance of zero at -1e-15. With shots both the means and the mean squares are estimates, which makes the
+    variance too small by that of the estimated mean: by 1/shots of itself where the words of an observable are measured
+    together. Where they are not, in groups, or on a wide register whose parts `plan` counts, the noise of the mean and
+    of the mean square do not cancel: then single estimates scatter by the mean square, and may be negative.
     The arguments and errors are those of `expectation`; `KetgradMemoryError` if the squares do not fit.
 
     >>> kg.variance(kg.Circuit([kg.ry(kg.w[0], 0)]), kg.Pauli("Z0"))([np.pi / 6]).round(6)
@@ -158,7 +159,8 @@ def samples(
 ) -> Function:
     """The function (weights, inputs) -> measured bits (..., shots, n) as uint8, qubit 0 first.
 
-    packed: outcome indices (..., shots) as uint64 instead, qubit 0 the most significant bit.
+    packed: outcome indices (..., shots) instead, qubit 0 the most significant bit: uint64, and Python's own integers
+    beyond 64 qubits.
     seed, common_random_numbers: as in `expectation`; the bits do not depend on the number of threads.
     Raises `KetgradValueError` for shots that are not a positive integer, `KetgradMemoryError` if they do not fit.
 
