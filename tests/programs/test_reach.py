@@ -214,7 +214,7 @@ def everything(f, weights, inputs):
 @pytest.mark.parametrize("cheapest", [0, 6, 60])
 def test_parts_equal_the_definition(cheapest, clifford, forced, monkeypatch):
     """Words by themselves, together where that is less work, and all that share a rotation together."""
-    monkeypatch.setattr("ketgrad.programs.cones.CHEAPEST", cheapest)
+    monkeypatch.setattr("ketgrad.programs.word_cones.CHEAPEST", cheapest)
     generator = np.random.default_rng([cheapest, int(10 * clifford)])
     weights, inputs = np.array([0.3, 0.7, -0.4, 0.5, 1.2]), np.array([[0.2, 0.6, 0.8], [0.5, 0.8, -0.6]])
     narrower = several = 0

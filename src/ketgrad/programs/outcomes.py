@@ -16,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ketgrad.foundation.memory import reserve
-from ketgrad.programs.cones import Cones, Unit
 from ketgrad.programs.frame import Frame, Word, bits, pulled_back
 from ketgrad.programs.program import Program
 from ketgrad.programs.reduced import Basis, Turned, moved, program_of
+from ketgrad.programs.word_cones import Cones, Unit
 
 NARROW = 20  # qubits of registers on which everything is simulated: too few for anything to be gained
 

@@ -18,7 +18,6 @@ import numpy as np
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.paulis import Pauli
 from ketgrad.foundation.memory import reserve
-from ketgrad.programs.cones import units
 from ketgrad.programs.frame import pulled_back, words_of
 from ketgrad.programs.light_cone import LightCone, light_cone, narrowed
 from ketgrad.programs.lowering import compile
@@ -26,6 +25,7 @@ from ketgrad.programs.outcomes import NARROW, outcomes, table
 from ketgrad.programs.program import Program
 from ketgrad.programs.questions import Expect
 from ketgrad.programs.reduced import Content, Reduced, program_of, reduced
+from ketgrad.programs.word_cones import units
 
 SMALL = 12  # qubits of a light cone of all words together that is taken as it is
 BYTES_PER_OUTCOME = 40  # of the table that says where a probability goes

@@ -8,11 +8,11 @@ import numpy as np
 
 from ketgrad.circuits.pauli_words import reverse_bits
 from ketgrad.circuits.paulis import PauliSum
-from ketgrad.programs.cones import Unit
 from ketgrad.programs.frame import Word
 from ketgrad.programs.program import Program, ProgramBuilder, Term
 from ketgrad.programs.questions import Expect, Probabilities
 from ketgrad.programs.span import Span
+from ketgrad.programs.word_cones import Unit
 
 
 class PreparedState(NamedTuple):

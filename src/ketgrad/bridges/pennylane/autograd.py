@@ -9,7 +9,7 @@ import autograd
 import numpy as np
 from autograd.extend import defvjp, defvjp_argnums, primitive
 
-from ketgrad.bridges.pennylane.second import refuse_third
+from ketgrad.bridges.pennylane.second_derivatives import refuse_third
 from ketgrad.bridges.pennylane.tape_batch import TapeBatch
 
 

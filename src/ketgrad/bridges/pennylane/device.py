@@ -24,7 +24,7 @@ from pennylane.transforms.core import CompilePipeline
 from ketgrad.bridges.pennylane.calls import jacobians, results, states, vjps
 from ketgrad.bridges.pennylane.nodes import differentiable as differentiable_results
 from ketgrad.bridges.pennylane.readout import Options, differentiable, from_state
-from ketgrad.bridges.pennylane.second import Change, changes
+from ketgrad.bridges.pennylane.second_derivatives import Change, changes
 from ketgrad.bridges.pennylane.shots import has_mid_measurements, measured, one_by_one
 from ketgrad.bridges.pennylane.tapes import Plans
 from ketgrad.bridges.pennylane.transforms import (

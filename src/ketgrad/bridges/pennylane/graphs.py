@@ -15,7 +15,7 @@ import tensorflow as tf
 from pennylane.measurements import StateMP
 from pennylane.tape import QuantumScript
 
-from ketgrad.bridges.pennylane.second import refuse_third
+from ketgrad.bridges.pennylane.second_derivatives import refuse_third
 from ketgrad.bridges.pennylane.slopes import is_fixed
 from ketgrad.bridges.pennylane.tape_batch import TapeBatch
 

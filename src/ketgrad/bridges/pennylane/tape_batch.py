@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pennylane.tape import QuantumScript
 
-from ketgrad.bridges.pennylane.second import Change
+from ketgrad.bridges.pennylane.second_derivatives import Change
 from ketgrad.bridges.pennylane.slopes import refuse_fixed
 
 

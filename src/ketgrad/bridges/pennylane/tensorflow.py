@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from ketgrad.bridges.pennylane import graphs as pennylane_graphs
-from ketgrad.bridges.pennylane.second import refuse_third
+from ketgrad.bridges.pennylane.second_derivatives import refuse_third
 from ketgrad.bridges.pennylane.tape_batch import TapeBatch
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.autograd import Function as Node
 
-from ketgrad.bridges.pennylane.second import refuse_third
+from ketgrad.bridges.pennylane.second_derivatives import refuse_third
 from ketgrad.bridges.pennylane.tape_batch import TapeBatch
 
 
