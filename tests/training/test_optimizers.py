@@ -11,7 +11,7 @@ import ketgrad as kg
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.functions.function import Function
 from ketgrad.training.minimise import minimised
-from ketgrad.training.noise import Noise, optimizer_for
+from ketgrad.training.noisy_losses import Noise, optimizer_for
 from ketgrad.training.optimizers import OPTIMIZERS, uses_gradients
 
 START = np.array([0.4, -0.3])

@@ -14,7 +14,7 @@ import scipy.optimize
 import ketgrad as kg
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
 from ketgrad.foundation.seeds import stream
-from ketgrad.training.noise import noise_of, optimizer_for
+from ketgrad.training.noisy_losses import noise_of, optimizer_for
 from ketgrad.training.progress import ProgressLine
 from ketgrad.training.run import EndOfRun, Run, Step
 

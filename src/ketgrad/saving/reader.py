@@ -16,11 +16,11 @@ from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.op import Op
 from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.errors import KetgradError, KetgradValueError
+from ketgrad.saving.allow_list import rules_of
 from ketgrad.saving.arrays import laid_out
 from ketgrad.saving.circuits import read_op
 from ketgrad.saving.classes import PARAMETERS, class_named, written_fields
 from ketgrad.saving.kinds import Kind, Sizes
-from ketgrad.saving.rules import rules_of
 from ketgrad.training.losses import LOSSES
 
 MOST_NESTING = 100

@@ -17,11 +17,11 @@ from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.op import Op
 from ketgrad.circuits.paulis import PauliSum
 from ketgrad.foundation.errors import KetgradError, KetgradTypeError
+from ketgrad.saving.allow_list.support_vectors import TRAINING_ROWS
 from ketgrad.saving.arrays import strides_to_keep
 from ketgrad.saving.circuits import check_same, op_form
 from ketgrad.saving.classes import CLASSES, PARAMETERS, name_of, written_fields
 from ketgrad.saving.reader import BAD_FORM, ValueReader
-from ketgrad.saving.rules.machines import TRAINING_ROWS
 from ketgrad.training.losses import LOSSES
 
 

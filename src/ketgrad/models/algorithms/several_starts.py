@@ -18,7 +18,7 @@ from ketgrad.functions.builders import expectation
 from ketgrad.functions.function import Function
 from ketgrad.functions.gradients.rules import begun_anew
 from ketgrad.training.minimise import minimised, warn_if_flat
-from ketgrad.training.noise import Noise, by_adam, noise_of, optimizer_for
+from ketgrad.training.noisy_losses import Noise, by_adam, noise_of, optimizer_for
 from ketgrad.training.optimizers import Optimizer
 from ketgrad.training.run import ASKED, Fit
 

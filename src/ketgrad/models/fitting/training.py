@@ -23,7 +23,7 @@ from ketgrad.models.fitting.seeds import BATCHES, BEGINNING, DIRECTIONS, SEARCH,
 from ketgrad.models.fitting.summary import Summary, count_gates
 from ketgrad.training.losses import loss_named
 from ketgrad.training.minimise import minimised, warn_if_flat
-from ketgrad.training.noise import Noise, by_adam, noise_of, optimizer_for
+from ketgrad.training.noisy_losses import Noise, by_adam, noise_of, optimizer_for
 from ketgrad.training.optimizers import optimizer_named, uses_gradients
 from ketgrad.training.run import Fit
 

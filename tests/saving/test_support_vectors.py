@@ -19,7 +19,7 @@ from sklearn.svm import SVC, SVR, NuSVC, OneClassSVM
 import ketgrad as kg
 from ketgrad import w, x
 from ketgrad.saving import file as saving
-from ketgrad.saving.rules.machines import TRAINING_ROWS
+from ketgrad.saving.allow_list.support_vectors import TRAINING_ROWS
 
 RANDOM = np.random.default_rng(3)
 X = RANDOM.normal(size=(24, 3))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ketgrad.saving.allow_list.shared_kinds import COLUMN_NAMES, KERNEL, POSITIVE, RANDOM_STATE
 from ketgrad.saving.kinds import (
     FLAG,
     LABELS,
@@ -22,7 +23,6 @@ from ketgrad.saving.kinds import (
     several,
     whole,
 )
-from ketgrad.saving.rules.words import COLUMN_NAMES, KERNEL, POSITIVE, RANDOM_STATE
 
 LEAST_TOLERANCE = 1e-12  # libsvm would go on for ever below the rounding errors
 

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from ketgrad.models import MODELS
+from ketgrad.saving.allow_list.models import of_model
+from ketgrad.saving.allow_list.parts import PARTS, of_fields
+from ketgrad.saving.allow_list.steps import STEPS
+from ketgrad.saving.allow_list.support_vectors import MACHINES
 from ketgrad.saving.kinds import ObjectRules
-from ketgrad.saving.rules.machines import MACHINES
-from ketgrad.saving.rules.models import of_model
-from ketgrad.saving.rules.parts import PARTS, of_fields
-from ketgrad.saving.rules.steps import STEPS
 
 WRITTEN: Mapping[str, ObjectRules] = {**PARTS, **MACHINES, **STEPS}
 

@@ -10,6 +10,16 @@ from dataclasses import fields
 from typing import Any
 
 from ketgrad.programs.questions import QUESTIONS
+from ketgrad.saving.allow_list.shared_kinds import (
+    AMPLITUDES,
+    EXACT,
+    EXECUTOR,
+    POSITIVE,
+    QUESTION,
+    RULE,
+    SEED,
+    THREADS,
+)
 from ketgrad.saving.classes import class_named, written_fields
 from ketgrad.saving.kinds import (
     CIRCUIT,
@@ -29,7 +39,6 @@ from ketgrad.saving.kinds import (
     several,
     whole,
 )
-from ketgrad.saving.rules.words import AMPLITUDES, EXACT, EXECUTOR, POSITIVE, QUESTION, RULE, SEED, THREADS
 
 # what the fields of dataclasses hold, by their annotations; whatever else a class has needs a row of its own
 ANNOTATED: Mapping[str, Kind] = {

@@ -7,6 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from ketgrad.models import MODELS
+from ketgrad.saving.allow_list.shared_kinds import (
+    COLUMN_NAMES,
+    EXECUTOR,
+    KERNEL,
+    OPTIMIZER,
+    RULE,
+    SEED,
+    in_words,
+)
 from ketgrad.saving.kinds import (
     CIRCUIT,
     LOSS,
@@ -17,7 +26,6 @@ from ketgrad.saving.kinds import (
     Kind,
     ObjectRules,
 )
-from ketgrad.saving.rules.words import COLUMN_NAMES, EXECUTOR, KERNEL, OPTIMIZER, RULE, SEED, in_words
 
 # parameters that hold more than numbers and texts, by the names that all models share
 SHARED: Mapping[str, Kind] = {

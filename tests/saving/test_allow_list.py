@@ -14,10 +14,10 @@ from ketgrad.functions.gradients.table import RULES as GRADIENT_RULES
 from ketgrad.models import MODELS
 from ketgrad.models.estimator import Saved
 from ketgrad.programs.questions import QUESTIONS
+from ketgrad.saving.allow_list import WRITTEN, rules_of
+from ketgrad.saving.allow_list import models as rules_of_models
+from ketgrad.saving.allow_list.shared_kinds import in_words
 from ketgrad.saving.classes import CLASSES, ESTIMATORS, FIELDS, NAMES, PARAMETERS, class_named, written_fields
-from ketgrad.saving.rules import WRITTEN, rules_of
-from ketgrad.saving.rules import models as rules_of_models
-from ketgrad.saving.rules.words import in_words
 from ketgrad.training.optimizers import OPTIMIZERS
 
 RULES = {name: rules_of(name) for name in CLASSES}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ketgrad.saving.allow_list.shared_kinds import COLUMN_NAMES, RANDOM_STATE
 from ketgrad.saving.classes import ESTIMATORS
 from ketgrad.saving.kinds import (
     DTYPE,
@@ -24,7 +25,6 @@ from ketgrad.saving.kinds import (
     several,
     whole,
 )
-from ketgrad.saving.rules.words import COLUMN_NAMES, RANDOM_STATE
 
 MOST_POWER_ITERATIONS = 10_000  # more would be a calculation without end, or rows without number
 MOST_PIPELINES = 4  # inside one another: scikit-learn asks two steps of each about theirs, so time doubles
