@@ -39,7 +39,7 @@ LOOPS = {
     "saving/test_saving.py": "classifiers_with(",
     "support/forger.py": "classifiers_with(",
     "support/estimators.py": "MODELS.items()",
-    "saving/test_rules.py": "for name in CLASSES",
+    "saving/test_allow_list.py": "for name in CLASSES",
     "training/test_minimise.py": 'parametrize("name", OPTIMIZERS)',
     "training/test_optimizers.py": 'parametrize("name", OPTIMIZERS)',
     "executors/test_executors.py": 'parametrize("name", EXECUTORS)',
