@@ -54,15 +54,20 @@ TESTS = {
     "executors/protocol": "executors/executors executors/devices",
     "executors/table": "executors/executors executors/devices",
     "functions/plan": "functions/plan executors/devices executors/executors",
-    "functions/gradients/adjoint": "functions/gradients/rules functions/gradients/sweeps exact",
+    "functions/gradients/adjoint": (
+        "functions/gradients/rules functions/gradients/table functions/gradients/choice functions/gradients/sweeps "
+        "functions/batching programs/wide_registers exact"
+    ),
     "functions/gradients/parameter_shift": (
         "functions/gradients/parameter_shift functions/gradients/rules functions/gradients/choice exact"
     ),
     "functions/gradients/finite_difference": (
-        "functions/gradients/finite_difference functions/gradients/rules functions/gradients/choice"
+        "functions/gradients/finite_difference functions/gradients/table functions/gradients/rules "
+        "functions/gradients/choice functions/batching"
     ),
     "functions/gradients/spsa": (
-        "functions/gradients/spsa functions/gradients/rules functions/gradients/choice"
+        "functions/gradients/spsa functions/gradients/table functions/gradients/rules functions/gradients/choice "
+        "functions/batching"
     ),
     "functions/gradients/sweeps": (
         "functions/gradients/sweeps functions/gradients/rules "
