@@ -98,6 +98,19 @@ def test_a_gradient_is_two_jobs_with_the_executions_of_the_plan(n, rows):
     assert len(device.jobs) == 2 and device.executions == rows * f.plan.executions
 
 
+RULES = [kg.ParameterShift(), kg.FiniteDifference(step=0.1), kg.gradients.SPSA(num_samples=3, step=0.1)]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
+@pytest.mark.parametrize("question", [kg.expectation, kg.variance])
+def test_a_slope_runs_no_circuit_that_the_plan_does_not_count(question, rule):
+    """The values that a slope multiplies are those that are returned: they are not measured again."""
+    device = FakeDevice(shots=3)
+    f = question(CIRCUIT, OBSERVABLES, executor=device, gradient=rule)
+    f.vjp(*BATCH, np.ones(3), slope=np.ones(3))
+    assert device.executions == 7 * f.plan.executions
+
+
 def test_a_value_that_is_known_beforehand_sends_no_job():
     device = FakeDevice()
     assert kg.expectation(kg.Circuit([kg.h(0)]), kg.Pauli("2.5"), executor=device)().tolist() == [2.5]

@@ -7,10 +7,11 @@ import jax
 import numpy as np
 import pytest
 import torch
+from devices import FakeDevice
 
 import ketgrad as kg
 from ketgrad.programs.question import ComposedQuestion, QuestionArrays
-from ketgrad.programs.questions import Expect, State
+from ketgrad.programs.questions import Expect, State, Variance
 
 w, x = kg.w, kg.x
 CIRCUIT = kg.Circuit(
@@ -188,3 +189,70 @@ def test_the_bridges_take_it():
         g = kg.jax.function(f)
         found = jax.jit(jax.hessian(lambda point: g(point, X[0])[0]))(W[0])
         np.testing.assert_allclose(found, f.hessian(W[0], X[0]).weights_weights, atol=1e-12)
+
+
+@dataclass(frozen=True)
+class Deviation(ComposedQuestion):
+    """The square root of a variance: composed of what is composed itself."""
+
+    of: Variance
+
+    is_complex: ClassVar[bool] = False
+    differentiable: ClassVar[bool] = True
+    measurable: ClassVar[bool] = True
+    is_drawn: ClassVar[bool] = False
+    sees_everything: ClassVar[bool] = False
+    outputs: ClassVar[str] = "outputs"
+    observables: ClassVar[tuple[()]] = ()
+
+    def check(self, num_qubits: int) -> None:
+        """As its base."""
+        self.of.check(num_qubits)
+
+    def num_outputs(self, num_qubits: int) -> int:
+        """As its base."""
+        return self.of.num_outputs(num_qubits)
+
+    def table_qubits(self, num_qubits: int) -> int:
+        """None."""
+        return 0
+
+    def text(self) -> str:
+        """A deviation."""
+        return "standard deviations"
+
+    @property
+    def base(self) -> Variance:
+        """The variance."""
+        return self.of
+
+    def arrays(self, num_qubits: int) -> QuestionArrays:
+        """Those of the variance."""
+        return self.of.arrays(num_qubits)
+
+    def values(self, base):
+        """sqrt(v)."""
+        return base**0.5
+
+    def tangents(self, base, change):
+        """dv / (2 sqrt(v))."""
+        return change / (2 * base**0.5)
+
+    def pulled_back(self, base, cotangent):
+        """c / (2 sqrt(v))."""
+        return cotangent / (2 * base**0.5)
+
+    def pulled_back_change(self, base, change, cotangent):
+        """-c dv / (4 v^(3/2))."""
+        return -cotangent * change / (4 * base**1.5)
+
+
+def test_the_plan_counts_the_values_of_every_base_below():
+    """A circuit of RY(0.4): the deviation of Z is sin(0.4), and its derivatives go through two chain rules."""
+    circuit, question = kg.Circuit([kg.ry(kg.w[0], 0)]), Deviation(Variance((kg.Pauli("Z0"),)))
+    f, device = kg.Function(circuit, question, "native"), FakeDevice()
+    np.testing.assert_allclose(f.vjp([0.4])[1], np.cos(0.4), atol=1e-12)
+    np.testing.assert_allclose(f.hvp([0.4], None, None, [1.0]).hweights, -np.sin(0.4), atol=1e-12)
+    measured = kg.Function(circuit, question, device)
+    measured.vjp([0.4])
+    assert device.executions == measured.plan.executions

@@ -142,8 +142,10 @@ def make_plan(function: Any) -> Plan:
 
 def _cost(rule: Any, function: Any) -> Cost:
     """That of the rule; the derivatives of a composed question ask for the values of its base first."""
-    cost = rule.cost(function.program)
-    return cost if function.base is None else replace(cost, executions=cost.executions + 1)
+    if function.base is None:
+        return rule.cost(function.program)
+    cost = _cost(rule, function.base)
+    return replace(cost, executions=cost.executions + 1)
 
 
 def _held(memory: int, run: Execution, num_qubits: int) -> int:

@@ -13,7 +13,7 @@ from ketgrad.functions.gradients.choice import choose
 from ketgrad.functions.gradients.rules import begun_anew, is_adjoint, is_random
 from ketgrad.functions.gradients.table import RULES, rule_classes
 
-FACTS = ("is_exact", "is_adjoint", "is_random")
+FACTS = ("is_exact", "is_adjoint", "takes_slope", "is_random")
 
 
 @pytest.mark.parametrize("name", RULES)

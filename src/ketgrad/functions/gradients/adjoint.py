@@ -28,6 +28,7 @@ class Adjoint:
     """
 
     is_exact: ClassVar[bool] = True
+    takes_slope: ClassVar[bool] = True
     is_adjoint: ClassVar[bool] = True
     is_random: ClassVar[bool] = False
 

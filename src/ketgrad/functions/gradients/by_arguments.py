@@ -9,7 +9,7 @@ import numpy as np
 
 from ketgrad.foundation.memory import reserve
 from ketgrad.functions.batch import Batch
-from ketgrad.functions.gradients.rules import vjp_with_slope
+from ketgrad.functions.gradients.rules import tilted, vjp_with_slope
 from ketgrad.functions.input_functions import jacobian_by_inputs, vjp_by_inputs
 from ketgrad.functions.value_limits import check_derivatives
 
@@ -22,7 +22,7 @@ def vector_jacobian_product(
         return batch.no_values(), *batch.no_derivatives()
     values, dweights, dinputs = vjp_with_slope(rule, batch, cotangent, slope)
     if batch.program.input_map is not None:
-        full = cotangent if slope is None else cotangent + slope * values
+        full = tilted(cotangent, slope, values)
         dinputs = vjp_by_inputs(rule, batch, full, dinputs)
     dweights, dinputs = batch.as_given(dweights, dinputs)
     check_derivatives(batch.program, {"dweights": dweights, "dinputs": dinputs})

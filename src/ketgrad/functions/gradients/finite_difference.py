@@ -11,7 +11,7 @@ from ketgrad.foundation.errors import KetgradValueError, shown
 from ketgrad.foundation.memory import state_bytes
 from ketgrad.foundation.numbers import COMPLEX128, check_number
 from ketgrad.functions.batch import Batch
-from ketgrad.functions.gradients.rules import Cost, without_derivative
+from ketgrad.functions.gradients.rules import Cost, tilted, without_derivative
 from ketgrad.functions.gradients.sweeps import STEPS, Stencil, collapse, sweep
 from ketgrad.programs.program import Program
 
@@ -30,6 +30,7 @@ class FiniteDifference:
     """
 
     is_exact: ClassVar[bool] = False
+    takes_slope: ClassVar[bool] = True
     is_adjoint: ClassVar[bool] = False
     is_random: ClassVar[bool] = False
 
@@ -63,11 +64,13 @@ class FiniteDifference:
         variables = program.num_weights + program.num_inputs
         return Cost(1 + self.order * variables, 0, state_bytes(program.num_qubits))
 
-    def vjp(self, batch: Batch, cotangent: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def vjp(
+        self, batch: Batch, cotangent: np.ndarray, slope: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Differences of sum(cotangent * values)."""
         values = batch.run(batch.weights, batch.inputs)
         split = batch.weights.shape[1]
-        derivative = self._by_variable(batch, cotangent)
+        derivative = self._by_variable(batch, tilted(cotangent, slope, values))
         by_weights = collapse(derivative[:split], len(batch.weights))
         return values, by_weights, collapse(derivative[split:], len(batch.inputs))
 

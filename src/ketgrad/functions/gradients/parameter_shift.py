@@ -19,7 +19,7 @@ from ketgrad.functions.gradients.amplitude_shifts import (
     unit_vectors,
 )
 from ketgrad.functions.gradients.frequencies import shift_rule
-from ketgrad.functions.gradients.rules import Cost, without_derivative
+from ketgrad.functions.gradients.rules import Cost, tilted, without_derivative
 from ketgrad.functions.gradients.sweeps import Stencil, chain, collapse, sweep, with_offsets
 from ketgrad.programs.program import Program
 
@@ -40,6 +40,7 @@ class ParameterShift:
     """
 
     is_exact: ClassVar[bool] = True
+    takes_slope: ClassVar[bool] = True
     is_adjoint: ClassVar[bool] = False
     is_random: ClassVar[bool] = False
 
@@ -63,10 +64,13 @@ class ParameterShift:
         shifts = sum(len(shift_rule(occurrence.frequencies or ())) for occurrence in program.occurrences)
         return Cost(1 + shifts + executions(program), 0, state_bytes(program.num_qubits))
 
-    def vjp(self, batch: Batch, cotangent: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def vjp(
+        self, batch: Batch, cotangent: np.ndarray, slope: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The derivative by every angle from shifted runs, then the chain rule through the angle polynomials."""
         values = batch.run(batch.weights, batch.inputs)
-        by_slot, split = self._by_slot(batch, values, cotangent), 1 + batch.weights.shape[1]
+        by_slot = self._by_slot(batch, values, tilted(cotangent, slope, values))
+        split = 1 + batch.weights.shape[1]
         by_weights = collapse(by_slot[1:split], len(batch.weights))
         return values, by_weights, collapse(by_slot[split:], len(batch.inputs))
 

@@ -37,11 +37,12 @@ class Cost:
 class GradientRule(Protocol):
     """What every rule offers; a frozen dataclass, so that it can be compared, hashed and pickled.
 
-    A rule of the table says four things more: `is_exact`, whether its mean is the derivative itself; `is_adjoint`,
-    whether it is the executor's own backward pass, which takes a `slope` and derivatives along directions;
-    `is_random`, whether it draws random numbers, from a stream that `begun_anew(seed)` starts again; and
-    `suggested()`, the instances that a message may name. A rule of a user's own need not: it counts as neither the
-    adjoint method nor random.
+    A rule of the table says five things more: `is_exact`, whether its mean is the derivative itself; `is_adjoint`,
+    whether it is the executor's own backward pass, which gives derivatives along directions; `takes_slope`, whether
+    `vjp` takes a third argument `slope`, for the cotangent cotangent + slope * values; `is_random`, whether it draws
+    random numbers, from a stream that `begun_anew(seed)` starts again; and `suggested()`, the instances that a message
+    may name. A rule of a user's own need not: it counts as neither the adjoint method nor random, and is asked for the
+    values first where there is a slope.
     """
 
     def objection(self, executor: Any, program: Program) -> str | None:
@@ -83,16 +84,21 @@ def begun_anew(rule: Any, seed: Any) -> Any:
     return rule if anew is None else anew(seed)
 
 
+def tilted(cotangent: np.ndarray, slope: np.ndarray | None, values: np.ndarray) -> np.ndarray:
+    """The cotangent that is meant: with a slope it depends on the values."""
+    return cotangent if slope is None else cotangent + slope * values
+
+
 def vjp_with_slope(
     rule: Any, batch: Batch, cotangent: np.ndarray, slope: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`rule.vjp` with the cotangent cotangent + slope * values: in one pass where the rule is the adjoint method."""
+    """`rule.vjp` with the cotangent cotangent + slope * values, whose values are run once if the rule takes a slope."""
     if slope is None:
         return rule.vjp(batch, cotangent)
-    if is_adjoint(rule):
+    if getattr(rule, "takes_slope", False):
         return rule.vjp(batch, cotangent, slope)
     values = batch.run(batch.weights, batch.inputs)
-    return rule.vjp(batch, cotangent + slope * values)
+    return values, *rule.vjp(batch, tilted(cotangent, slope, values))[1:]
 
 
 def without_derivative(program: Program | None) -> str | None:

@@ -14,7 +14,7 @@ from ketgrad.foundation.memory import state_bytes
 from ketgrad.foundation.numbers import check_count, check_number
 from ketgrad.foundation.seeds import check_seed, numbered_stream
 from ketgrad.functions.batch import Batch
-from ketgrad.functions.gradients.rules import Cost, without_derivative
+from ketgrad.functions.gradients.rules import Cost, tilted, without_derivative
 from ketgrad.functions.gradients.sweeps import STEPS, collapse, contract
 from ketgrad.programs.program import Program
 
@@ -34,6 +34,7 @@ class SPSA:
     """
 
     is_exact: ClassVar[bool] = False
+    takes_slope: ClassVar[bool] = True
     is_adjoint: ClassVar[bool] = False
     is_random: ClassVar[bool] = True
 
@@ -80,13 +81,15 @@ class SPSA:
         """Two executions per direction, and one for the value."""
         return Cost(1 + 2 * self.num_samples, 0, state_bytes(program.num_qubits))
 
-    def vjp(self, batch: Batch, cotangent: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def vjp(
+        self, batch: Batch, cotangent: np.ndarray, slope: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The mean over the directions of slope times direction."""
         values = batch.run(batch.weights, batch.inputs)
         totals = np.zeros(batch.weights.shape), np.zeros(batch.inputs.shape)
-        for slope, signs in self._slopes(batch, cotangent):
+        for along, signs in self._slopes(batch, tilted(cotangent, slope, values)):
             for total, sign in zip(totals, signs, strict=True):
-                total += collapse((slope[:, None] * sign).T, len(total))
+                total += collapse((along[:, None] * sign).T, len(total))
         return values, totals[0] / self.num_samples, totals[1] / self.num_samples
 
     def jacobian(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
