@@ -81,6 +81,7 @@ def test_no_exact_rule_names_both_reasons_and_the_ways_out():
         f" not amplitudes. Can be used: {', '.join(ways)}."
     )
     assert "kg.gradients.SPSA(step=0.01, num_samples=1, seed=None, common_random_numbers=False)" in ways
+    assert {f"kg.FiniteDifference(step={step}, order=2)" for step in (None, 0.1)} < set(ways)
     assert choose(Recording("adjoint"), program) == kg.Adjoint()
     expectation = kg.expectation(CIRCUIT, Z).program
     assert choose(Recording("exact"), expectation) == kg.ParameterShift()
