@@ -38,13 +38,13 @@ SHAPES = {
 
 PEAK = """
 import sys, pandas
-from ketgrad.referee.table import csv_rows, reading as tables
+from ketgrad.referee.table import csv_reader, reading as tables
 budgets = []
-class Counted(csv_rows.RowBudget):
+class Counted(csv_reader.RowBudget):
     def __init__(self, path, source):
         super().__init__(path, source)
         budgets.append((self, source))
-csv_rows.RowBudget = Counted
+csv_reader.RowBudget = Counted
 def status(name):
     return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith(name))
 open("/proc/self/clear_refs", "w").write("5")

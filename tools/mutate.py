@@ -39,13 +39,15 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # module -> the tests that own it, the quick ones first
 TESTS = {
     "referee/judgement/statistics": "referee/judgement/statistics",
+    "referee/judgement/pairs": "referee/judgement/verdict referee/judgement/statistics",
+    "referee/judgement/verdict_sentence": "referee/judgement/verdict",
     "referee/judgement/verdict": "referee/judgement/verdict referee/judgement/statistics",
     "referee/judgement/conclusion": "referee/judgement/conclusion",
     "referee/metrics": "referee/metrics",
     "referee/contest/schedule": "referee/contest/schedule",
     "referee/options": "referee/options cli/cli",
     "referee/protocol": "referee/protocol referee/contest/journal",
-    "referee/table/question": "referee/table/robust_tables referee/table/tables",
+    "referee/table/target": "referee/table/robust_tables referee/table/tables",
     "referee/table/preparation": "referee/table/preparation referee/table/tables referee/table/robust_tables",
     "referee/table/task": "referee/table/preparation referee/table/tables referee/table/robust_tables",
     "executors/answers": "executors/devices",

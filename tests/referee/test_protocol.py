@@ -10,8 +10,8 @@ from ketgrad.referee.contest.contestants import CONTESTANTS
 from ketgrad.referee.options import Choices
 from ketgrad.referee.protocol import planned, rules_of
 from ketgrad.referee.results import Protocol
-from ketgrad.referee.table.question import TableQuestion, ask
 from ketgrad.referee.table.reading import read_table
+from ketgrad.referee.table.target import TableQuestion, ask
 
 
 def question(rows: int, task: str = "classification") -> TableQuestion:

@@ -24,7 +24,7 @@ from ketgrad.referee.table import preparation
 from ketgrad.referee.table import reading as tables
 from ketgrad.referee.table import task as tasks
 from ketgrad.referee.table.preparation import Prepared
-from ketgrad.referee.table.question import ask
+from ketgrad.referee.table.target import ask
 
 
 def tiny_comparison() -> r.Comparison:

@@ -18,7 +18,7 @@ from ketgrad.foundation.errors import KetgradValueError, near_matches
 from ketgrad.foundation.text import redact, visible
 from ketgrad.referee.contest.contestants import CONTESTANTS, MOST_CANDIDATES
 from ketgrad.referee.metrics import DECIDING
-from ketgrad.referee.table.question import WAYS_WITH_MISSING
+from ketgrad.referee.table.target import WAYS_WITH_MISSING
 from ketgrad.referee.table.task import TASKS
 
 COMPARED, READ, RUN = "what is compared", "how the table is read", "how it runs"

@@ -12,7 +12,7 @@ from ketgrad.referee.metrics import metrics_of
 from ketgrad.referee.options import Choices
 from ketgrad.referee.results import Environment, Metric, Protocol
 from ketgrad.referee.table import preparation
-from ketgrad.referee.table.question import TableQuestion
+from ketgrad.referee.table.target import TableQuestion
 from ketgrad.referee.table.task import SplitRows, Task, make_splits, split_hash
 
 REDUCTION = (

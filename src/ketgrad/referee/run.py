@@ -21,8 +21,8 @@ from ketgrad.referee.options import Choices
 from ketgrad.referee.protocol import fit_key, planned, rules_of
 from ketgrad.referee.results import Comparison, Timings
 from ketgrad.referee.table.preparation import prepare
-from ketgrad.referee.table.question import TableQuestion, ask
 from ketgrad.referee.table.reading import read_table
+from ketgrad.referee.table.target import TableQuestion, ask
 
 SLOW_ROWS = 5000  # beyond, the first event advises a part of the table
 

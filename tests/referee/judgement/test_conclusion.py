@@ -21,7 +21,7 @@ from ketgrad.referee.results import Comparison, Protocol, Split, SplitScore, Tim
 from ketgrad.referee.table import reading as tables
 from ketgrad.referee.table import task as tasks
 from ketgrad.referee.table.columns import understand
-from ketgrad.referee.table.question import TableQuestion
+from ketgrad.referee.table.target import TableQuestion
 
 METRIC, BALANCED = METRICS["classification"][:2]
 TIMES = Timings("2026-01-01T00:00:00Z", 0.0, 0.0, 0.0)

@@ -10,7 +10,8 @@ import pytest
 from scipy import stats as scipy_stats
 
 from ketgrad.foundation.seeds import stream
-from ketgrad.referee.judgement import verdict
+from ketgrad.referee.judgement import pairs as paired
+from ketgrad.referee.judgement import verdict, verdict_sentence
 from ketgrad.referee.metrics import METRICS
 from ketgrad.referee.results import (
     FitCost,
@@ -49,7 +50,7 @@ def model(
     known = [value for value in values if value is not None]
     complete = len(known) == len(values) > 0
     summary = (
-        {rules.metric: verdict.summarise(known, rules.metrics[0], rules, range(len(known)))}
+        {rules.metric: paired.summarise(known, rules.metrics[0], rules, range(len(known)))}
         if complete
         else {}
     )
@@ -88,7 +89,7 @@ def difference(role: str = "best classical", **fields) -> PairedDifference:
 )
 def test_a_word_needs_more_than_95_percent_and_less_than_5(p_holm, better, equal, worse, word):
     pair = difference(p_holm=p_holm, p_better=better, p_equal=equal, p_worse=worse)
-    assert verdict.kind_of(pair) == word
+    assert paired.kind_of(pair) == word
 
 
 # ------------------------------------------------------------------------------------------ summaries and pairs
@@ -97,25 +98,25 @@ def test_a_word_needs_more_than_95_percent_and_less_than_5(p_holm, better, equal
 def test_the_interval_of_a_model_is_corrected_and_a_share_stays_a_share():
     rules = protocol()
     values = stream(1).uniform(0.7, 0.9, 10)
-    found = verdict.summarise(values.tolist(), ACCURACY, rules, range(10))
+    found = paired.summarise(values.tolist(), ACCURACY, rules, range(10))
     reach = scipy_stats.t.ppf(0.975, 9) * np.sqrt((1 / 10 + 100 / 400) * values.var(ddof=1))
     assert (found.low, found.high) == pytest.approx((values.mean() - reach, values.mean() + reach))
     assert (found.mean, found.standard_deviation) == pytest.approx((values.mean(), values.std(ddof=1)))
     assert found.count == 10
     for scores, ends in (([0.9, 1.0], (None, 1.0)), ([0.1, 0.0], (0.0, None))):
-        share = verdict.summarise(scores, ACCURACY, rules, range(2))
+        share = paired.summarise(scores, ACCURACY, rules, range(2))
         assert ends[0] is None or share.low == ends[0]
         assert ends[1] is None or share.high == ends[1]
-    free = verdict.summarise([0.1, 1.0], R2, rules, range(2))
+    free = paired.summarise([0.1, 1.0], R2, rules, range(2))
     assert free.low is not None and free.low < 0 and free.high is not None and free.high > 1
-    assert verdict.summarise([0.9], ACCURACY, rules, [0]) == Interval(0.9, None, None, None, 1)
-    assert verdict.summarise([0.9, 0.8], ACCURACY, rules, [0, 1]).low is not None
+    assert paired.summarise([0.9], ACCURACY, rules, [0]) == Interval(0.9, None, None, None, 1)
+    assert paired.summarise([0.9, 0.8], ACCURACY, rules, [0, 1]).low is not None
 
 
 def test_a_pair_is_measured_by_the_corrected_tests():
     rules = protocol(metric=R2)
     first, second = stream(2).normal(0.8, 0.05, 10), stream(3).normal(0.75, 0.05, 10)
-    found = verdict.pair(
+    found = paired.pair(
         model("q", "quantum", first.tolist(), rules),
         model("c", "classical", second.tolist(), rules),
         "twin",
@@ -140,7 +141,7 @@ def test_of_accuracies_that_agree_the_rounding_is_counted_and_of_other_scores_no
     sizes = (Split(0, 0, 0, 410, 90), Split(1, 0, 1, 390, 110), Split(2, 0, 2, 400, 100))
     for metric, resolution in ((ACCURACY, 1 / 110), (R2, 0.0)):
         rules = protocol(metric=metric, splits=sizes)
-        found = verdict.pair(
+        found = paired.pair(
             model("q", "quantum", [0.75] * 3, rules), model("c", "classical", [0.5] * 3, rules), "twin", rules
         )
         error = np.sqrt((1 / 3 + 300 / 1200) * resolution**2 / 12)
@@ -154,11 +155,11 @@ def test_an_error_is_better_when_it_is_smaller():
         model("a", "quantum", [1.0, 1.1, 1.2], rules),
         model("b", "classical", [2.0, 2.2, 2.4], rules),
     )
-    assert verdict.pair(small, large, "twin", rules).differences == pytest.approx((1.0, 1.1, 1.2))
-    assert verdict._best([large, small], rules) is small
+    assert paired.pair(small, large, "twin", rules).differences == pytest.approx((1.0, 1.1, 1.2))
+    assert paired.best_of([large, small], rules) is small
     first_of_equals = model("c", "classical", [1.0, 1.1, 1.2], rules)
-    assert verdict._best([large, first_of_equals, small], rules) is first_of_equals
-    assert verdict._best([model("d", "classical", [None, 1.0, 1.0], rules)], rules) is None
+    assert paired.best_of([large, first_of_equals, small], rules) is first_of_equals
+    assert paired.best_of([model("d", "classical", [None, 1.0, 1.0], rules)], rules) is None
 
 
 def test_only_splits_that_both_models_have_are_compared():
@@ -170,11 +171,11 @@ def test_only_splits_that_both_models_have_are_compared():
         ([None, 0.7], (0.1,)),
         ([None, None], ()),
     ):
-        found = verdict.pair(model("q", "quantum", values, rules), whole, "classical", rules)
+        found = paired.pair(model("q", "quantum", values, rules), whole, "classical", rules)
         assert found.differences == pytest.approx(differences)
         assert (found.p is None) == (len(differences) < 2)
         assert (found.mean is None) == (len(differences) < 1)
-    single = verdict.pair(model("q", "quantum", [None, 0.7], rules), whole, "classical", rules)
+    single = paired.pair(model("q", "quantum", [None, 0.7], rules), whole, "classical", rules)
     assert single.mean == pytest.approx(0.1)
 
 
@@ -199,7 +200,7 @@ def contest(rules: Protocol) -> list[Model]:
 
 
 def test_each_quantum_model_meets_its_twin_every_classical_one_and_the_dummy():
-    pairs = verdict.all_pairs(contest(protocol()), protocol())
+    pairs = paired.all_pairs(contest(protocol()), protocol())
     assert [(item.first, item.second, item.role) for item in pairs] == [
         ("linear", "dummy", "dummy"),
         ("forest", "dummy", "dummy"),
@@ -222,13 +223,13 @@ def test_p_is_corrected_among_the_pairs_that_make_the_same_claim():
     roles += [("classical", 0.0), ("twin", -0.1), ("dummy", 0.4), ("classical", None)]
     p_values = [0.01, 0.02, 0.03, 0.004, 0.5, 0.02, 0.04, None]
     pairs = [difference(role, mean=mean, p=p) for (role, mean), p in zip(roles, p_values, strict=True)]
-    corrected = [item.p_holm for item in verdict._with_holm(pairs)]
+    corrected = [item.p_holm for item in paired._with_holm(pairs)]
     assert corrected[0] == pytest.approx(0.01)  # ahead of the best: among the two pairs with the best one
     assert corrected[3] == pytest.approx(0.004 * 4)  # behind the best of many: among all four with p
     assert corrected[1] == pytest.approx(0.02 * 2) and corrected[4] == pytest.approx(0.5)
     assert corrected[2] == pytest.approx(0.04) and corrected[5] == pytest.approx(0.04)  # the two twins
     assert corrected[6] == pytest.approx(0.04) and corrected[7] is None
-    level = verdict._with_holm([difference(mean=0.0, p=0.01), difference("classical", mean=0.1, p=0.5)])
+    level = paired._with_holm([difference(mean=0.0, p=0.01), difference("classical", mean=0.1, p=0.5)])
     assert level[0].p_holm == pytest.approx(0.02)  # level with the best is not ahead of it
 
 
@@ -296,7 +297,7 @@ def test_the_sentence_says_who_by_how_much_and_how_surely(kind, pair, sentence):
     rules = protocol()
     ours, theirs = model("q", "quantum", [0.5, 0.6], rules), model("c", "classical", [0.5, 0.6], rules)
     against = None if pair is None else difference(**pair)
-    assert verdict._sentence(kind, ours, theirs, against, rules) == sentence
+    assert verdict_sentence.sentence_of(kind, ours, theirs, against, rules) == sentence
 
 
 CERTAINLY = {"p_holm": 0.001, "p_better": 0.0, "p_equal": 0.0, "p_worse": 0.0}
@@ -347,10 +348,15 @@ CERTAINLY = {"p_holm": 0.001, "p_better": 0.0, "p_equal": 0.0, "p_worse": 0.0}
 def test_the_twin_tells_what_entanglement_does(pair, kind, sentence):
     rules = protocol()
     ours = model("q", "quantum", [0.5, 0.6], rules)
-    assert verdict._entanglement(ours, [difference("twin", **pair)], rules) == (sentence, kind)
-    assert verdict._entanglement(ours, [difference("dummy", **pair)], rules)[1] == "not tested"
+    assert verdict_sentence.entanglement_sentence(ours, [difference("twin", **pair)], rules) == (
+        sentence,
+        kind,
+    )
+    assert (
+        verdict_sentence.entanglement_sentence(ours, [difference("dummy", **pair)], rules)[1] == "not tested"
+    )
     other = dataclasses.replace(difference("twin", **pair), first="another")
-    assert verdict._entanglement(ours, [other], rules)[1] == "not tested"
+    assert verdict_sentence.entanglement_sentence(ours, [other], rules)[1] == "not tested"
 
 
 @pytest.mark.parametrize(
@@ -367,22 +373,22 @@ def test_the_twin_tells_what_entanglement_does(pair, kind, sentence):
     ],
 )
 def test_a_difference_is_written_in_the_unit_of_its_score(value, metric, text):
-    assert verdict.amount(value, metric) == text
+    assert verdict_sentence.amount(value, metric) == text
 
 
 def test_a_score_is_written_with_its_interval():
-    assert verdict._with_interval(Interval(0.8125, 0.75, 0.875, 0.1, 5), ACCURACY) == (
+    assert verdict_sentence._with_interval(Interval(0.8125, 0.75, 0.875, 0.1, 5), ACCURACY) == (
         "81.2 % (95 % interval 75.0 to 87.5)"
     )
-    assert verdict._with_interval(Interval(0.8125, None, 0.875, 0.1, 5), ACCURACY) == "81.2 %"
-    assert verdict._with_interval(Interval(0.8125, 0.75, None, 0.1, 5), ACCURACY) == "81.2 %"
-    assert verdict._with_interval(Interval(2.5, 1.25, 3.75, 0.1, 5), RMSE) == (
+    assert verdict_sentence._with_interval(Interval(0.8125, None, 0.875, 0.1, 5), ACCURACY) == "81.2 %"
+    assert verdict_sentence._with_interval(Interval(0.8125, 0.75, None, 0.1, 5), ACCURACY) == "81.2 %"
+    assert verdict_sentence._with_interval(Interval(2.5, 1.25, 3.75, 0.1, 5), RMSE) == (
         "2.500 (95 % interval 1.250 to 3.750)"
     )
 
 
 def reasons(quantum: Model, classical: Model, against, pairs, rules: Protocol) -> tuple[str, ...]:
-    return verdict._reasons(quantum, classical, against, [quantum, classical], pairs, rules)
+    return verdict_sentence.reasons_of(quantum, classical, against, [quantum, classical], pairs, rules)
 
 
 def test_the_reasons_are_scores_chances_and_what_would_stay_unnoticed():
@@ -426,7 +432,7 @@ def test_a_model_that_may_be_no_better_than_the_dummy_is_named():
 def test_the_best_quantum_model_answers_for_all_and_each_has_its_verdict():
     rules = protocol()
     models = contest(rules)
-    pairs = verdict.all_pairs(models, rules)
+    pairs = paired.all_pairs(models, rules)
     found = verdict.judge(models, pairs, rules)
     assert (found.best_quantum, found.best_classical) == ("kernel", "forest")
     assert [(item.model, item.against) for item in found.models] == [
@@ -451,12 +457,12 @@ def test_a_win_that_its_twin_shares_is_not_put_down_to_entanglement():
             model("q", "quantum", (0.9 + noise).tolist(), rules),
             model("t", "twin", (twin + noise).tolist(), rules, "q"),
         ]
-        found = verdict.judge(models, verdict.all_pairs(models, rules), rules)
+        found = verdict.judge(models, paired.all_pairs(models, rules), rules)
         extra = " This is not shown to be due to entanglement: entanglement makes no difference here: "
         assert found.kind == "better" and (extra in found.sentence) == (not helps)
         assert found.sentence.endswith(".") and found.sentence.count("  ") == 0
     lost = [model("c", "classical", [0.95] * 10, rules), *models[1:]]
-    assert "entanglement" not in verdict.judge(lost, verdict.all_pairs(lost, rules), rules).sentence
+    assert "entanglement" not in verdict.judge(lost, paired.all_pairs(lost, rules), rules).sentence
 
 
 def test_without_a_rival_nothing_is_said():
@@ -467,7 +473,7 @@ def test_without_a_rival_nothing_is_said():
         ([theirs], "quantum", (None, "c")),
         ([], "quantum", (None, None)),
     ):
-        found = verdict.judge(models, verdict.all_pairs(models, rules), rules)
+        found = verdict.judge(models, paired.all_pairs(models, rules), rules)
         assert found.sentence == f"Nothing can be said: no {missing} model has a score."
         assert (found.kind, found.best_quantum, found.best_classical) == ("undecided", *names)
         assert (found.entanglement_kind, found.reasons, found.models) == ("not tested", (), ())

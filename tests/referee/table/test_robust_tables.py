@@ -26,10 +26,10 @@ from ketgrad.foundation.errors import (
 from ketgrad.referee import compare
 from ketgrad.referee.contest.workers import available_threads
 from ketgrad.referee.results import Comparison
-from ketgrad.referee.table import csv_limits, csv_rows, files, parquet
+from ketgrad.referee.table import csv_limits, csv_reader, files, parquet
 from ketgrad.referee.table import reading as tables
-from ketgrad.referee.table.question import ask
 from ketgrad.referee.table.raw_table import BadTable, InputChanged, InputForbidden, InputMissing, RawTable
+from ketgrad.referee.table.target import ask
 
 QUICK = {"models": ["linear"], "candidates": 1, "folds": 2, "repeats": 1, "threads": 1}
 
@@ -391,8 +391,8 @@ def test_D31_a_small_file_that_unpacks_to_a_huge_one_is_refused(tmp_path, monkey
         patch.setattr(csv_limits, "available_bytes", lambda: 2**25)
         refused(path, "more rows than", "rows=2000", error=KetgradMemoryError)
         assert len(tables.read_table(path, rows=50).frame) == 50, "a sample takes no more room than its rows"
-        patch.setattr(csv_rows, "available_bytes", lambda: 2**20)
-        patch.setattr(csv_rows, "MOST_BLANK_LINES", 2**40)
+        patch.setattr(csv_reader, "available_bytes", lambda: 2**20)
+        patch.setattr(csv_reader, "MOST_BLANK_LINES", 2**40)
         blank = gzip.compress(b"a,y\n1,2\n" + b"\n" * 2**21)
         refused(write(tmp_path, blank, "blank.csv.gz"), "unpacks to more than", "rows=2000")
     assert len(tables.read_table(write(tmp_path, gzip.compress(rows().encode()), "ok.csv.gz")).frame) == 20
@@ -471,7 +471,7 @@ def test_D33_the_rows_of_a_small_file_are_counted_with_their_places(tmp_path, mo
 
 
 def test_D34_hours_of_blank_lines_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(csv_rows, "MOST_BLANK_LINES", 1000)
+    monkeypatch.setattr(csv_reader, "MOST_BLANK_LINES", 1000)
     text = "a,y\n" + "\n" * 1001 + rows(header="")
     refused(write(tmp_path, gzip.compress(text.encode()), "t.csv.gz"), "blank lines")
     refused(write(tmp_path, text), "blank lines")
@@ -526,14 +526,14 @@ def test_D34_a_file_without_permission_is_named(tmp_path, monkeypatch):
 
 def test_D35_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch):
     path = write(tmp_path, rows())
-    parse = csv_rows._parse
+    parse = csv_reader._parse
 
     def append_and_parse(*arguments):
         with open(path, "a", encoding="utf-8") as file:
             file.write("1,2\n")
         return parse(*arguments)
 
-    monkeypatch.setattr(csv_rows, "_parse", append_and_parse)
+    monkeypatch.setattr(csv_reader, "_parse", append_and_parse)
     with pytest.raises(InputChanged, match="changed while it was read") as caught:
         tables.read_table(path)
     assert caught.value.exit_code == 75

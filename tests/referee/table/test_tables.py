@@ -16,7 +16,7 @@ from ketgrad.referee.table import preparation
 from ketgrad.referee.table import reading as tables
 from ketgrad.referee.table import task as tasks
 from ketgrad.referee.table.cells import understand_column
-from ketgrad.referee.table.question import ask
+from ketgrad.referee.table.target import ask
 
 
 def understood(path, target, **choices):

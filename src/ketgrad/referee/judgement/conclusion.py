@@ -12,7 +12,8 @@ from typing import Any
 
 from ketgrad.referee.contest.contestants import Contestant
 from ketgrad.referee.contest.play import ModelSize, Outcome
-from ketgrad.referee.judgement import verdict
+from ketgrad.referee.judgement import pairs as paired
+from ketgrad.referee.judgement.verdict import judge
 from ketgrad.referee.results import (
     Comparison,
     Data,
@@ -23,7 +24,7 @@ from ketgrad.referee.results import (
     Protocol,
     Timings,
 )
-from ketgrad.referee.table.question import TableQuestion
+from ketgrad.referee.table.target import TableQuestion
 
 
 def conclude(
@@ -37,14 +38,14 @@ def conclude(
 ) -> Comparison:
     """The result: summaries, pairs and verdict of what was done, and what is missing."""
     models = tuple(_model(contestant, outcomes, protocol, question.task.kind) for contestant in chosen)
-    pairs = verdict.all_pairs(models, protocol)
+    pairs = paired.all_pairs(models, protocol)
     planned = range(len(protocol.splits))
     missing = tuple(
         Missing(model.name, tuple(sorted(set(planned) - {item.split for item in model.splits})))
         for model in models
         if len(model.splits) < len(planned)
     )
-    judged = verdict.judge(models, pairs, protocol)
+    judged = judge(models, pairs, protocol)
     data = _data(question, protocol.qubits)
     return Comparison(
         data=data,
@@ -67,7 +68,7 @@ def _model(contestant: Contestant, outcomes: Iterable[Outcome], protocol: Protoc
         known = [(s.split, value) for s in splits if (value := s.scores.get(metric.name)) is not None]
         if known and len(known) == len(splits):
             indices, values = zip(*known, strict=True)
-            summary[metric.name] = verdict.summarise(values, metric, protocol, indices)
+            summary[metric.name] = paired.summarise(values, metric, protocol, indices)
     settings = tuple(_spoken(item) for item in contestant.settings[: protocol.candidates])
     return Model(
         name=contestant.name,

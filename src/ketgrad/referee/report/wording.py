@@ -6,7 +6,7 @@ import math
 import statistics
 from dataclasses import dataclass
 
-from ketgrad.referee.judgement.verdict import pair as paired
+from ketgrad.referee.judgement.pairs import pair as paired
 from ketgrad.referee.results import Comparison, Interval, Metric, Model, PairedDifference
 
 FAMILY_TITLES = {

@@ -1,6 +1,6 @@
 """Reading a table: CSV, TSV or Parquet files and tables in memory, with every refusal before work is done.
 
-A text file is read by one strict pass (`csv_rows`), a Parquet file by a process of its own (`parquet`), after its
+A text file is read by one strict pass (`csv_reader`), a Parquet file by a process of its own (`parquet`), after its
 schema has been checked. Only regular files are opened, and nothing is ever downloaded.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError
-from ketgrad.referee.table import csv_rows, parquet
+from ketgrad.referee.table import csv_reader, parquet
 from ketgrad.referee.table.csv_dialect import dialect_of
 from ketgrad.referee.table.csv_limits import reserve_for_text
 from ketgrad.referee.table.files import (
@@ -111,7 +111,7 @@ def _read_file(
         if is_parquet:
             table = _read_parquet(path, binary, rows, seed)
         else:
-            table = csv_rows.read_text(path, binary, head, rows, seed, separator, encoding)
+            table = csv_reader.read_text(path, binary, head, rows, seed, separator, encoding)
         refuse_changed(path, before, os.fstat(binary.fileno()))
     return replace(table, name=Path(path).name, path=path, sha256=digest)
 

@@ -8,6 +8,7 @@ from ketgrad.referee.report.sections import (
     cost,
     data,
     failures,
+    glossary,
     limits,
     method,
     quantum_models,
@@ -15,7 +16,6 @@ from ketgrad.referee.report.sections import (
     ranking,
     repeat,
     verdict,
-    words,
 )
 
 SECTIONS = (
@@ -29,5 +29,5 @@ SECTIONS = (
     limits,
     failures,
     repeat,
-    words,
+    glossary,
 )

@@ -8,5 +8,5 @@ from ketgrad.referee.report.facts import ReportFacts
 
 
 def values(facts: ReportFacts) -> dict[str, Any]:
-    """What `words.jinja` shows beside the facts that all sections have."""
+    """What `glossary.jinja` shows beside the facts that all sections have."""
     return {}
