@@ -136,6 +136,28 @@ def test_noise_gives_means_of_mixed_states_and_their_derivatives(executor):
             np.testing.assert_allclose(found, wanted, atol=1e-9)
 
 
+TURNS = {  # a gate that turns |0> into an eigenstate, the Pauli word that tells, and its value without noise
+    "X": (kg.ry(kg.w[0], 0), "X0", 1), "Y": (kg.rx(kg.w[0], 0), "Y0", -1), "Z": (kg.rx(2 * kg.w[0], 0), "Z0", -1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("executor", NOISY, ids=lambda executor: executor.name)
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("name", TURNS)
+def test_noise_weakens_what_is_certain_and_turns_nothing_round(name, sign, executor):
+    """The transpose of a mixed state is one too, and so is one whose qubits are read from the wrong end."""
+    gate, word, value = TURNS[name]
+    circuit, weights = kg.Circuit([gate, kg.cx(0, 2)], 3), [sign * np.pi / 2]
+    f = kg.expectation(kg.Circuit([gate], 3), kg.Pauli(word), executor=executor)
+    wanted = value if name == "Z" else value * sign
+    assert 0.5 < wanted * f(weights)[0] < 1 + 1e-12
+    if name == "Z":  # |101>
+        z = kg.expectation(circuit, [kg.Pauli("Z0"), kg.Pauli("Z1"), kg.Pauli("Z2")], executor=executor)
+        assert (np.sign(z(weights)) == [-1, 1, -1]).all()
+        chances = kg.probabilities(circuit, [1, 0], executor=executor)(weights)
+        assert chances.argmax() == 1 and chances[1] > 0.5
+
+
 class Least:
     """What an executor needs at least: a name, abilities and `run`."""
 

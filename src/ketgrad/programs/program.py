@@ -16,7 +16,7 @@ import numpy as np
 from ketgrad.circuits.angles import Angle
 from ketgrad.programs.question import Question, QuestionArrays, masks
 
-PAULI_ROTATION, UNITARY, STATE_PREPARATION, CHANNEL = range(4)
+PAULI_ROTATION, UNITARY, STATE_PREPARATION = range(3)
 Term = tuple[float, int, int]  # (coefficient, slot, slot): what an angle is a sum of
 
 
