@@ -17,7 +17,7 @@ from ketgrad.executors import EXECUTORS, Execution, Executor, counted, get
 from ketgrad.executors.measured import groups
 from ketgrad.executors.protocol import Ability, has_short_way, keeps_states, locates, runs_in_parts
 from ketgrad.programs.lowering import compile
-from ketgrad.programs.questions import Expect, Probabilities, State
+from ketgrad.programs.questions import Expect, Probabilities, Samples, State
 
 EXACT = [
     name
@@ -248,6 +248,84 @@ def test_half_of_what_an_executor_says_is_refused():
             get(wrong)
 
 
+class Altered(Least):
+    """The reference, whose answers are changed on the way."""
+
+    def __init__(self, change, *more):
+        super().__init__("exact", *more)
+        self.change = change
+
+    def run(self, program, weights, inputs, **options):
+        return self.change(super().run(program, weights, inputs))
+
+    def vjp(self, program, weights, inputs, cotangent, **options):
+        return self.change(get("reference").vjp(program, weights, inputs, cotangent, **options))
+
+
+CHANGES = {
+    "one row": lambda values: values[:1],
+    "no axis of outputs": lambda values: values[:, 0],
+    "an output too many": lambda values: np.hstack([values, values]),
+    "on its side": np.transpose,
+    "complex": lambda values: values + 0j,
+    "text": lambda values: values.astype(str),
+    "nothing": lambda values: None,
+    "rows of two lengths": lambda values: [[1.0], [1.0, 2.0], [1.0]],
+}
+
+
+@pytest.mark.parametrize("case", CHANGES)
+def test_values_of_another_shape_than_was_asked_for_are_refused_with_the_name(case):
+    """They would have been handed on, or broadcast over the batch."""
+    circuit, rows = kg.Circuit([kg.ry(kg.w[0], 0)]), np.full((3, 1), 0.3)
+    f = kg.expectation(circuit, kg.Pauli("Z0"), executor=Altered(CHANGES[case]))
+    for call in (f, f.vjp, f.jacobian):
+        with pytest.raises(
+            kg.KetgradError, match=r"`run` of the executor 'least' must give float64 of shape"
+        ):
+            call(rows)
+
+
+def test_numbers_of_another_kind_are_those_that_were_asked_for():
+    circuit, rows = kg.Circuit([kg.ry(kg.w[0], 0)]), np.zeros((3, 1))
+    for change in (
+        np.ndarray.tolist,
+        lambda values: values.astype(np.float32),
+        lambda values: values.astype(int),
+    ):
+        for dtype, kind in ((np.complex128, np.float64), (np.complex64, np.float32)):
+            f = kg.expectation(circuit, kg.Pauli("Z0"), executor=Altered(change), dtype=dtype)
+            assert f(rows).dtype == kind and f(rows).tolist() == [[1.0]] * 3
+
+
+def test_derivatives_are_looked_at_too():
+    circuit, rows = kg.Circuit([kg.ry(kg.w[0], 0)]), np.full((3, 1), 0.3)
+    for change, message in (
+        (list, "must give a tuple"),
+        (lambda found: found[:2], "must give a tuple"),
+        (lambda found: (found[0], found[1][:2], found[2]), r"float64 of shape \(3, 1\) here.*shape \(2, 1\)"),
+        (lambda found: (found[0][:1], *found[1:]), r"float64 of shape \(3, 1\) here.*shape \(1, 1\)"),
+        (lambda found: (*found[:2], found[2] + 1j), r"float64 of shape \(\d, 0\) here.*complex128"),
+    ):
+        f = kg.expectation(circuit, kg.Pauli("Z0"), executor=Altered(change, "adjoint"))
+        for call in (f.vjp, f.jacobian):
+            with pytest.raises(kg.KetgradError, match=f"`vjp` of the executor 'least' .*{message}"):
+                call(rows)
+
+
+@pytest.mark.parametrize("given", [[[0, 1]], [[0.5] * 4], [[0, 1, 0, -1]], None], ids=repr)
+def test_outcomes_of_an_executor_that_measures_are_looked_at(given):
+    class Measuring(Least):
+        def run(self, program, weights, inputs, **options):
+            return given
+
+    f = kg.Function(kg.Circuit([kg.h(0)]), Samples(4), Measuring("shots"))
+    with pytest.raises(
+        kg.KetgradError, match=r"'least' must give outcomes from 0 on, integers of shape \(1, 4\)"
+    ):
+        f()
+
+
 PROMISES = {  # abilities that are refused where the executor is named, not where a gradient needs them
     "none": (frozenset(), "must name one of 'exact' and 'shots'.*but names neither"),
     "exact shots": (frozenset({"exact", "shots"}), "must name one of 'exact' and 'shots'.*but names both"),
@@ -256,7 +334,7 @@ PROMISES = {  # abilities that are refused where the executor is named, not wher
     "a tuple": (("shots",), r"must be a frozenset of words, but is \('shots',\)"),
     "one text": ("shots", "must be a frozenset of words, but is 'shots'"),
     "no vjp": (frozenset({"shots", "adjoint"}), "names the ability 'adjoint', but has no vjp"),
-    "no second": (frozenset({"shots", "second"}), "names the ability 'second', but has no jvp and no hvp"),
+    "no jvp": (frozenset({"shots", "second"}), "names the ability 'second', but has no jvp"),
 }
 
 
@@ -271,6 +349,15 @@ def test_an_ability_that_is_none_or_has_nothing_behind_it_is_refused(case, kind)
         executor.abilities = abilities
     with pytest.raises(kg.KetgradError, match=message):
         kg.expectation(kg.Circuit([kg.ry(kg.w[0], 0)]), kg.Pauli("Z0"), executor=executor)
+
+
+def test_an_executor_with_half_of_the_second_derivatives_is_refused():
+    class Half(Least):
+        def jvp(self):
+            """Nothing."""
+
+    with pytest.raises(TypeError, match="names the ability 'second', but has no hvp"):
+        get(Half("exact", "second"))
 
 
 def test_an_object_that_runs_and_counts_is_not_guessed_at():

@@ -1,6 +1,7 @@
-"""What came back from a device: counts of what was asked, in one form, or a refusal that names the device.
+"""What came back from an executor or a device of somebody else: in one form, or a refusal that names whose it is.
 
-A device is written by somebody else, and its answer may have been through a service: nothing of it is taken on trust.
+Its answer may have been through a service: nothing of it is taken on trust. Executors of the table are held to their
+answers by the conformance suite, and not looked at in every call.
 """
 
 from __future__ import annotations
@@ -36,6 +37,42 @@ def checked_counts(name: str, found: Any, asked: Sequence[Program], batch: int) 
         _checked(name, table, len(program.measured), batch)
         for table, program in zip(found, asked, strict=True)
     ]
+
+
+def checked_numbers(name: str, method: str, found: Any, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
+    """One array that a method of the executor `name` answered with, in the shape and type that were asked for.
+
+    Raises `KetgradValueError` for another shape, and for complex numbers in place of real ones.
+
+    >>> checked_numbers("mine", "run", [[1], [2]], (2, 1), np.dtype(np.float32))
+    array([[1.],
+           [2.]], dtype=float32)
+    """
+    try:
+        array = np.asarray(found)
+    except ValueError:  # rows of different lengths
+        array = np.array(None)
+    if array.shape == shape and np.can_cast(array.dtype, kind, "same_kind"):
+        return array.astype(kind, copy=False)
+    given = f"{array.dtype} of shape {array.shape}" if array.shape else shown(found)
+    raise KetgradValueError(
+        f"`{method}` of the executor {name!r} must give {kind.name} of shape {shape} here, but gave {given}."
+    )
+
+
+def checked_outcomes(name: str, found: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Outcomes that `run` of the executor `name` answered with: uint64, or Python's own integers.
+
+    >>> checked_outcomes("mine", [[0, 3]], (1, 2))
+    array([[0, 3]], dtype=uint64)
+    """
+    array = found if isinstance(found, np.ndarray) else _array(found)
+    if array.shape == shape and _holds_integers(array) and not (array < 0).any():
+        return array if array.dtype == object else array.astype(np.uint64)
+    raise KetgradValueError(
+        f"`run` of the executor {name!r} must give outcomes from 0 on, integers of shape {shape} here, but gave "
+        f"{shown(found)}."
+    )
 
 
 def _checked(name: str, table: Any, num_measured: int, batch: int) -> Counts:

@@ -19,7 +19,7 @@ LEAST = ("name", "abilities", "run")  # members of any executor,
 MORE = ("shots", "with_shots", "describe")  # and of one that says more, all together
 DEVICE = ("name", "abilities", "shots", "counts")
 ABILITIES = frozenset(get_args(Ability))
-NEEDED = {"adjoint": ("vjp",), "second": ("jvp", "hvp")}  # members behind an ability
+NEEDED = (("adjoint", "vjp"), ("second", "jvp"), ("second", "hvp"))  # abilities, and a member behind each
 
 
 def get(executor: Any) -> Any:
@@ -59,7 +59,7 @@ def _missing(executor: Any, members: Sequence[str]) -> list[str]:
 def _check_words(executor: Any) -> None:
     """Refuse abilities that are no set of the words that there are: plans and gradients go by them."""
     abilities, name = executor.abilities, executor.name
-    if not isinstance(abilities, Set):
+    if not isinstance(abilities, (frozenset, Set)):  # the first is told at once
         raise KetgradTypeError(
             f"`abilities` of the executor {name!r} must be a frozenset of words, but is {shown(abilities)}."
         )
@@ -78,10 +78,10 @@ def _check_promises(executor: Any) -> None:
             f"`abilities` of the executor {name!r} must name one of 'exact' and 'shots' - values carry shot noise or "
             f"they do not - but names {'both' if 'exact' in abilities else 'neither'}."
         )
-    for ability, members in NEEDED.items():
-        if ability in abilities and (missing := _missing(executor, members)):
+    for ability, member in NEEDED:
+        if ability in abilities and not hasattr(executor, member):
             raise KetgradTypeError(
-                f"the executor {name!r} names the ability {ability!r}, but has no {' and no '.join(missing)}."
+                f"the executor {name!r} names the ability {ability!r}, but has no {member}."
             )
 
 

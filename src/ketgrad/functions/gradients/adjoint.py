@@ -8,6 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ketgrad.executors import in_parts
+from ketgrad.executors.answers import checked_numbers
+from ketgrad.executors.table import EXECUTORS
+from ketgrad.foundation.errors import KetgradValueError, shown
 from ketgrad.foundation.memory import state_bytes
 from ketgrad.functions.batch import Batch
 from ketgrad.functions.gradients.rules import Cost, without_derivative
@@ -58,16 +61,7 @@ class Adjoint:
         self, batch: Batch, cotangent: np.ndarray, slope: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The executor's own vector-Jacobian product."""
-        options: dict[str, Any] = {} if slope is None else {"slope": slope}
-        return batch.executor.vjp(
-            batch.program,
-            batch.weights,
-            batch.inputs,
-            cotangent,
-            dtype=batch.dtype,
-            threads=batch.threads,
-            **options,
-        )
+        return _backward(batch, batch.weights, batch.inputs, cotangent, slope)
 
     def jacobian(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         """One row per sample and output with a unit cotangent each: a batch, not a loop."""
@@ -95,13 +89,36 @@ class Adjoint:
             for unit in units:
                 direction = np.zeros((*rows, outputs), dtype=kind)
                 direction[np.arange(len(part)), :, part] = unit
-                _, *found = batch.executor.vjp(
-                    batch.program,
-                    *arguments,
-                    direction.reshape(-1, outputs),
-                    dtype=batch.dtype,
-                    threads=batch.threads,
-                )
+                _, *found = _backward(batch, *arguments, direction.reshape(-1, outputs))
                 for total, derivative in zip((by_weights, by_inputs), found, strict=True):
                     total[:, part.start : part.stop] += unit * derivative.reshape(*rows, -1).swapaxes(0, 1)
         return by_weights, by_inputs
+
+
+def _backward(
+    batch: Batch,
+    weights: np.ndarray,
+    inputs: np.ndarray,
+    cotangent: np.ndarray,
+    slope: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`vjp` of the executor; what one of somebody else gave, which no test of ours has seen, is looked at."""
+    executor = batch.executor
+    how: dict[str, Any] = {"dtype": batch.dtype, "threads": batch.threads}
+    if slope is not None:
+        how["slope"] = slope
+    found = executor.vjp(batch.program, weights, inputs, cotangent, **how)
+    if executor.name in EXECUTORS:
+        return found
+    if not isinstance(found, tuple) or len(found) != 3:
+        raise KetgradValueError(
+            f"`vjp` of the executor {executor.name!r} must give a tuple (values, dweights, dinputs), but gave "
+            f"{shown(found)}."
+        )
+    shapes = (len(cotangent), batch.program.num_outputs), weights.shape, inputs.shape
+    kinds = batch.kind_of_values, batch.real, batch.real
+    values, dweights, dinputs = (
+        checked_numbers(executor.name, "vjp", array, shape, kind)
+        for array, shape, kind in zip(found, shapes, kinds, strict=True)
+    )
+    return values, dweights, dinputs
