@@ -21,13 +21,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "clang"
 ZIG = [sys.executable, "-m", "ziglang", "c++"]
 WARNINGS = ["-Wall", "-Wextra", "-Werror"]
-TESTS = [
-    *sorted(str(path) for path in (ROOT / "tests" / "executors").glob("test_native_*.py")),
-    *(
-        f"tests/{name}.py"
-        for name in ("test_tiny", "test_accuracy", "functions/test_second", "kernels/test_kernels")
-    ),
-]
+# Wherever these lie below tests/; the programs of cpp/tests are compiled with $CXX.
+TESTS = (
+    "test_native_*", "test_tiny", "test_accuracy", "test_directional", "test_kernels", "test_core_programs_linux",
+)  # fmt: skip
 # What zig calls them, with the kernels that are compiled for each: name, bytes of a vector, flags.
 BASELINE = ("baseline", 16, ())
 X86 = (
@@ -77,13 +74,22 @@ def build(compiler: str | None) -> pathlib.Path:
     return package.parent
 
 
+def test_files() -> list[str]:
+    """The files of TESTS; a name that none has is an error."""
+    found = {name: sorted((ROOT / "tests").rglob(f"{name}.py")) for name in TESTS}
+    missing = [name for name, files in found.items() if not files]
+    if missing:
+        raise SystemExit(f"no such tests: {', '.join(missing)}")
+    return [str(path) for files in found.values() for path in files]
+
+
 def run_tests(site: pathlib.Path, arguments: list[str]) -> int:
     """The native tests on that package."""
-    environment = os.environ | {"PYTHONPATH": str(site)}
+    environment = os.environ | {"PYTHONPATH": str(site), "CXX": str(FOLDER / "clang++")}
     asked = [sys.executable, "-c", "from ketgrad import _native; print(_native.__file__)"]
     loaded = subprocess.run(asked, env=environment, capture_output=True, text=True, check=True).stdout
     assert site in pathlib.Path(loaded.strip()).parents, f"not the module that was built: {loaded}"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(arguments or TESTS)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(arguments or test_files())]
     return subprocess.run(command, cwd=ROOT, env=environment).returncode
 
 

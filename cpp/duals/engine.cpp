@@ -7,6 +7,7 @@
 #include "base/parts.hpp"
 #include "base/pool.hpp"
 #include "duals/call.hpp"
+#include "lanes/samples.hpp"
 
 namespace ketgrad {
 namespace {
@@ -205,8 +206,7 @@ void sum_partials(const Program& program, const DualArrays<Real>& arrays, const 
         const std::int64_t slot = second ? i - count : i;
         const bool of_weights = slot < weights;
         if ((of_weights ? arrays.point.weight_rows : arrays.point.input_rows) > 1) continue;
-        double sum = 0;
-        for (std::int64_t chunk = 0; chunk < chunks; ++chunk) sum += partial[chunk * 2 * count + i];
+        const double sum = sum_of_chunks(partial + i, chunks, 2 * count);
         Real* const rows = of_weights ? (second ? arrays.hweights : arrays.point.dweights)
                                       : (second ? arrays.hinputs : arrays.point.dinputs);
         rows[of_weights ? slot : slot - weights] = Real(sum);
@@ -269,18 +269,16 @@ void execute_batched(const Engine<Real>& engine, const DualArrays<Real>& arrays,
     });
 }
 
-/// The arrays of one sample. Its shared gradients go to `partial`, so those pointers are never written.
+/// The arrays of one sample. All its gradients go to `partial`, so those pointers are never written.
 template <class Real>
-DualArrays<Real> one_sample(const Program& program, const DualArrays<Real>& all, std::int64_t sample, std::size_t outputs) {
+DualArrays<Real> one_dual_sample(const Program& program, const DualArrays<Real>& all, std::int64_t sample, std::size_t outputs) {
     DualArrays<Real> one = all;
-    one.point.batch = one.point.weight_rows = one.point.input_rows = 1;
+    one.point = one_sample(program, all.point, sample, outputs);
     const auto advance = [sample](auto*& array, std::size_t stride) { array = array ? array + sample * stride : array; };
-    if (all.point.weight_rows > 1)
-        for (const Real** array : {&one.point.weights, &one.weights_direction}) advance(*array, program.num_weights);
-    if (all.point.input_rows > 1)
-        for (const Real** array : {&one.point.inputs, &one.inputs_direction}) advance(*array, program.num_inputs);
-    for (const Real** array : {&one.point.cotangent, &one.cotangent_direction}) advance(*array, outputs);
-    for (Real** array : {&one.point.values, &one.tangents}) advance(*array, outputs);
+    if (all.point.weight_rows > 1) advance(one.weights_direction, program.num_weights);
+    if (all.point.input_rows > 1) advance(one.inputs_direction, program.num_inputs);
+    advance(one.cotangent_direction, outputs);
+    advance(one.tangents, outputs);
     return one;
 }
 
@@ -306,7 +304,7 @@ void execute_spread(const Engine<Real>& engine, const DualArrays<Real>& arrays, 
     partial.assign(std::size_t(batch * count), 0.0);
     threads = int(std::clamp<std::int64_t>(threads, 1, std::max<std::int64_t>(batch, 1)));
     parallel(threads, batch, engine.interrupt, [&](int worker, std::int64_t sample) {
-        const DualArrays<Real> one = one_sample(program, arrays, sample, outputs);
+        const DualArrays<Real> one = one_dual_sample(program, arrays, sample, outputs);
         const Arrays<Real> moved_point = moved_arrays(one);
         Call<Real> call = engine.make_call(one.point);
         const Call<Real> moved = engine.make_call(moved_point);

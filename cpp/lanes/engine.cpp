@@ -5,6 +5,7 @@
 #include "base/parts.hpp"
 #include "base/pool.hpp"
 #include "lanes/call.hpp"
+#include "lanes/samples.hpp"
 
 namespace ketgrad {
 namespace {
@@ -178,8 +179,7 @@ void sum_partials(const Call<Real>& call) {
     const std::int64_t weights = call.program().num_weights, inputs = call.program().num_inputs;
     for (std::int64_t i = 0; i < weights + inputs; ++i) {
         if (call.slot_differs(1 + i)) continue;
-        double sum = 0;
-        for (std::int64_t chunk = 0; chunk < call.chunks; ++chunk) sum += call.partial[chunk * (weights + inputs) + i];
+        const double sum = sum_of_chunks(call.partial + i, call.chunks, weights + inputs);
         (i < weights ? call.arrays.dweights[i] : call.arrays.dinputs[i - weights]) = Real(sum);
     }
 }
@@ -287,23 +287,6 @@ bool execute_once(const Schedule& schedule, const LoweredPacks& packs, const Ins
     return finished;
 }
 
-/// The arrays of one sample; its shared gradients go to `sums`.
-template <class Real>
-Arrays<Real> one_sample(const Schedule& schedule, const Arrays<Real>& all, std::int64_t sample, std::size_t outputs, Real* sums) {
-    const std::int64_t weights = schedule.program.num_weights, inputs = schedule.program.num_inputs;
-    Arrays<Real> one = all;
-    one.batch = one.weight_rows = one.input_rows = 1;
-    if (all.weight_rows > 1) one.weights += sample * weights;
-    if (all.input_rows > 1) one.inputs += sample * inputs;
-    one.values += sample * outputs;
-    if (!all.cotangent) return one;
-    one.cotangent += sample * outputs;
-    if (all.slope) one.slope += sample * outputs;
-    one.dweights = all.weight_rows > 1 ? all.dweights + sample * weights : sums;
-    one.dinputs = all.input_rows > 1 ? all.dinputs + sample * inputs : sums + weights;
-    return one;
-}
-
 /// One sample after the other, each with its own coefficients and tables; shared gradients are added in this order.
 template <class Real>
 bool execute_in_turn(const Schedule& schedule, const LoweredPacks& packs, const InstructionSet& set,
@@ -314,7 +297,9 @@ bool execute_in_turn(const Schedule& schedule, const LoweredPacks& packs, const 
     Buffer<Real> sums = allocate_zeros<Real>(2 * (weights + inputs));
     Real* const total = sums.get() + weights + inputs;
     for (std::int64_t sample = 0; sample < arrays.batch; ++sample) {
-        const Arrays<Real> one = one_sample(schedule, arrays, sample, outputs, sums.get());
+        Arrays<Real> one = one_sample(schedule.program, arrays, sample, outputs);
+        if (arrays.weight_rows == 1) one.dweights = sums.get();
+        if (arrays.input_rows == 1) one.dinputs = sums.get() + weights;
         if (!execute_once(schedule, packs, set, one, threads, interrupt, kept)) return false;
         for (std::int64_t i = 0; i < weights + inputs; ++i) total[i] += sums[i];
     }

@@ -1,6 +1,7 @@
 // Execution of a program on a batch: lanes = samples (or one state spread over the lanes), forward and adjoint backward.
 #pragma once
 #include <atomic>
+#include <cstdint>
 #include <memory>
 
 #include "base/arrays.hpp"
@@ -9,6 +10,9 @@
 #include "simd/targets.hpp"
 
 namespace ketgrad {
+
+/// Tables of phases that are more than this are not kept for a call, but made anew at each use.
+inline constexpr std::uint64_t kept_table_bytes = std::uint64_t(16) << 20;
 
 template <class Real>
 struct Session;

@@ -3,12 +3,11 @@
 #include <cmath>
 
 #include "lanes/call.hpp"
+#include "lanes/engine.hpp"
 #include "program/turns.hpp"
 
 namespace ketgrad {
 namespace {
-
-constexpr std::uint64_t kept_table_bytes = std::uint64_t(16) << 20;  // tables beyond this are made anew at each use
 
 /// The samples of the pack in the lanes, for what differs between them.
 template <class Real>

@@ -1,18 +1,14 @@
 // Functions of arrays alone: draws from a distribution.
 #include <cmath>
-#include <stdexcept>
 
 #include "python/gil.hpp"
+#include "python/require.hpp"
 #include "simulator/draw.hpp"
 
 namespace ketgrad {
 namespace {
 
 using Numbers = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-
-void require(bool condition, const char* sentence) {
-    if (!condition) throw std::invalid_argument(sentence);
-}
 
 nb::object draw_from(const Numbers& probabilities, const Numbers& uniforms) {
     require(probabilities.size() > 0, "there must be at least one outcome");

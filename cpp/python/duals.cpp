@@ -5,9 +5,9 @@
 
 #include <complex>
 #include <optional>
-#include <stdexcept>
 
 #include "python/gil.hpp"
+#include "python/require.hpp"
 #include "simulator/dual_simulator.hpp"
 
 namespace ketgrad {
@@ -15,10 +15,6 @@ namespace {
 
 using Real2 = nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Direction = std::optional<Real2>;
-
-void require(bool condition, const char* sentence) {
-    if (!condition) throw std::invalid_argument(sentence);
-}
 
 /// Checks that an optional array has a shape and type, and gives its values.
 template <class Real>

@@ -42,8 +42,8 @@ inline void take_gil(PyThreadState* state) {
     guard.arrived = true;
 }
 
-/// work(interrupt) runs without the GIL and says false when it was interrupted; the interrupt asks Python for pending signals, on this thread
-/// only. A call that was interrupted ends with Python's error.
+/// work(interrupt) runs without the GIL and says false when it was interrupted; the interrupt asks Python for pending signals, on
+/// this thread only. A call that was interrupted ends with Python's error.
 template <class Work>
 void without_gil(Work work) {
     PyThreadState* state = PyEval_SaveThread();

@@ -1,20 +1,16 @@
 // Products of states: LaneStates from arrays, and the Gram matrices and overlaps of two of them.
-#include <stdexcept>
 
 #include <nanobind/stl/string.h>
 
 #include "gram/gram.hpp"
 #include "python/lane_states.hpp"
+#include "python/require.hpp"
 
 namespace ketgrad {
 namespace {
 
 using States = nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Matrix = nb::ndarray<nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-
-void require(bool condition, const char* sentence) {
-    if (!condition) throw std::invalid_argument(sentence);
-}
 
 template <class Real>
 Panels<Real> pack_array(const InstructionSet& set, const States& states, int threads) {

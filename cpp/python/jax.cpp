@@ -182,8 +182,9 @@ template <class Real>
 Arrays<Real> bind_variables(const xla::Frame& frame, const Simulator& program) {
     Arrays<Real> arrays;
     arrays.weight_rows = arrays.input_rows = -1;
-    arrays.weights = static_cast<const Real*>(matrix(frame.arguments, 0, real_type<Real>, program.program().num_weights, arrays.weight_rows));
-    arrays.inputs = static_cast<const Real*>(matrix(frame.arguments, 1, real_type<Real>, program.program().num_inputs, arrays.input_rows));
+    const Program& own = program.program();
+    arrays.weights = static_cast<const Real*>(matrix(frame.arguments, 0, real_type<Real>, own.num_weights, arrays.weight_rows));
+    arrays.inputs = static_cast<const Real*>(matrix(frame.arguments, 1, real_type<Real>, own.num_inputs, arrays.input_rows));
     arrays.batch = arrays.weight_rows == 1 ? arrays.input_rows : arrays.weight_rows;
     require(arrays.input_rows == 1 || arrays.input_rows == arrays.batch, "weights and inputs differ in their rows");
     return arrays;
@@ -226,9 +227,12 @@ void run_vjp(const xla::Frame& frame, const Entry& entry, int threads) {
 /// The directions of the variables whose bit in `mask` is set; they follow the first `i` arguments.
 template <class Real>
 void bind_directions(const xla::Frame& frame, const Simulator& program, std::int64_t mask, std::int64_t i, DualArrays<Real>& arrays) {
-    Arrays<Real>& point = arrays.point;
-    if (mask & 1) arrays.weights_direction = static_cast<const Real*>(matrix(frame.arguments, i++, real_type<Real>, program.program().num_weights, point.weight_rows));
-    if (mask & 2) arrays.inputs_direction = static_cast<const Real*>(matrix(frame.arguments, i, real_type<Real>, program.program().num_inputs, point.input_rows));
+    const Program& own = program.program();
+    const auto read = [&](std::int64_t columns, std::int64_t rows) {
+        return static_cast<const Real*>(matrix(frame.arguments, i++, real_type<Real>, columns, rows));
+    };
+    if (mask & 1) arrays.weights_direction = read(own.num_weights, arrays.point.weight_rows);
+    if (mask & 2) arrays.inputs_direction = read(own.num_inputs, arrays.point.input_rows);
 }
 
 template <class Real>

@@ -4,9 +4,9 @@
 
 #include <complex>
 #include <cstdint>
-#include <stdexcept>
 
 #include "program/program.hpp"
+#include "python/require.hpp"
 
 namespace ketgrad {
 
@@ -14,10 +14,6 @@ namespace nb = nanobind;
 
 template <class Value>
 using Array1 = nb::ndarray<const Value, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-
-inline void require(bool condition, const char* sentence) {
-    if (!condition) throw std::invalid_argument(sentence);
-}
 
 struct ProgramArrays {
     Array1<std::uint8_t> kind;

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 
+#include "lanes/engine.hpp"
+
 namespace ketgrad {
 namespace {
 
 using u64 = std::uint64_t;
-constexpr u64 kept_table_bytes = u64(16) << 20;  // as in lanes/prepare.cpp
 
 /// Whether a table has entries that all lanes share, and entries that differ between them.
 struct TableKind {
