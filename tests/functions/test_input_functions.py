@@ -216,6 +216,17 @@ def test_the_chain_rule_runs_through_arccos():
     np.testing.assert_allclose(f.jacobian([0.7], u)[1][:, 1], -0.7 * np.sin(0.7 * u), atol=1e-12)
 
 
+@pytest.mark.parametrize("derivative", ["vjp", "jacobian"])
+def test_noise_over_zero_is_infinite_and_says_so(derivative):
+    """At the edge shot noise is divided by the slope of arccos there, whether or not the exact derivative is finite."""
+    circuit = kg.Circuit([kg.ry(kg.x[1], 1), kg.ry(kg.arccos(kg.x[0]) + 0.4, 0)])
+    f = kg.expectation(circuit, kg.Pauli("Z0"), shots=100, seed=0)
+    with pytest.warns(UserWarning, match=r"inputs\[1, 0\] = -1 is infinite - arccos is vertical there"):
+        found = getattr(f, derivative)(None, [[0.6, 1.0], [-1.0, 0.1]])
+    found = found[2] if derivative == "vjp" else found[1][:, 0]
+    assert np.isinf(found).tolist() == [[False, False], [True, False]]
+
+
 def test_an_infinite_derivative_comes_with_a_warning():
     f = kg.expectation(kg.Circuit([kg.ry(kg.arccos(kg.x[0]), 0)]), kg.Pauli("X0"))
     with pytest.warns(UserWarning, match=r"inputs\[1, 0\] = 1 is infinite"):

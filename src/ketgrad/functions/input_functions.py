@@ -178,6 +178,7 @@ def chain_inputs(
     # what shots give has no digits to lose
     near = near_edges(batch) if "exact" in batch.executor.abilities else None
     if near is None:
+        _warn_if_infinite(program, direct, columns)
         return direct
 
     def run(rows: np.ndarray, there: Place) -> list[np.ndarray]:
@@ -197,12 +198,17 @@ def chain_inputs(
             found[kept] = run(near.rows[kept], standing)[0].reshape(-1, *shape[1:])
         found[lost & ~kept] = direct[near.rows[lost & ~kept]]
         direct[near.rows] = found
-    infinite = ~np.isfinite(direct.reshape(len(direct), -1)).all(axis=1)
-    if infinite.any():
-        row = int(np.argmax(infinite))
-        column = int(np.argmax(np.abs(columns[row, : near.inputs.shape[1]]) == 1))
-        warn_of_infinity(row, column, columns[row, column])
+    _warn_if_infinite(program, direct, columns)
     return direct
+
+
+def _warn_if_infinite(program: Program, derivative: np.ndarray, columns: np.ndarray) -> None:
+    """Warn of the first derivative by the inputs that is infinite: at an edge, where shot noise is divided by zero."""
+    infinite = ~np.isfinite(derivative.reshape(len(derivative), -1)).all(axis=1)
+    if infinite.any():
+        row, width = int(np.argmax(infinite)), derivative.shape[-1]
+        column = int(np.argmax(np.abs(columns[row, :width]) == 1))
+        warn_of_infinity(row, column, columns[row, column])
 
 
 def near_edges(batch: Batch) -> Near | None:
