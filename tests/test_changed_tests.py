@@ -30,6 +30,13 @@ def test_a_file_is_owned_by_the_tests_that_name_it(path, owner):
     assert ROOT / owner in own and not set(own) & set(beside)
 
 
+def test_a_changed_page_is_run_and_no_other():
+    of = changed_tests.claims_of_pages
+    assert of([ROOT / "src" / "ketgrad" / "circuits" / "gates.py", ROOT / "cpp" / "README.md"]) == []
+    told = of([ROOT / "README.md", ROOT / "docs" / "executors.md"])
+    assert told == ["tests/test_docs.py", "-k", "README.md or docs/executors.md or links or index or files"]
+
+
 def test_every_module_has_tests_of_its_own_or_beside_it():
     assert len(MODULES) > 100
     orphans = [path.name for path in MODULES if not any(changed_tests.tests_of([path]))]

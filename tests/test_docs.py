@@ -129,6 +129,17 @@ def test_links_between_pages_lead_somewhere():
     assert not broken
 
 
+def test_pages_name_files_that_are_there():
+    """Below the repository, the package or the core; NAME stands for any."""
+    missing = []
+    for page in ROOT.glob("*.md"):
+        for name in re.findall(r"`([\w./]+/\w[\w./]*|\w+\.py)`", page.read_text("utf-8")):
+            places = (ROOT, ROOT / "src" / "ketgrad", ROOT / "cpp")
+            if "NAME" not in name and not any((place / name).exists() for place in places):
+                missing.append(f"{page_name(page)} names {name}")
+    assert not missing
+
+
 def test_the_index_names_every_page_of_the_documentation():
     index = (ROOT / "docs" / "index.md").read_text("utf-8")
     missing = [page.name for page in ROOT.glob("docs/*.md") if f"({page.name})" not in index]

@@ -17,7 +17,8 @@ ASKED_FOR = (
     "RX RY RZ CNOT Hadamard PauliX AngleEmbedding AmplitudeEmbedding StronglyEntanglingLayers QSVC VQC ZZFeatureMap "
     "RealAmplitudes EfficientSU2 TwoLocal QuantumCircuit Parameter SparsePauliOp Hamiltonian qnode device expval probs "
     "Estimator Sampler VQE QAOA TorchLayer KerasLayer Toffoli CX minimize AdamOptimizer grad FidelityQuantumKernel PQC "
-    "LineQubit Statevector QubitUnitary StatePrep IsingZZ adjoint ctrl transpile EstimatorQNN QuantumDevice"
+    "LineQubit Statevector QubitUnitary StatePrep IsingZZ adjoint ctrl transpile EstimatorQNN QuantumDevice "
+    "var jvp hvp NoiseModel"
 ).split()
 
 

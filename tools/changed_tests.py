@@ -11,11 +11,11 @@ from collections.abc import Iterable
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE, TESTS = ROOT / "src" / "ketgrad", ROOT / "tests"
+PAGES = "tests/test_docs.py"
 ALWAYS = (TESTS / "test_tiny.py", TESTS / "test_layers.py")
 # What is no module of the package -> where its tests are.
 ELSEWHERE = {
     "cpp": ("native", "executors"),
-    "docs": ("test_docs.py",),
     "src/ketgrad/__init__.py": ("test_names.py",),
     "tools/mutate.py": ("test_mutate.py",),
     "tools/changed_tests.py": ("test_changed_tests.py",),
@@ -34,6 +34,17 @@ def changed_files() -> list[pathlib.Path]:
 def _git(*arguments: str) -> list[str]:
     done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
     return done.stdout.split("\n")[:-1] if done.returncode == 0 else []
+
+
+def claims_of_pages(changed: Iterable[pathlib.Path]) -> list[str]:
+    """What pytest is told to run of the changed pages: their own blocks and commands, and what holds for all pages."""
+    folders = (ROOT, ROOT / "docs", ROOT / "benchmarks")
+    pages = [
+        path.relative_to(ROOT).as_posix()
+        for path in changed
+        if path.suffix == ".md" and path.parent in folders
+    ]
+    return [PAGES, "-k", " or ".join([*pages, "links", "index", "files"])] if pages else []
 
 
 def tests_of(changed: Iterable[pathlib.Path]) -> tuple[list[pathlib.Path], list[pathlib.Path]]:

@@ -54,11 +54,11 @@ def run_quick() -> dict[str, tuple[int, float]]:
         pipe = subprocess.PIPE
         types = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True)
     own, beside = changed_tests.tests_of(changed)
-    groups = {"always": list(changed_tests.ALWAYS), "own tests": own, "beside": beside}
-    for name, tests in groups.items():
+    found = {"always": changed_tests.ALWAYS, "own tests": own, "beside": beside}
+    groups = {name: [str(path.relative_to(ROOT)) for path in paths] for name, paths in found.items()}
+    for name, tests in {"pages": changed_tests.claims_of_pages(changed), **groups}.items():
         if tests:
-            left = QUICK_SECONDS - (time.monotonic() - began)
-            results[name] = run_tests(name, [str(path.relative_to(ROOT)) for path in tests], left)
+            results[name] = run_tests(name, tests, QUICK_SECONDS - (time.monotonic() - began))
     if types is not None:
         told, remarks = types.communicate()
         print(f"\n== types of what was changed\n{told}{remarks}", flush=True)

@@ -148,7 +148,6 @@ def test_outcomes_are_unpacked_with_qubit_0_first():
 
 
 def test_anything_else_is_no_question():
-    with pytest.raises(
-        TypeError, match="`question` must be an Expect, Probabilities, State, Samples or Variance"
-    ):
+    *first, last = (kind.__name__ for kind in QUESTIONS)
+    with pytest.raises(TypeError, match=f"`question` must be an {', '.join(first)} or {last}, but is str"):
         compile(CIRCUIT, "Z0")  # type: ignore[arg-type]

@@ -113,6 +113,7 @@ ROWS: tuple[tuple[str, str], ...] = (
      "Hermitian PauliSumOp QubitOperator observable Projector pauli PauliOp Paulis"),
     ("expectation values are kg.expectation(circuit, kg.Pauli('Z0'))",
      "expval Expectation expectation_value expect ExpectationValue measure MeasureAll expectations"),
+    ("variances are kg.variance(circuit, kg.Pauli('Z0'))", "var Var VarianceValue"),
     ("probabilities are kg.probabilities(circuit)", "probs Probability probability"),
     ("the state is kg.state(circuit)",
      "Statevector statevector StateVector final_state_vector state_vector State"),
@@ -123,10 +124,14 @@ ROWS: tuple[tuple[str, str], ...] = (
     ("its primitives are kg.qiskit.Estimator and kg.qiskit.Sampler",
      "Estimator Sampler StatevectorEstimator StatevectorSampler BackendEstimator BackendSampler EstimatorV2 SamplerV2"),
     ("the engines are kg.executors.EXECUTORS, given as executor='native'", "engines engine executor"),
+    ("noise belongs to an executor of yours, given as executor=: kg.executors.Executor, kg.executors.Device",
+     "NoiseModel Noise noise noise_model add_noise DepolarizingChannel depolarizing_error depolarize BitFlip "
+     "AmplitudeDamping"),
     # gradients and training
     ("a function differentiates itself: kg.Function.vjp, kg.Function.jacobian",
      "grad jacobian value_and_grad gradient vjp"),
     ("a function differentiates itself: kg.Function.hessian", "hessian Hessian"),
+    ("a function differentiates itself along a direction: kg.Function.jvp, kg.Function.hvp", "jvp hvp"),
     ("the rule is kg.ParameterShift(), given as gradient=",
      "param_shift parameter_shift ParamShiftEstimatorGradient ParameterShiftGradient ParamShift "
      "ParamShiftSamplerGradient"),
