@@ -20,9 +20,9 @@ from ketgrad.programs.program import Program
 from ketgrad.programs.question import Question
 from ketgrad.programs.questions import Expect, Probabilities, State
 from ketgrad.programs.reach import VisiblePart, described, reach, whole_of
+from ketgrad.programs.word_cones import check_width
 
 FLOAT64, FLOAT32, COMPLEX128 = np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.complex128)
-MOST_QUBITS = 40  # that the core takes
 QUESTION_CODES: Mapping[type[Question], int] = {
     Expect: 0,
     Probabilities: 1,
@@ -306,8 +306,7 @@ def _compile(program: Program, instruction_set: str) -> _Core:
         raise KetgradTypeError("The native executor is exact and draws no samples; use kg.samples.")
     seen = whole_of(program)
     assert seen is not None, "parts are compiled one by one"
-    if seen.num_qubits > MOST_QUBITS:
-        _refuse_width(seen.num_qubits)
+    check_width(seen.num_qubits)  # it leaves out what Clifford gates alone act on, but of no more qubits
     native = load_core().Program(
         **{name: getattr(seen, name) for name in ARRAYS},
         question=question,
@@ -323,15 +322,6 @@ def _compile(program: Program, instruction_set: str) -> _Core:
         is_state=program.question.is_complex,
         state_bytes=state_bytes(native.num_qubits),
         row_bytes=program.num_outputs * (16 if program.question.is_complex else 8),
-    )
-
-
-def _refuse_width(num_qubits: int) -> None:
-    """The core leaves out what Clifford gates alone act on, but of no more qubits than it takes."""
-    reserve(
-        state_bytes(num_qubits),
-        f"the state of {num_qubits} qubits",
-        f"The question can see all of them, and the core takes {MOST_QUBITS} at most: ask about fewer at a time.",
     )
 
 

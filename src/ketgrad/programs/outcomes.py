@@ -19,7 +19,7 @@ from ketgrad.foundation.memory import reserve
 from ketgrad.programs.frame import Frame, Word, bits, pulled_back
 from ketgrad.programs.program import Program
 from ketgrad.programs.reduced import Basis, Turned, moved, program_of
-from ketgrad.programs.word_cones import Cones, Unit
+from ketgrad.programs.word_cones import MOST_QUBITS, Cones, Unit
 
 NARROW = 20  # qubits of registers on which everything is simulated: too few for anything to be gained
 
@@ -63,13 +63,18 @@ class Outcomes(NamedTuple):
 
 
 def outcomes(program: Program, measured: list[int]) -> Outcomes | None:
-    """How the bits at some places of the register come about; None if a matrix is too large to be followed."""
+    """How the bits at some places of the register come about.
+
+    None if a matrix is too large to be followed, or the state that is left for any executor.
+    """
     frame = pulled_back(program, [Word((), (place,)) for place in measured])
     if frame is None:
         return None
     cones = Cones(program, frame)
     groups, words = range(len(cones.groups)), tuple(range(len(measured)))
     unit = Unit(cones, words, frozenset(groups), cones.prepared(words, groups))
+    if unit.rank > MOST_QUBITS:
+        return None
     basis = Basis(unit)
     kept, coins, num_coins = _without_coins(frame, basis)
     turns, read = _diagonal(kept)

@@ -9,12 +9,15 @@ from functools import cached_property
 
 import numpy as np
 
-from ketgrad.programs.frame import Frame, bits
+from ketgrad.foundation.memory import reserve, state_bytes
+from ketgrad.programs.frame import Frame, Places, bits
 from ketgrad.programs.program import Program
 from ketgrad.programs.span import Span
 
 CHEAPEST = 6  # qubits below which the size of a state does not decide what it costs
+MOST_QUBITS = 40  # of a state that the core takes
 LARGEST = 10_000  # qubits whose states are told apart by what they cost
+MOST_TRIED = 8  # units that a word is tried with in vain: of those that share one rotation, the last ones
 
 
 class Preparations:
@@ -97,14 +100,23 @@ class Unit:
     @cached_property
     def rank(self) -> int:
         """How many of the flips are independent: the qubits of the state."""
+        return _rank(self.flips)
+
+    @property
+    def flips(self) -> set[Places]:
+        """The places that its rotations and preparations flip together."""
         flips = set().union(*(self.cones.flips[group] for group in self.groups))
-        flips |= {(p,) for i in self.prepared for p in self.cones.preparations.targets[i]}
-        span, places = Span(), {p: 1 << k for k, p in enumerate(set().union(*flips))}
-        for flip in flips:
-            span.add(sum([places[p] for p in flip]))
-            if span.rank == len(places):
-                break
-        return span.rank
+        return flips | {(p,) for i in self.prepared for p in self.cones.preparations.targets[i]}
+
+    def check_width(self) -> None:
+        """Raise `KetgradMemoryError` if its state is too wide for the core.
+
+        Where all its words flip what nothing else does no state is made: they are zero.
+        """
+        if self.rank > MOST_QUBITS:
+            flips = [self.cones.frame.words[k].x for k in self.words]
+            if any(_rank({*self.flips, flip}) == self.rank for flip in flips):
+                check_width(self.rank)
 
     @cached_property
     def cost(self) -> int:
@@ -122,26 +134,58 @@ class Unit:
 def units(program: Program, frame: Frame) -> list[Unit]:
     """The words of the question in units: two that share a rotation become one if that costs no more than both.
 
-    Words that see the same always are one; a state is then made once for all of them.
+    Words that see the same always are one; a state is then made once for all of them. Raises `KetgradMemoryError` for
+    a word whose state is too wide, before anything is made of the others.
     """
     cones, alike = Cones(program, frame), {}
     for word, groups in enumerate(cones.of_word):
         alike.setdefault((frozenset(groups), cones.prepared([word], groups)), []).append(word)
     found: dict[int, Unit] = {}
-    owner: dict[int, set[int]] = {}  # group -> the units that see it
+    owners: dict[
+        int, dict[int, None]
+    ] = {}  # group -> the units that see it, in the order in which they were made
     for k, ((groups, prepared), words) in enumerate(alike.items()):
         one = Unit(cones, tuple(words), groups, prepared)
+        one.check_width()
         apart: set[int] = set()
-        while neighbours := {n for g in one.groups for n in owner.get(g, ())} - apart:
-            nearest = min(neighbours)
-            both = one.joined(found[nearest])
-            if both.cost > one.cost + found[nearest].cost:
-                apart.add(nearest)
+        while len(apart) < MOST_TRIED and (latest := _latest_neighbour(one, owners, apart)) is not None:
+            both = one.joined(found[latest])
+            if both.cost > one.cost + found[latest].cost:
+                apart.add(latest)
                 continue
-            for group in found.pop(nearest).groups:
-                owner[group].discard(nearest)
+            for group in found.pop(latest).groups:
+                del owners[group][latest]
             one = both
         found[k] = one
         for group in one.groups:
-            owner.setdefault(group, set()).add(k)
+            owners.setdefault(group, {})[k] = None
     return list(found.values())
+
+
+def _rank(flips: set[Places]) -> int:
+    """How many are independent."""
+    span, places = Span(), {p: 1 << k for k, p in enumerate(set().union(*flips))}
+    for flip in flips:
+        span.add(sum([places[p] for p in flip]))
+        if span.rank == len(places):
+            break
+    return span.rank
+
+
+def check_width(num_qubits: int) -> None:
+    """Raise `KetgradMemoryError` for the state of more qubits than the core takes."""
+    if num_qubits > MOST_QUBITS:
+        reserve(
+            state_bytes(num_qubits),
+            f"the state of {num_qubits} qubits",
+            f"The question can see all of them, and the core takes {MOST_QUBITS} at most: ask about fewer at a time.",
+        )
+
+
+def _latest_neighbour(one: Unit, owners: dict[int, dict[int, None]], apart: set[int]) -> int | None:
+    """The unit made last that sees a rotation of this one, and has not been tried.
+
+    The last ones are asked first: where one rotation is seen by all words, the first units have long been full.
+    """
+    known = [itertools.islice(reversed(owners[g]), MOST_TRIED) for g in one.groups if g in owners]
+    return max(set(itertools.chain.from_iterable(known)) - apart, default=None)
