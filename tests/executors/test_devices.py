@@ -55,6 +55,43 @@ def test_values_lie_within_their_statistical_bounds(n):
         assert abs(bits[:, n - 1].mean() - chances[1]) < 5 * 0.5 / np.sqrt(shots)
 
 
+class Perfect:
+    """So many shots that their counts are the chances: what is made of them has no noise to hide a fault in."""
+
+    name, abilities, shots = "perfect", frozenset({"shots"}), 2**40
+
+    def counts(self, programs, weights, inputs, *, shots, rng):
+        found = [get("reference").run(program, weights, inputs) for program in programs]
+        return [(range(len(chances[0])), np.rint(chances * shots).astype(int)) for chances in found]
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_counts_without_noise_give_the_exact_values_and_derivatives(n):
+    """Words of all letters, several observables, the identity, measured qubits in any order, batches, a slope."""
+    rng = np.random.default_rng(n)
+    for seed in range(3):
+        circuit = random_circuit(n, 10, seed, prepare=seed == 1)
+        observables = [random_observable(n, 6, seed), random_observable(n, 6, seed + 1), kg.Pauli("Y0 - 0.5")]
+        qubits = rng.permutation(n)[: max(1, n - 1)].tolist()
+        for question, asked in (
+            (kg.expectation, observables),
+            (kg.variance, observables),
+            (kg.probabilities, qubits),
+        ):
+            exact, found = (question(circuit, asked, executor=executor) for executor in ("native", Perfect()))
+            rows = (
+                rng.uniform(0.2, 1.5, (3, 1, exact.num_weights)),
+                rng.uniform(0.2, 0.9, (2, exact.num_inputs)),
+            )
+            cotangent, slope = rng.normal(size=(2, 3, 2, exact.num_outputs))
+            for mine, theirs in zip(
+                (*found.vjp(*rows, cotangent, slope=slope), *found.jacobian(*rows)),
+                (*exact.vjp(*rows, cotangent, slope=slope), *exact.jacobian(*rows)),
+                strict=True,
+            ):
+                np.testing.assert_allclose(mine, theirs, atol=1e-8)
+
+
 def test_the_measured_qubits_are_in_the_order_of_the_question():
     circuit = kg.Circuit([kg.x(0), kg.h(1), kg.cx(1, 2)], 3)
     assert kg.probabilities(circuit, [2, 0], executor=FakeDevice())()[[0, 2]].tolist() == [0, 0]

@@ -313,6 +313,37 @@ def test_derivatives_are_looked_at_too():
                 call(rows)
 
 
+@pytest.mark.parametrize("encoded", [kg.x[0], kg.arccos(kg.x[0])], ids=["x", "arccos"])
+def test_second_derivatives_are_looked_at_too(encoded):
+    class Second(Altered):
+        def jvp(self, *arguments, **options):
+            return self.change(get("reference").jvp(*arguments, **options))
+
+        def hvp(self, *arguments, **options):
+            return self.change(get("reference").hvp(*arguments, **options))
+
+    circuit, rows = (
+        kg.Circuit([kg.ry(kg.w[0], 0), kg.ry(encoded, 0)]),
+        (np.full((3, 1), 0.3), np.full((3, 1), 0.4)),
+    )
+    f, exact = (
+        kg.expectation(circuit, kg.Pauli("Z0"), executor=executor)
+        for executor in (
+            Second(lambda found: tuple(one.tolist() for one in found), "adjoint", "second"),
+            "native",
+        )
+    )
+    for mine, theirs in zip(f.hvp(*rows, None, *rows), exact.hvp(*rows, None, *rows), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-12)
+    for change in (list, lambda found: found[:-1], lambda found: (*found[:-1], found[-1][:2])):
+        f = kg.expectation(circuit, kg.Pauli("Z0"), executor=Second(change, "adjoint", "second"))
+        with pytest.raises(kg.KetgradError, match="`jvp` of the executor 'least' must give"):
+            f.jvp(*rows, *rows)
+        for call in (lambda: f.hvp(*rows, None, *rows), lambda: f.hessian(*rows)):  # noqa: B023
+            with pytest.raises(kg.KetgradError, match="`hvp` of the executor 'least' must give"):
+                call()
+
+
 @pytest.mark.parametrize("given", [[[0, 1]], [[0.5] * 4], [[0, 1, 0, -1]], None], ids=repr)
 def test_outcomes_of_an_executor_that_measures_are_looked_at(given):
     class Measuring(Least):

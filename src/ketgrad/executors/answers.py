@@ -39,6 +39,21 @@ def checked_counts(name: str, found: Any, asked: Sequence[Program], batch: int) 
     ]
 
 
+def checked_arrays(
+    name: str, method: str, found: Any, wanted: Sequence[tuple[tuple[int, ...], np.dtype]]
+) -> list[np.ndarray]:
+    """The arrays that a method of the executor `name` answered with, each of the shape and type in `wanted`.
+
+    >>> checked_arrays("mine", "vjp", ([[1]], [[2]]), [((1, 1), np.dtype(float))] * 2)
+    [array([[1.]]), array([[2.]])]
+    """
+    if not isinstance(found, tuple) or len(found) != len(wanted):
+        raise KetgradValueError(
+            f"`{method}` of the executor {name!r} must give a tuple of {len(wanted)} arrays, but gave {shown(found)}."
+        )
+    return [checked_numbers(name, method, array, *one) for array, one in zip(found, wanted, strict=True)]
+
+
 def checked_numbers(name: str, method: str, found: Any, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
     """One array that a method of the executor `name` answered with, in the shape and type that were asked for.
 

@@ -79,11 +79,12 @@ def variance(
 
     How much single measurements of an observable scatter: zero for an eigenstate. The squares are multiplied out, up
     to half as many words as the square of the number of words; values and their derivatives are those of the
-    expectation values of both, by the chain rule, so that a gradient takes one circuit execution more. Rounding may
-    leave a variance of zero at -1e-15. With shots both the means and the mean squares are estimates, which makes the
-    variance too small by that of the estimated mean: by 1/shots of itself where the words of an observable are measured
-    together. Where they are not, in groups, or on a wide register whose parts `plan` counts, the noise of the mean and
-    of the mean square do not cancel: then single estimates scatter by the mean square, and may be negative.
+    expectation values of both, by the chain rule, so that a gradient takes one circuit execution more. The rounding of
+    <O^2> stays in the difference: a variance of zero may be -1e-15 times <O^2>, in complex64 -1e-6 times. With shots
+    both the means and the mean squares are estimates, which makes the variance too small by that of the estimated mean:
+    by 1/shots of itself where the words of an observable are measured together. Where they are not, in groups, or on a
+    wide register whose parts `plan` counts, the noise of the mean and of the mean square do not cancel: then single
+    estimates scatter by the mean square, and may be negative.
     The arguments and errors are those of `expectation`; `KetgradMemoryError` if the squares do not fit.
 
     >>> kg.variance(kg.Circuit([kg.ry(kg.w[0], 0)]), kg.Pauli("Z0"))([np.pi / 6]).round(6)

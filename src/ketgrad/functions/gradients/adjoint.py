@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ketgrad.executors import in_parts
-from ketgrad.executors.answers import checked_numbers
+from ketgrad.executors.answers import checked_arrays
 from ketgrad.executors.table import EXECUTORS
-from ketgrad.foundation.errors import KetgradValueError, shown
 from ketgrad.foundation.memory import state_bytes
 from ketgrad.functions.batch import Batch
 from ketgrad.functions.gradients.rules import Cost, without_derivative
@@ -110,15 +109,7 @@ def _backward(
     found = executor.vjp(batch.program, weights, inputs, cotangent, **how)
     if executor.name in EXECUTORS:
         return found
-    if not isinstance(found, tuple) or len(found) != 3:
-        raise KetgradValueError(
-            f"`vjp` of the executor {executor.name!r} must give a tuple (values, dweights, dinputs), but gave "
-            f"{shown(found)}."
-        )
-    shapes = (len(cotangent), batch.program.num_outputs), weights.shape, inputs.shape
-    kinds = batch.kind_of_values, batch.real, batch.real
-    values, dweights, dinputs = (
-        checked_numbers(executor.name, "vjp", array, shape, kind)
-        for array, shape, kind in zip(found, shapes, kinds, strict=True)
-    )
-    return values, dweights, dinputs
+    values = (len(cotangent), batch.program.num_outputs), batch.kind_of_values
+    wanted = [values, (weights.shape, batch.real), (inputs.shape, batch.real)]
+    outputs, dweights, dinputs = checked_arrays(executor.name, "vjp", found, wanted)
+    return outputs, dweights, dinputs

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ketgrad.executors.answers import checked_arrays
+from ketgrad.executors.table import EXECUTORS
 from ketgrad.foundation.errors import KetgradValueError
 from ketgrad.foundation.numbers import COMPLEX128
 from ketgrad.functions.batch import Batch
@@ -56,15 +58,10 @@ class AlongDirection(NamedTuple):
             self.weights_move,
             None if move is None else (move[:, of] * where.slopes).astype(move.dtype, copy=False),
         )
-        options = {"dtype": batch.dtype, "threads": batch.threads}
         columns = where.columns.astype(batch.inputs.dtype, copy=False)
+        found = _asked(self, columns, moves)
         if self.cotangent is None:
-            return list(batch.executor.jvp(program, batch.weights, columns, *moves, **options))
-        found = list(
-            batch.executor.hvp(
-                program, batch.weights, columns, self.cotangent, *moves, self.cotangent_move, **options
-            )
-        )
+            return found
         bent = 0.0 if move is None else where.bends * move[:, of] * found[3]
         found[5] = by_input(program, found[5] * where.slopes + bent)
         found[3] = by_input(program, found[3] * where.slopes)
@@ -100,11 +97,25 @@ def derivatives(task: AlongDirection) -> list[np.ndarray]:
 
 
 def _without_functions(task: AlongDirection) -> list[np.ndarray]:
-    batch, options = task.batch, {"dtype": task.batch.dtype, "threads": task.batch.threads}
-    start, moves = (batch.program, batch.weights, batch.inputs), (task.weights_move, task.inputs_move)
+    return _asked(task, task.batch.inputs, (task.weights_move, task.inputs_move))
+
+
+def _asked(
+    task: AlongDirection, columns: np.ndarray, moves: tuple[np.ndarray | None, np.ndarray | None]
+) -> list[np.ndarray]:
+    """`jvp` or `hvp` of the executor, by the program's columns."""
+    batch, executor = task.batch, task.batch.executor
+    start, options = (batch.program, batch.weights, columns), {"dtype": batch.dtype, "threads": batch.threads}
     if task.cotangent is None:
-        return list(batch.executor.jvp(*start, *moves, **options))
-    return list(batch.executor.hvp(*start, task.cotangent, *moves, task.cotangent_move, **options))
+        method, found = "jvp", executor.jvp(*start, *moves, **options)
+    else:
+        method, found = "hvp", executor.hvp(*start, task.cotangent, *moves, task.cotangent_move, **options)
+    if executor.name in EXECUTORS:
+        return list(found)
+    values, real = ((batch.num_rows, batch.program.num_outputs), batch.kind_of_values), batch.real
+    derivatives = [(batch.weights.shape, real), (columns.shape, real)]
+    wanted = [values, values] if method == "jvp" else [values, values, *derivatives, *derivatives]
+    return checked_arrays(executor.name, method, found, wanted)
 
 
 def _near_an_edge(task: AlongDirection, near: Near) -> list[np.ndarray]:
