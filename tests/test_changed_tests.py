@@ -23,6 +23,8 @@ MODULES = sorted(path for path in changed_tests.PACKAGE.rglob("*.py") if path.na
         ("tests/circuits/test_gates.py", "tests/circuits/test_gates.py"),
         ("tests/support/report_samples.py", "tests/referee/report/test_report.py"),
         ("tools/mutate.py", "tests/test_mutate.py"),
+        ("cpp/base/pool.cpp", "tests/test_layers_of_the_core.py"),
+        ("cpp/lanes/engine.cpp", "tests/executors/test_native_core.py"),
     ],
 )
 def test_a_file_is_owned_by_the_tests_that_name_it(path, owner):

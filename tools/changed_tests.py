@@ -15,7 +15,14 @@ PAGES = "tests/test_docs.py"
 ALWAYS = (TESTS / "test_tiny.py", TESTS / "test_layers.py")
 # What is no module of the package -> where its tests are.
 ELSEWHERE = {
-    "cpp": ("native", "executors"),
+    "cpp": (
+        "test_layers_of_the_core.py",
+        "executors/test_native_core.py",
+        "executors/test_native_blocked.py",
+        "executors/test_executors.py",
+        "test_core_programs_linux.py",
+        "executors",
+    ),
     "src/ketgrad/__init__.py": ("test_names.py",),
     "tools/mutate.py": ("test_mutate.py",),
     "tools/changed_tests.py": ("test_changed_tests.py",),
