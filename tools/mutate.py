@@ -50,7 +50,7 @@ TESTS = {
     "referee/table/target": "referee/table/robust_tables referee/table/tables",
     "referee/table/preparation": "referee/table/preparation referee/table/tables referee/table/robust_tables",
     "referee/table/task": "referee/table/preparation referee/table/tables referee/table/robust_tables",
-    "executors/answers": "executors/devices",
+    "executors/answers": "executors/devices executors/executors",
     "executors/measured": "executors/devices executors/sampled executors/executors",
     "executors/sampled": "executors/sampled executors/executors executors/devices",
     "executors/protocol": "executors/executors executors/devices",

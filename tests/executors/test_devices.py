@@ -318,6 +318,19 @@ def test_what_a_wide_register_says_does_not_hang_on_the_outcomes_that_were_seen(
     assert packed.tolist() == [outcome] * 4 and packed.dtype == object
 
 
+def test_a_device_that_writes_to_its_arrays_leaves_those_of_the_caller_alone():
+    class Writing(FakeDevice):
+        def counts(self, programs, weights, inputs, **options):
+            weights += 1.0
+            inputs %= 1.0
+            return super().counts(programs, weights, inputs, **options)
+
+    weights, inputs = POINT[0].copy(), np.tile(POINT[1], (2, 1))
+    f = kg.expectation(CIRCUIT, OBSERVABLES, executor=Writing())
+    f(weights, inputs), f.vjp(weights, inputs, np.ones(3))
+    assert weights.tolist() == POINT[0].tolist() and inputs.tolist() == [POINT[1].tolist()] * 2
+
+
 def test_shots_that_a_service_lost_are_missing_from_samples_only():
     lost = Answering([counted([{0: 1, 1: 2}])])  # three of five
     circuit = kg.Circuit([kg.h(0)])

@@ -391,6 +391,32 @@ def test_an_executor_with_half_of_the_second_derivatives_is_refused():
         get(Half("exact", "second"))
 
 
+def test_shots_that_an_executor_does_not_take_and_a_description_that_is_none_are_refused():
+    """An executor that stays exact would give values without noise where estimates were asked for."""
+
+    class Saying(Least):
+        def __init__(self, made, said):
+            super().__init__("exact")
+            self.shots, self.made, self.said = None, made, said
+
+        def with_shots(self, shots):
+            return self if self.made is None else self.made
+
+        def describe(self, program):
+            return self.said
+
+    circuit, word = kg.Circuit([kg.ry(kg.w[0], 0)]), kg.Pauli("Z0")
+    for made in (None, 5, get("sampled"), get("native")):
+        with pytest.raises(
+            kg.KetgradError, match=r"`with_shots` of the executor 'least' must give.*'shots' and 7 shots"
+        ):
+            kg.expectation(circuit, word, executor=Saying(made, None), shots=7)
+    with pytest.raises(
+        TypeError, match=r"`describe` of the executor 'least' must give a kg.executors.Execution.*None"
+    ):
+        print(kg.expectation(circuit, word, executor=Saying(None, None)).plan)
+
+
 def test_an_object_that_runs_and_counts_is_not_guessed_at():
     class Both(FakeDevice):
         def run(self, circuit):

@@ -71,7 +71,11 @@ class MeasuredDevice:
         batch = max(len(weights), len(inputs))
         shots = program.num_outputs if program.question.is_drawn else self.shots
         asked = circuits(program)
-        answer = self.device.counts(asked, weights, inputs, shots=shots, rng=generator) if asked else []
+        rows = (
+            weights.copy(),
+            inputs.copy(),
+        )  # the caller's own may be among them, and a device may write to its own
+        answer = self.device.counts(asked, *rows, shots=shots, rng=generator) if asked else []
         found = checked_counts(self.name, answer, asked, batch)
         if program.question.is_drawn:
             return _in_random_order(self.name, generator, found[0], shots)

@@ -68,6 +68,8 @@ class Executor(Protocol):
     - "gpu": states are held by an accelerator.
 
     Executors hold no state of a call: one instance may be used from many threads. They are compared by content.
+    The arrays of a call are the caller's own, and are not written to. An executor whose class has the methods of
+    `States`, `Direct`, `InParts` or `Locates` is asked for these too: no other methods may be called so.
     """
 
     @property
@@ -241,7 +243,12 @@ def execution(executor: Any, program: Program) -> Execution:
     3
     """
     if says_more(executor):
-        return executor.describe(program)
+        said = executor.describe(program)
+        if isinstance(said, Execution):
+            return said
+        raise KetgradTypeError(
+            f"`describe` of the executor {executor.name!r} must give a kg.executors.Execution, but gave {shown(said)}."
+        )
     held = None if "remote" in executor.abilities else program.num_qubits
     return Execution(executor.name, held)
 

@@ -16,7 +16,7 @@ from ketgrad.executors import in_parts
 from ketgrad.executors.measured import circuits, estimates, groups
 from ketgrad.executors.protocol import Counts, Execution, execution, locates, runs_in_parts, says_more
 from ketgrad.executors.table import get
-from ketgrad.foundation.errors import KetgradValueError
+from ketgrad.foundation.errors import KetgradValueError, shown
 from ketgrad.foundation.memory import reserve
 from ketgrad.foundation.numbers import shot_count
 from ketgrad.foundation.seeds import stream
@@ -185,12 +185,22 @@ def with_shots(executor: Any, shots: int) -> Any:
     10
     """
     if says_more(executor):
-        return executor.with_shots(shots)
+        return _measuring(executor, executor.with_shots(shots), shots)
     if "exact" in executor.abilities:
         return Sampled(executor, shots)
     raise KetgradValueError(
         f"`shots` cannot be given to the executor {executor.name!r}: it measures, and has no `with_shots` to be told "
         "how often. Make it with that number, or give it the methods with_shots and describe."
+    )
+
+
+def _measuring(executor: Any, made: Any, shots: int) -> Any:
+    """What `with_shots` made, if it measures so often: else exact values would pass for estimates."""
+    if "shots" in getattr(made, "abilities", ()) and getattr(made, "shots", None) == shots:
+        return made
+    raise KetgradValueError(
+        f"`with_shots` of the executor {executor.name!r} must give an executor with the ability 'shots' and {shots} "
+        f"shots, but gave {shown(made)}."
     )
 
 
