@@ -404,3 +404,26 @@ def test_a_device_may_not_say_that_it_is_exact():
         get(FakeDevice(abilities=frozenset({"shots", "exact"})))
     with pytest.raises(kg.KetgradError, match="its abilities are: none"):
         get(FakeDevice(abilities=frozenset()))
+
+
+JOBS = {  # of a gradient, as the page of executors says
+    "angles": (kg.expectation, None, 2),
+    "a variance": (kg.variance, None, 3),
+    "directions": (kg.expectation, kg.gradients.SPSA(num_samples=3, step=0.1), 7),
+}
+
+
+@pytest.mark.parametrize("case", JOBS)
+def test_how_many_jobs_a_gradient_is(case):
+    question, rule, jobs = JOBS[case]
+    device = FakeDevice(shots=3)
+    question(CIRCUIT, OBSERVABLES, executor=device, gradient=rule).vjp(*BATCH, np.ones(3))
+    assert len(device.jobs) == jobs
+
+
+def test_shifted_amplitudes_are_a_job_of_their_own():
+    device = FakeDevice(shots=3)
+    circuit = kg.Circuit([kg.prepare_state([kg.x[0], kg.x[1]], 0, normalize=True), kg.ry(kg.w[0], 0)])
+    f = kg.expectation(circuit, kg.Pauli("Z0"), executor=device)
+    f.vjp([0.3], [0.6, 0.8])
+    assert len(device.jobs) == 3 and device.executions == f.plan.executions

@@ -26,7 +26,8 @@ class MeasuredDevice:
     """The executor of a `Device`: expectation values, probabilities and samples from its counts.
 
     shots: of each circuit. All circuits of a call, for all rows, are one job; a gradient is two, one for the values
-    and one for the shifted rows. Where the order of measured bits matters, counts are put into a random one.
+    and one for the shifted rows, or three where prepared amplitudes are shifted too. Where the order of measured bits
+    matters, counts are put into a random one.
 
     >>> from ketgrad.executors import get
     >>> class Coin:
