@@ -3,6 +3,7 @@
 import ast
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -101,6 +102,12 @@ def test_every_folder_is_a_layer_and_says_which():
         )
     beside = {str(path) for path in MODULES if len(path.parts) == 1}
     assert beside == {"__init__.py", "__main__.py"}
+
+
+def test_the_page_of_the_design_lists_the_layers_in_their_order():
+    page = (pathlib.Path(__file__).parent.parent / "ARCHITECTURE.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) `(\w+)` \|", page, re.MULTILINE)
+    assert rows == [(str(number), folder) for number, folder in enumerate(LAYERS, 1)]
 
 
 @pytest.mark.parametrize("path", sorted(MODULES), ids=str)
