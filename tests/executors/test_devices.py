@@ -370,7 +370,9 @@ def test_a_device_is_a_value_like_any_other_executor():
 
 
 def test_no_file_holds_a_device(tmp_path):
-    with pytest.raises(kg.KetgradError, match=r"`Function\.executor` cannot be saved"):
+    with pytest.raises(
+        kg.KetgradError, match=r"`Function\.executor` cannot be saved: it is a devices\.FakeDevice"
+    ):
         kg.save(kg.expectation(CIRCUIT, OBSERVABLES, executor=FakeDevice()), tmp_path / "f")
     assert not list(tmp_path.iterdir())
 

@@ -16,6 +16,7 @@ import numpy as np
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.op import Op
 from ketgrad.circuits.paulis import PauliSum
+from ketgrad.executors.measured import MeasuredDevice
 from ketgrad.foundation.errors import KetgradError, KetgradTypeError
 from ketgrad.saving.allow_list.support_vectors import TRAINING_ROWS
 from ketgrad.saving.arrays import strides_to_keep
@@ -106,6 +107,8 @@ class ValueWriter:
         kind = type(value)
         name = name_of(kind)
         if name is None:
+            # an executor that was made of a device: the device is what the caller knows
+            kind = type(value.device) if isinstance(value, MeasuredDevice) else kind
             raise KetgradTypeError(
                 f"`{path}` cannot be saved: it is a {kind.__module__}.{kind.__qualname__}, and a file holds no code. "
                 "Saved are ketgrad's models, Functions, circuits, executors and kernels, scikit-learn's scalers and "
