@@ -6,6 +6,7 @@ import pytest
 import ketgrad as kg
 from ketgrad import w
 from ketgrad.foundation.errors import KetgradMemoryError
+from ketgrad.programs.frame import Word, pulled_back
 from ketgrad.programs.reach import reach
 from ketgrad.programs.reduced import Basis
 from ketgrad.programs.word_cones import MOST_TRIED, Unit
@@ -63,3 +64,32 @@ def test_words_that_are_zero_need_no_state_however_wide():
     f = kg.expectation(circuit, [kg.Pauli(f"{every} X101"), kg.Pauli(f"{every} Y100"), kg.Pauli("Z0")])
     values, dweights, _ = f.vjp(np.full(100, 0.3), None, [1.0, 1.0, 1.0])
     np.testing.assert_allclose([*values, dweights[0]], [0, 0, np.cos(0.3), -np.sin(0.3)], atol=1e-14)
+
+
+def entangled(n, rotations):
+    """Every word comes to lie on all qubits, and meets half of the rotations."""
+    generator = np.random.default_rng(0)
+    ops = []
+    for k in range(rotations):
+        q, r = (int(p) for p in generator.choice(n, 2, replace=False))
+        ops += [kg.cx(q, r), kg.h(q), kg.s(r), kg.rz(w[k], r)]
+    return kg.Circuit(ops, n)
+
+
+@pytest.mark.parametrize(
+    ("usable", "what"),
+    [
+        (3000, "following 64 words past 1024 rotations"),
+        (10**5, "the places of 1[0-9]{3} words and rotations"),
+    ],
+)
+def test_words_that_do_not_fit_are_refused_while_they_are_followed(usable, what, monkeypatch):
+    """A small register on a machine of a few bytes."""
+    program = kg.expectation(entangled(64, 1500), [kg.Pauli(1.0)]).program
+    words = [Word((q,), ()) for q in range(64)]
+    assert len(pulled_back(program, words).rotations) > 1024
+    for place in ("programs.frame", "foundation.memory"):
+        monkeypatch.setattr(f"ketgrad.{place}.FREE_BELOW", 10)
+    monkeypatch.setattr("ketgrad.foundation.memory.available_bytes", lambda: usable)
+    with pytest.raises(KetgradMemoryError, match=f"{what} needs .* Ask about fewer words"):
+        pulled_back(program, words)

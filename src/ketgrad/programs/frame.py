@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ketgrad.foundation.memory import FREE_BELOW, reserve
 from ketgrad.programs.matrix_rotations import MOST_CONTROLS, Clifford, clifford_of, turns_of
 from ketgrad.programs.program import PAULI_ROTATION, STATE_PREPARATION, Program
 
@@ -24,6 +25,9 @@ MOST_ALIKE = (
     256  # different sets of words of the question, up to which those that see the same are looked at together
 )
 
+CHECKED = 1024  # rotations between two looks at the memory
+BYTES_PER_PLACE = 17  # of a word: in a tuple, and in the list of which that is made
+WAY_OUT = "Ask about fewer words at a time."
 FEW = 8  # ones that are looked for one by one, in an integer of any length
 
 Places = tuple[int, ...]
@@ -63,6 +67,7 @@ def pulled_back(program: Program, words: Iterable[Word]) -> Frame | None:
     """The words of a question and the rotations that they see; None if a matrix is too large to be followed.
 
     Cost: a few operations on integers of as many bits as there are words, for each gate and qubit that a word reaches.
+    Raises `KetgradMemoryError` while the words are followed, where what they become does not fit.
     """
     way = _WayBack(program, words)
     kinds = program.kind.tolist()
@@ -128,7 +133,7 @@ class _WayBack:
         self.x, self.z, self.controls = program.x.tolist(), program.z.tolist(), program.controls.tolist()
         for word in words:
             self.columns.append(word)
-        self.num_words = self.columns.count
+        self.num_words, self.reserved = self.columns.count, 2 * FREE_BELOW
         self.sees = _Sees(self.num_words)
         self.rotations: list[FramedRotation] = []
         self.preparations: list[int] = []
@@ -187,6 +192,16 @@ class _WayBack:
             self.sees.add(met)
             self.columns.append(word)
             self.rotations.append(rotation)
+            if len(self.rotations) % CHECKED == 0:
+                self._reserve()
+
+    def _reserve(self) -> None:
+        """Refuse to go on where what is held cannot grow by a quarter: its size depends on where the words lead."""
+        held = self.columns.num_bytes + len(self.sees.masks) * self.num_words // 8
+        if held > self.reserved:
+            count, more = len(self.rotations), max(held // 4, 2 * FREE_BELOW)
+            reserve(more, f"following {self.num_words} words past {count} rotations", WAY_OUT)
+            self.reserved = held + more
 
 
 class _Columns:
@@ -260,8 +275,15 @@ class _Columns:
             for p in places:
                 columns[p] = columns.get(p, 0) ^ met
 
+    @property
+    def num_bytes(self) -> int:
+        """Of all columns: integers as long as their highest bit."""
+        return sum(column.bit_length() for column in (*self.x.values(), *self.z.values())) // 8
+
     def rows(self) -> list[Word]:
         """The words one by one."""
+        places = sum(column.bit_count() for column in (*self.x.values(), *self.z.values()))
+        reserve(BYTES_PER_PLACE * places, f"the places of {self.count} words and rotations", WAY_OUT)
         x: list[list[int]] = [[] for _ in range(self.count)]
         z: list[list[int]] = [[] for _ in range(self.count)]
         for columns, lists in ((self.x, x), (self.z, z)):
