@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.linalg import expm
 from scipy.stats import unitary_group
 
 import ketgrad as kg
@@ -40,6 +41,41 @@ def test_rotations_multiply_to_the_matrix(bits, controls):
         found = product(turns_of(matrix.astype(complex).tobytes(), controls), bits + controls)
         phase = np.vdot(found, wanted) / len(wanted)
         np.testing.assert_allclose(found * phase, wanted, atol=1e-12)
+
+
+NEAR = {1: ["1", "X0", "Y0", "Z0"], 2: ["1", "X0 Z1", "Y0 Y1"], 3: ["1", "X0 Z1 Y2"]}
+
+
+@pytest.mark.parametrize("size", [1e-11, 1e-9, 1e-7, 1e-5, 1e-3, 1e-2])
+@pytest.mark.parametrize("bits, controls", [(1, 0), (1, 2), (2, 0), (2, 1), (3, 0)])
+def test_what_turns_a_matrix_a_little_away_from_a_word_is_kept(bits, controls, size):
+    """To first order it is in entries that are as small: an overlap does not see them."""
+    generator = np.random.default_rng(bits)
+    for letters in NEAR[bits]:
+        for _ in range(5):
+            hermitian = generator.normal(size=(2**bits, 2**bits, 2)) @ [1, 1j]
+            turn = expm(1j * size * (hermitian + hermitian.conj().T))
+            matrix = np.exp(1j * generator.normal()) * kg.Pauli(letters).matrix(bits) @ turn
+            wanted = under_controls(matrix, controls)
+            found = product(turns_of(matrix.tobytes(), controls), bits + controls)
+            phase = np.vdot(found, wanted) / len(wanted)
+            np.testing.assert_allclose(found * phase, wanted, atol=1e-13)
+
+
+def test_small_steps_of_a_wide_register_are_those_of_a_narrow_one():
+    """exp(-i H / 10^4) of one qubit of each of 22 pairs, a hundred times."""
+    generator = np.random.default_rng(0)
+    pairs = []
+    for _ in range(22):
+        hermitian = generator.normal(size=(2, 2, 2)) @ [1, 1j]
+        step = expm(-1e-4j * (hermitian + hermitian.conj().T))
+        rotations = [kg.ry(kg.w[0], 1), kg.crx(kg.w[1], 1, 0)]
+        pairs.append(kg.Circuit([*[kg.unitary(step, 0)] * 50, *rotations, *[kg.unitary(step, 0)] * 50]))
+    ops = [op for k, pair in enumerate(pairs) for op in pair.relabel([2 * k, 2 * k + 1])]
+    wide = kg.expectation(kg.Circuit(ops), [kg.Pauli(f"Y{2 * k} X{2 * k + 1}") for k in range(22)])
+    weights = [0.4, 1.1]
+    wanted = [kg.expectation(pair, kg.Pauli("Y0 X1")).jacobian(weights)[0] for pair in pairs]
+    np.testing.assert_allclose(wide.jacobian(weights)[0], np.concatenate(wanted), atol=1e-13)
 
 
 @pytest.mark.parametrize(

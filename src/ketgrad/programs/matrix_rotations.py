@@ -193,10 +193,10 @@ def _multiplexed(x: int, z: int, angles: np.ndarray) -> list[Turn]:
 def _single(matrix: np.ndarray) -> list[Turn]:
     """RZ(phi) RY(theta) RZ(lambda) of a 2x2 matrix, up to a phase."""
     theta = 2 * math.atan2(abs(matrix[1, 0]), abs(matrix[0, 0]))
-    total = float(np.angle(matrix[1, 1]) - np.angle(matrix[0, 0])) if abs(matrix[0, 0]) > ROUNDING else 0.0
-    apart = float(np.angle(matrix[1, 0]) - np.angle(-matrix[0, 1])) if abs(matrix[1, 0]) > ROUNDING else 0.0
-    phi, lam = (total + apart) / 2, (total - apart) / 2
-    turns = [Turn(0, 1, lam), Turn(1, 1, theta), Turn(0, 1, phi)]
-    if abs(abs(np.vdot(_product(turns, 1), matrix)) - 2) > 1e-6:  # the other branch of the sum of phases
-        turns = [Turn(0, 1, lam - math.pi), Turn(1, 1, theta), Turn(0, 1, phi + math.pi)]
-    return turns
+    first, falling = float(np.angle(matrix[0, 0])), float(np.angle(matrix[1, 0]))
+    # m10 / m00 has the phase phi; lambda from the larger of two entries: a small one has a phase of few digits
+    if abs(matrix[0, 0]) >= abs(matrix[1, 0]):
+        lam = float(np.angle(matrix[1, 1])) - falling
+    else:
+        lam = float(np.angle(-matrix[0, 1])) - first
+    return [Turn(0, 1, lam), Turn(1, 1, theta), Turn(0, 1, falling - first)]
