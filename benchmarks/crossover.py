@@ -5,7 +5,7 @@ python benchmarks/crossover.py --qubits 18 20 22
 
 Both engines run each circuit, one after the other, several times in turn; the table shows the best processor time of
 each, what the core expected, and what it chose. The expectation is a sum over the steps that are left after pruning
-(`cpp/simulator/cost_model.cpp`), whose constants come from this script.
+(`cpp/simulator/engine_choice.cpp`), whose constants come from this script.
 """
 
 import os

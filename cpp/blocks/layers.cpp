@@ -2,7 +2,7 @@
 #include <numbers>
 
 #include "blocks/call.hpp"
-#include "program/turns.hpp"
+#include "program/angle_reduction.hpp"
 
 namespace ketgrad::blocks {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "lanes/call.hpp"
 #include "lanes/engine.hpp"
-#include "program/turns.hpp"
+#include "program/angle_reduction.hpp"
 
 namespace ketgrad {
 namespace {

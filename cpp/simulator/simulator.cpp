@@ -8,7 +8,7 @@
 #include "lanes/kernels.hpp"
 #include "passes/compile.hpp"
 #include "program/light_cone.hpp"
-#include "simulator/cost_model.hpp"
+#include "simulator/engine_choice.hpp"
 #include "simulator/memory.hpp"
 
 namespace ketgrad {
@@ -16,8 +16,6 @@ namespace {
 
 constexpr int held_states = 2;           // psi and lambda
 constexpr int default_block_bits = 13;   // 128 KiB of amplitudes: psi and lambda of a block fit into the L2 cache
-constexpr int least_blocked_qubits = 12; // smaller states stay in the cache whatever is done with them
-constexpr double sure_advantage = 0.95;  // in doubt in lanes: where the estimates agree, they have been measured to be faster
 
 void count_blocks(const blocks::Plan& blocked, SimulatorPlan& plan) {
     plan.blocked_passes = blocked.passes.size();
@@ -65,20 +63,16 @@ Kept<Real>& Simulator::kept() const {
         return kept_single;
 }
 
-/// A few large states go through the cache block by block, where that is expected to be faster.
 template <class Real>
 bool Simulator::uses_blocks(std::int64_t batch) const {
     const bool forced = block_bits;
-    const int qubits = schedule.program.num_qubits;
-    const bool fills_lanes = qubits >= std::countr_zero(unsigned(lanes<Real>()));
-    const bool has_dead_bits = schedule.given_qubits > qubits;  // which blocks would hold
-    if (!schedule.passes.blocks || !fills_lanes || (has_dead_bits && !forced)) return false;
-    if (!forced && (qubits < least_blocked_qubits || !layouts.spreads<Real>(batch))) return false;
+    if (!fits_blocks(schedule, lanes<Real>(), forced)) return false;
+    if (!forced && !may_gain_from_blocks(schedule, layouts.spreads<Real>(batch))) return false;
     std::call_once(once_blocked, [&] {
         blocked = blocks::make_plan(schedule.source(), forced ? block_bits : default_block_bits);
         cost_blocks = cost_in_blocks(blocked);
     });
-    return forced || cost_blocks < sure_advantage * cost_in_lanes(schedule, layouts.batched().one, sizeof(Real));
+    return forced || is_sure_advantage(cost_blocks, cost_in_lanes(schedule, layouts.batched().one, sizeof(Real)));
 }
 
 template <class Real>

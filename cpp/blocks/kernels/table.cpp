@@ -2,7 +2,7 @@
 #include "blocks/kernels.hpp"
 #include "blocks/kernels/matrices.hpp"
 #include "blocks/kernels/sums.hpp"
-#include "blocks/kernels/turns.hpp"
+#include "blocks/kernels/rotations.hpp"
 #include "simd/math.hpp"
 #include "simd/targets.hpp"
 

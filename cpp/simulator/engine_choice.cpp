@@ -1,4 +1,4 @@
-#include "simulator/cost_model.hpp"
+#include "simulator/engine_choice.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -8,6 +8,9 @@
 
 namespace ketgrad {
 namespace {
+
+constexpr int least_blocked_qubits = 12;
+constexpr double sure_advantage = 0.95;
 
 /// Nanoseconds per amplitude of each kind of step, forward and with the gradient. Measured by benchmarks/crossover.py on one
 /// core of an AMD EPYC 7003 at 2.45 GHz with AVX2, solved from the circuits of 14 to 20 qubits there.
@@ -40,6 +43,18 @@ bool is_mixed(const blocks::Layer& layer) {
 }
 
 }  // namespace
+
+bool fits_blocks(const Schedule& schedule, int lanes, bool forced) {
+    const int qubits = schedule.program.num_qubits;
+    const bool has_dead_bits = schedule.given_qubits > qubits;  // which blocks would hold
+    return schedule.passes.blocks && qubits >= std::countr_zero(unsigned(lanes)) && (forced || !has_dead_bits);
+}
+
+bool may_gain_from_blocks(const Schedule& schedule, bool one_by_one) {
+    return schedule.program.num_qubits >= least_blocked_qubits && one_by_one;
+}
+
+bool is_sure_advantage(double cost_blocks, double cost_lanes) { return cost_blocks < sure_advantage * cost_lanes; }
 
 double cost_in_lanes(const Schedule& schedule, const Lowered& lowered, int real_size) {
     Sum sum{has_slots(schedule.program)};
