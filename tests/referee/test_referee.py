@@ -18,6 +18,7 @@ from ketgrad.referee import CONTESTANTS, compare, run
 from ketgrad.referee import results as r
 from ketgrad.referee.contest.contestants import Contestant, Facts
 from ketgrad.referee.contest.play import ContestRules, _size, play, predict
+from ketgrad.referee.judgement import pairs as paired
 from ketgrad.referee.judgement import verdict
 from ketgrad.referee.metrics import METRICS, metrics_of
 from ketgrad.referee.table import preparation
@@ -318,9 +319,9 @@ def verdict_of(quantum: list[float], classical: list[float], twin: list[float]) 
         ("kernel_twin", "twin", twin, "kernel"),
     ):
         scores = tuple(r.SplitScore(i, {"accuracy": v}, None, {}, 0, 0, 0) for i, v in enumerate(values))
-        summary = {"accuracy": verdict.summarise(values, metric, protocol, range(len(values)))}
+        summary = {"accuracy": paired.summarise(values, metric, protocol, range(len(values)))}
         models.append(r.Model(name, name, family, "", original, "", (), scores, summary, cost))
-    return verdict.judge(models, verdict.all_pairs(models, protocol), protocol)
+    return verdict.judge(models, paired.all_pairs(models, protocol), protocol)
 
 
 def test_the_verdict_has_four_words_and_asks_the_twin():
@@ -365,6 +366,6 @@ def test_to_be_worse_than_the_best_of_many_needs_more_evidence_than_to_be_better
             r.PairedDifference("q", name, role, "accuracy", (0.0, 0.0), gap, *[None] * 3, 0.02, *[None] * 5)
             for name, role in (("a", "best classical"), ("b", "classical"), ("c", "classical"))
         ]
-        corrected = verdict._with_holm(pairs)
+        corrected = paired._with_holm(pairs)
         assert corrected[0].p_holm == pytest.approx(0.02 if gap > 0 else 0.06)
         assert [item.p_holm for item in corrected[1:]] == pytest.approx([0.06, 0.06])

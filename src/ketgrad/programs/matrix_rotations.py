@@ -88,7 +88,7 @@ def turns_of(data: bytes, controls: int) -> tuple[Turn, ...] | None:
     Shende, Bullock and Markov 2006, arXiv:quant-ph/0406176.
 
     >>> [turn[:2] for turn in turns_of(np.diag([1, 1j]).tobytes(), 1)]  # controlled S
-    [(0, 1), (0, 3), (0, 2)]
+    [(0, 2), (0, 1), (0, 3)]
     """
     matrix = _square(data)
     bits = len(matrix).bit_length() - 1

@@ -10,7 +10,7 @@ class Span:
     >>> [span.add(vector) for vector in (0b110, 0b011, 0b101)]
     [True, True, False]
     >>> span.rank, span.coordinates(0b101), span.coordinates(0b100)
-    (2, 3, None)
+    (2, 2, None)
     """
 
     def __init__(self) -> None:
