@@ -196,10 +196,16 @@ def gram(samples: int, n: int) -> Callable[[bool, int], Work]:
         count = 20 if tiny else samples
         random = np.random.default_rng(4)
         states = random.normal(size=(count, 2**n)) + 1j * random.normal(size=(count, 2**n))
-        native = Native()
+        native, result = Native(), np.empty((count, count))
         pairs = count * (count + 1) / 2
+
+        def overlaps() -> np.ndarray:
+            packed = native.pack(states, 1)
+            native.multiply(packed, packed, result, threads=1)
+            return result
+
         return Work(
-            lambda: native.gram(states, None, 1),
+            overlaps,
             4 * pairs * 2**n / lanes,
             AMPLITUDE * count * 2**n,
             AMPLITUDE * 2**n,

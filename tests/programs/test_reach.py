@@ -347,6 +347,7 @@ def test_probabilities_put_together_equal_the_definition(clifford, forced):
             everything(f, weights, inputs), everything(wanted, weights, inputs), atol=1e-12
         )
         found = outcomes(f.program, f.program.measured.tolist())
+        assert found is not None
         tossed += found.num_coins
         narrower += found.program.num_qubits < n
     assert narrower > 3 and (tossed > 3 or clifford < 0.9)
