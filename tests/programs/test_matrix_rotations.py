@@ -63,12 +63,12 @@ def test_what_turns_a_matrix_a_little_away_from_a_word_is_kept(bits, controls, s
 
 
 def test_small_steps_of_a_wide_register_are_those_of_a_narrow_one():
-    """exp(-i H / 10^4) of one qubit of each of 22 pairs, a hundred times."""
+    """exp(-i H / 10^4), times a phase, on one qubit of each of 22 pairs, a hundred times."""
     generator = np.random.default_rng(0)
     pairs = []
     for _ in range(22):
         hermitian = generator.normal(size=(2, 2, 2)) @ [1, 1j]
-        step = expm(-1e-4j * (hermitian + hermitian.conj().T))
+        step = np.exp(1j * generator.normal()) * expm(-1e-4j * (hermitian + hermitian.conj().T))
         rotations = [kg.ry(kg.w[0], 1), kg.crx(kg.w[1], 1, 0)]
         pairs.append(kg.Circuit([*[kg.unitary(step, 0)] * 50, *rotations, *[kg.unitary(step, 0)] * 50]))
     ops = [op for k, pair in enumerate(pairs) for op in pair.relabel([2 * k, 2 * k + 1])]
