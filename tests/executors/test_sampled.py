@@ -290,3 +290,16 @@ def test_the_core_locates_outcomes_as_numpy_does():
         found = Native().locate(chances, uniforms)
         np.testing.assert_array_equal(found, locate(chances, uniforms))
         assert (chances[found.astype(int)] > 0).all()
+
+
+def test_words_that_clifford_gates_make_zero_are_noisy_on_every_width():
+    for n in (12, 40):  # simulated as a whole, and in parts
+        ghz = kg.Circuit([kg.h(0)] + [kg.cx(q, q + 1) for q in range(n - 1)] + [kg.ry(kg.w[0], n - 1)])
+        observables = [kg.Pauli("Z0"), kg.Pauli("3 Z1 - Z0 + Z1 Z2"), kg.Pauli("Z0 Z1"), kg.Pauli("X0")]
+        f = kg.expectation(ghz, observables, shots=100, seed=1)
+        values = np.concatenate([f([[0.3]]) for _ in range(300)])
+        assert (abs(values.mean(axis=0) - [0, 1, 1, 0]) < 0.1).all()
+        assert abs(values[:, 0].std() - 0.1) < 0.015 and abs(values[:, 3].std() - 0.1) < 0.015
+        assert 0.15 < values[:, 1].std() < 0.4 and values[:, 2].std() == 0
+        outcomes = values[:, 0] * 50  # sums of 100 outcomes +-1, halved
+        assert np.allclose(outcomes, outcomes.round(), atol=1e-9) and f.plan.circuits > 1

@@ -22,7 +22,7 @@ from ketgrad.foundation.numbers import shot_count
 from ketgrad.foundation.seeds import stream
 from ketgrad.programs.outcomes import Outcomes, assembled, of_register
 from ketgrad.programs.program import Program
-from ketgrad.programs.reach import VisiblePart
+from ketgrad.programs.reach import VisiblePart, coins
 
 DRAWS_AT_ONCE = 2**22  # between two looks at pending signals; the bits are those of one draw
 CHUNK_BYTES = 32 * 2**20  # exact probabilities are held for about this much of the batch at a time
@@ -35,8 +35,8 @@ class Sampled:
     executor: a name or an instance. shots: for each group of Pauli words that can be measured together.
     Draws come from the generator passed to `run`, row after row: the same generator gives the same bits
     whatever the thread count. No adjoint pass: gradients are shift rules on estimated values. Of a wide register the
-    parts that a question reaches are measured each by itself, without their Clifford gates: a word
-    that is 0 or +-1 by these gates alone is told without noise.
+    parts that a question reaches are measured each by itself, without their Clifford gates; so is every word that is 0
+    by these gates alone, as the fair coin that it is.
 
     >>> from ketgrad.executors.sampled import Sampled
     >>> f = kg.expectation(
@@ -82,8 +82,8 @@ class Sampled:
                 )
             rows = weights[:, list(narrow.weights)], inputs[:, list(narrow.inputs)]
             drawn = self._samples(narrow.program, *rows, dtype, threads, generator, program.num_outputs)
-            coins = generator.integers(0, 2, (*drawn.shape, narrow.num_coins), np.uint8)
-            return assembled(narrow, drawn, coins)
+            tossed = generator.integers(0, 2, (*drawn.shape, narrow.num_coins), np.uint8)
+            return assembled(narrow, drawn, tossed)
         real = np.float32 if np.dtype(dtype) == np.complex64 else np.float64
         if not program.reads_words:
             exact = self._exact(program, *rows, dtype, threads)
@@ -91,7 +91,8 @@ class Sampled:
             return (counts / self.shots).astype(real)
         if parts := self._parts(program):
             options: dict[str, Any] = {"dtype": dtype, "threads": threads, "rng": generator}
-            return in_parts.run(self, parts, *rows, program.num_outputs, **options)
+            values = in_parts.run(self, parts, *rows, program.num_outputs, **options)
+            return (values + self._tosses(program, len(values), generator)).astype(real)
         values = np.zeros((max(len(weights), len(inputs)), program.num_outputs))
         for group in groups(program):
             if group.program is None:  # multiples of the identity need no shots
@@ -107,7 +108,7 @@ class Sampled:
         """As the exact executor below says of the largest of the circuits that are run."""
         shots = program.num_outputs if program.question.is_drawn else self.shots
         if program.reads_words and (parts := self._parts(program)):
-            number = sum(part.copies * len(circuits(part.program)) for part in parts)
+            number = sum(part.copies * len(circuits(part.program)) for part in parts) + len(coins(program))
             return replace(execution(self.executor, program), executions=number, shots=shots)
         narrow = self._narrow(program) if program.question.is_drawn else None
         asked = circuits(program) if narrow is None else (narrow.program,)
@@ -160,6 +161,15 @@ class Sampled:
     def _parts(self, program: Program) -> tuple[VisiblePart, ...]:
         """The parts of a wide program whose words are measured, each by itself, if the executor runs such parts."""
         return self.executor.parts(program) if runs_in_parts(self.executor) else ()
+
+    def _tosses(self, program: Program, batch: int, generator: np.random.Generator) -> np.ndarray:
+        """What shots see of words that are zero, (batch, outputs): the mean of +1 and -1 as they fall."""
+        values, words = np.zeros((batch, program.num_outputs)), coins(program)
+        reserve(2 * batch * len(words) * values.itemsize, f"the shots of {len(words)} words and {batch} rows")
+        heads = generator.binomial(self.shots, 0.5, (batch, len(words))) / self.shots
+        for word, share in zip(words, heads.T, strict=True):
+            values[:, word.outputs] += np.multiply.outer(2 * share - 1, word.coefficients)
+        return values
 
     def _narrow(self, program: Program) -> Outcomes | None:
         """How the bits of a wide register come about from those of few qubits, if the executor runs such parts."""

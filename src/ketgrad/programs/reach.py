@@ -24,7 +24,7 @@ from ketgrad.programs.lowering import compile
 from ketgrad.programs.outcomes import NARROW, outcomes, table
 from ketgrad.programs.program import Program
 from ketgrad.programs.questions import Expect
-from ketgrad.programs.reduced import Content, Reduced, program_of, reduced
+from ketgrad.programs.reduced import Coin, Content, Reduced, program_of, reduced
 from ketgrad.programs.word_cones import units
 
 SMALL = 12  # qubits of a light cone of all words together that is taken as it is
@@ -72,6 +72,17 @@ def reach(program: Program) -> tuple[VisiblePart, ...]:
     return program.derived("reach", lambda: _parts(program))
 
 
+def coins(program: Program) -> tuple[Coin, ...]:
+    """The words that no part holds because they are zero: what shots see of them.
+
+    >>> ghz = kg.Circuit([kg.h(0)] + [kg.cx(q, q + 1) for q in range(999)])
+    >>> coins(kg.expectation(ghz, [kg.Pauli("Z0 Z999"), kg.Pauli("2 Z3")]).program)
+    (Coin(outputs=(1,), coefficients=(2.0,)),)
+    """
+    reach(program)
+    return program.cache.get("coins", ())
+
+
 def whole_of(program: Program) -> Program | None:
     """The program that is run in place of this one, with all its weights, inputs and outputs; None if parts are."""
     if program.num_qubits <= NARROW:
@@ -114,7 +125,10 @@ def _found(program: Program) -> tuple[VisiblePart, ...]:
         cost = (1 + len(frame.rotations)) << cone.num_qubits
         if cost <= WORTHWHILE * sum(unit.cost for unit in found):
             return (_whole(narrowed(program, cone)),)
-    return _copies(reduced(program, unit) for unit in found)
+    tossed: list[Coin] = []
+    parts = _copies(reduced(program, unit, tossed) for unit in found)
+    program.cache["coins"] = tuple(tossed)
+    return parts
 
 
 def _measured(program: Program, cone: LightCone) -> tuple[VisiblePart, ...]:

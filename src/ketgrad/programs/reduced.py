@@ -54,10 +54,17 @@ class Reduced(NamedTuple):
     cone: int  # qubits of the register that are seen
 
 
-def reduced(program: Program, unit: Unit) -> Reduced | None:
-    """The unit as a part; None where all its values are zero."""
+class Coin(NamedTuple):
+    """A word that is zero whatever the weights are: measured, a fair coin. It adds this much to these outputs."""
+
+    outputs: tuple[int, ...]
+    coefficients: tuple[float, ...]
+
+
+def reduced(program: Program, unit: Unit, coins: list[Coin]) -> Reduced | None:
+    """The unit as a part; None where all its values are zero. Words that are, are added to `coins`."""
     basis = Basis(unit)
-    outputs, observables, scales = _observables(program, unit, basis)
+    outputs, observables, scales = _observables(program, unit, basis, coins)
     if not outputs:
         return None
     content, weights, inputs = moved(program, unit, basis)
@@ -163,17 +170,23 @@ def _prepared(program: Program, basis: Basis, unit: Unit, i: int) -> PreparedSta
 
 
 def _observables(
-    program: Program, unit: Unit, basis: Basis
+    program: Program, unit: Unit, basis: Basis, coins: list[Coin]
 ) -> tuple[tuple[int, ...], tuple[tuple[tuple[int, int, float], ...], ...], tuple[float, ...]]:
     """(outputs, observables, scales) of what is left; a single word has the coefficient 1, so that parts are equal."""
     owner = np.searchsorted(program.observable_start, unit.words, side="right") - 1
     coefficients = program.word_coefficient[list(unit.words)] * unit.cones.preparations.factor(unit.prepared)
     found: dict[int, dict[tuple[int, int], float]] = {}
+    tossed: dict[Word, dict[int, float]] = {}
     for k, output, coefficient in zip(unit.words, owner.tolist(), coefficients.tolist(), strict=True):
         x, z, sign = basis.word(unit.cones.frame.words[k])
         if sign:
             sums = found.setdefault(output, {})
             sums[x, z] = sums.get((x, z), 0.0) + sign * coefficient
+        else:
+            word = unit.cones.frame.words[k]
+            shares = tossed.setdefault(word._replace(negative=False), {})
+            shares[output] = shares.get(output, 0.0) + (-coefficient if word.negative else coefficient)
+    coins += (Coin(tuple(shares), tuple(shares.values())) for shares in tossed.values())
     outputs, observables, scales = [], [], []
     for output, sums in sorted(found.items()):
         terms = tuple((x, z, c) for (x, z), c in sums.items() if c)
