@@ -154,7 +154,7 @@ def test_no_module_but_the_bridges_imports_a_framework(path):
 
 def test_the_tests_mirror_the_folders():
     folders = {path.name for path in pathlib.Path(__file__).parent.iterdir() if path.is_dir()}
-    ours = folders - {"golden", "native", "support"} - {name for name in folders if name.startswith("__")}
+    ours = folders - {"golden", "support"} - {name for name in folders if name.startswith("__")}
     assert ours <= set(LAYERS), (
         f"folders of tests without a folder in src/ketgrad: {sorted(ours - set(LAYERS))}"
     )

@@ -20,7 +20,7 @@ ELSEWHERE = {
         "executors/test_native_core.py",
         "executors/test_native_blocked.py",
         "executors/test_executors.py",
-        "test_core_programs_linux.py",
+        "executors/test_core_programs_linux.py",
         "executors",
     ),
     "src/ketgrad/__init__.py": ("test_names.py",),

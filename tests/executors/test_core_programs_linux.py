@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-CPP = pathlib.Path(__file__).resolve().parent.parent / "cpp"
+CPP = pathlib.Path(__file__).resolve().parents[2] / "cpp"
 PROGRAMS = sorted((CPP / "tests").glob("*.test.cpp"))
 COMPILER = os.environ.get("CXX") or shutil.which("c++") or "g++"
 FLAGS = ["-std=c++20", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{CPP}"]
