@@ -1,6 +1,6 @@
 """Run under the preloaded allocations.cpp: the allocations of twenty operations of the core fail, one in each call.
 
-    python tests/executors/native/allocations.py [STEP]     # STEP 1: every allocation; larger: every STEP-th of those with many
+    python tests/executors/native/allocations.py [STEP]  # STEP 1: every allocation; larger: every STEP-th of many
 
 Prints one line for each operation: its name, how many allocations failed, how many of these failures gave a
 MemoryError, and how many allocations were alive more at the end than before. A crash ends the process instead.
