@@ -14,7 +14,7 @@ import pytest
 from threads_for_processes import Crew
 
 from ketgrad.foundation.errors import KetgradOSError
-from ketgrad.referee.contest import workers
+from ketgrad.referee.contest import schedule, workers
 from ketgrad.referee.contest.contestants import Contestant
 from ketgrad.referee.contest.play import ContestRules, ModelSize, Outcome
 from ketgrad.referee.contest.schedule import Reporter, run_all
@@ -254,3 +254,37 @@ def test_if_the_system_starts_no_more_processes_those_that_are_there_do_the_work
         crew.alive.clear()
         gc.collect()
         assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+class _Interrupted:
+    """A journal at whose second fit a signal comes: before its line is written, or right after it."""
+
+    def __init__(self, before: bool) -> None:
+        self.lines: list = []
+        self.last = None
+        self._before = before
+
+    def append(self, outcome) -> None:
+        interrupts = len(self.lines) == 1 and self._before is not None
+        if interrupts and self._before:
+            self._before = None
+            raise KeyboardInterrupt
+        self.lines.append(outcome)
+        self.last = outcome
+        if interrupts:
+            self._before = None
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_signal_while_a_fit_is_taken_down_leaves_the_journal_and_the_results_alike(before):
+    made = [Outcome(f"model {k}", SplitScore(0, {}, None, {}, 0.0, 0.0, 0.0), ModelSize()) for k in range(3)]
+    journal = _Interrupted(before)
+    record = schedule._Record(journal, None)
+    outcomes = []
+    with pytest.raises(KeyboardInterrupt):
+        for outcome in made:
+            outcomes.append(outcome)
+            record.append(outcome)
+    record.append_missed(outcomes)
+    assert journal.lines == outcomes == made[:2]

@@ -51,6 +51,7 @@ class Journal:
         self._begun = False  # whether this run has written
         self._key: Key = {}
         self._descriptor: int | None = None
+        self.last: Outcome | None = None  # whose line was written last
 
     @classmethod
     def begin(cls, path: str | os.PathLike[str]) -> Journal:
@@ -91,7 +92,10 @@ class Journal:
         try:
             if not self._begun:
                 self._begin()
+            assert self._descriptor is not None
             self._write({"fit": fit, "sha256": self._digest(fit)})
+            self.last = outcome
+            os.fsync(self._descriptor)
         except OSError as error:
             raise self._refused("cannot keep the fits", error) from error
 
@@ -174,7 +178,6 @@ class Journal:
         line = json.dumps(value, allow_nan=False).encode() + b"\n"
         if os.write(self._descriptor, line) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(self._descriptor)
 
     def _digest(self, fit: dict[str, Any]) -> str:
         return hashlib.sha256(json.dumps([self._key, fit]).encode()).hexdigest()

@@ -38,6 +38,7 @@ def run_all(
     known = fits or {}
     todo = [job for job in jobs if _place(job) not in known]
     outcomes = [known[_place(job)] for job in jobs if _place(job) in known]
+    num_known = len(outcomes)
     reporter = Reporter(progress, jobs, todo, rules.task, threads, clock)
     record = _Record(journal, reporter)
     try:
@@ -52,6 +53,7 @@ def run_all(
     except KeyboardInterrupt:
         if not outcomes:
             raise  # there is nothing to report
+        record.append_missed(outcomes[num_known:])
         if len(outcomes) < len(jobs):
             reporter.tell("interrupted", "Stopped. What is done is reported.")
             return outcomes, True
@@ -93,6 +95,11 @@ class _Record:
             self._reporter.tell(
                 "warning", f"From here on a fit is lost if the run is killed: {error.strerror}."
             )
+
+    def append_missed(self, outcomes: Sequence[Outcome]) -> None:
+        """The last fit, if a signal came before it was taken down: the journal holds what the results report."""
+        if self._journal is not None and outcomes and self._journal.last is not outcomes[-1]:
+            self.append(outcomes[-1])
 
 
 class Reporter:
