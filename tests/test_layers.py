@@ -48,6 +48,8 @@ def targets(node: ast.stmt) -> list[str]:
         return []
     assert not node.level, "imports are written with the whole path, so that a reader sees the layer"
     base = node.module or ""
+    if base == "ketgrad":  # which is above all: `import ketgrad.executors as executors` names the layer
+        return [base]
     # `from ketgrad.circuits import op` loads the module op; `from ketgrad.circuits.op import Op` no module Op
     return [f"{base}.{alias.name}" if f"{base}.{alias.name}" in NAMES else base for alias in node.names]
 

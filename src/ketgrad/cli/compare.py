@@ -54,7 +54,7 @@ def run(session: Session, *, request: Request) -> int:
     check_file(request.table)
     _check_packages()
     check_folder(request.folder, overwrite=request.overwrite, resume=request.resume)
-    from ketgrad import referee
+    import ketgrad.referee as referee
     from ketgrad.referee.contest.journal import Journal
     from ketgrad.referee.report import terminal
 

@@ -336,7 +336,7 @@ def _reserve_state(num_qubits: int) -> None:
 def load_core() -> Any:
     """The compiled module; `KetgradImportError` with the way out if it was not built."""
     try:
-        from ketgrad import _native
+        import ketgrad._native as _native
     except ImportError as error:
         raise KetgradImportError(
             f"The compiled core of ketgrad cannot be loaded ({error}). Install the package with `pip install .` "

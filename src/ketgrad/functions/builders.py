@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad import executors
+import ketgrad.executors as executors
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.circuits.paulis import PauliSum
 from ketgrad.executors.held_states import check_register, check_state

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad import executors
+import ketgrad.executors as executors
 from ketgrad.circuits.circuit import Circuit, as_circuit
 from ketgrad.executors.held_states import check_held, check_state
 from ketgrad.foundation.errors import KetgradValueError

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ketgrad import executors
+import ketgrad.executors as executors
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.foundation.arrays import as_array, check_finite, real_array
 from ketgrad.foundation.errors import KetgradValueError, check_shape

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.svm import SVC, SVR
 
-from ketgrad import executors
+import ketgrad.executors as executors
 from ketgrad.circuits.circuit import Circuit
 from ketgrad.foundation.errors import KetgradTypeError, KetgradValueError, shown
 from ketgrad.foundation.numbers import check_positive

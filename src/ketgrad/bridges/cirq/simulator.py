@@ -10,7 +10,7 @@ from typing import Any
 import cirq
 import numpy as np
 
-from ketgrad import executors
+import ketgrad.executors as executors
 from ketgrad.bridges.cirq.paulis import from_pauli_sum
 from ketgrad.bridges.cirq.reader import CirqReader, Measured
 from ketgrad.bridges.cirq.tasks import Conversion, SweepTask, convert, initial_ops, readings, tasks

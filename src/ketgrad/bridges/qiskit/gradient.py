@@ -10,7 +10,7 @@ import numpy as np
 from qiskit.circuit import QuantumCircuit
 from qiskit.primitives import PrimitiveJob
 
-from ketgrad import executors
+import ketgrad.executors as executors
 from ketgrad.bridges.qiskit.cache import Conversions
 from ketgrad.bridges.qiskit.estimator import expectation_function
 from ketgrad.bridges.qiskit.exact import probabilities_function

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ketgrad import executors
+import ketgrad.executors as executors
 from ketgrad.bridges.qiskit.reader import Imported
 from ketgrad.foundation.arrays import check_finite
 from ketgrad.foundation.errors import KetgradValueError

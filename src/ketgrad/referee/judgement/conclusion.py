@@ -173,7 +173,7 @@ def environment(threads: int, seed: int) -> Environment:
 def _instruction_set() -> str | None:
     """What the compiled core uses on this processor; None without the core (the quantum models then fail)."""
     try:
-        from ketgrad import _native
+        import ketgrad._native as _native
     except ImportError:
         return None
     return _native.instruction_sets()[0]

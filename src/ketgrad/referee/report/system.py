@@ -34,7 +34,7 @@ def info_text() -> str:
 def _instruction_set() -> str:
     """What the compiled core uses on this processor, and what else it could."""
     try:
-        from ketgrad import _native
+        import ketgrad._native as _native
     except ImportError as error:
         return f"none, the compiled core cannot be loaded ({error}): pip install --force-reinstall ketgrad"
     best, *others = _native.instruction_sets()
