@@ -215,3 +215,14 @@ def test_building_and_evaluating_a_circuit_loads_neither_scipy_nor_sklearn():
         "f.vjp([0.3], [], [1.0])"
     )
     assert not {"scipy", "sklearn", "pandas", "matplotlib"} & loaded_by(statement)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(pathlib.Path(__file__).parent.rglob("test_*.py")), ids=lambda p: p.name
+)
+def test_no_test_leaves_itself_out(path):
+    """What the checks need is installed by them; a library that is missing is a failure, and no skip."""
+    names = {
+        node.attr for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Attribute)
+    }
+    assert not names & {"skip", "skipif", "importorskip", "xfail"}

@@ -106,17 +106,21 @@ def test_help_on_the_package_loads_no_framework():
 
 def imported():
     """The same circuit, RX(x0) and CX, as each bridge returns it."""
-    qiskit, circuits = pytest.importorskip("qiskit"), {}
+    import qiskit
+
+    circuits = {}
     theta = qiskit.circuit.Parameter("t")
     theirs = qiskit.QuantumCircuit(2)
     theirs.rx(theta, 0)
     theirs.cx(0, 1)
     circuits["qiskit"] = (theirs, kg.qiskit.from_qiskit(theirs, inputs=[theta]))
-    cirq, sympy = pytest.importorskip("cirq"), pytest.importorskip("sympy")
+    import cirq
+    import sympy
+
     a, b = cirq.LineQubit.range(2)
     theirs = cirq.Circuit(cirq.rx(sympy.Symbol("t"))(a), cirq.CNOT(a, b))
     circuits["cirq"] = (theirs, kg.cirq.from_cirq(theirs, inputs=["t"]))
-    qml = pytest.importorskip("pennylane")
+    import pennylane as qml
 
     def function(t):
         qml.RX(t, wires=0)
@@ -134,7 +138,8 @@ Y = [0, 1, 0, 1]
 
 def gates_of(function):
     """The gates of a quantum function of PennyLane's."""
-    qml = pytest.importorskip("pennylane")
+    import pennylane as qml
+
     return str(qml.tape.make_qscript(function)([], X[0]).operations)
 
 

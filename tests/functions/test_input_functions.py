@@ -188,7 +188,8 @@ def test_an_infinite_gradient_says_so_and_leaves_the_others_alone():
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_double_backward_in_torch_up_to_the_edge(precision):
     """u_xx of a network with Chebyshev features on [-1, 1], its boundary and the usual clip included."""
-    torch = pytest.importorskip("torch")
+    import torch
+
     kind = getattr(torch, precision)
     f = kg.expectation(kg.encodings.chebyshev(1, 2), [kg.Pauli("Z0"), kg.Pauli("Z1")])
     layer = kg.torch.Layer(f).to(kind)

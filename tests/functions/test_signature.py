@@ -118,7 +118,8 @@ def test_q10_what_is_no_real_number_is_refused_with_its_place(given, message):
 
 
 def test_q10_a_sparse_matrix_is_refused_by_name():
-    sparse = pytest.importorskip("scipy.sparse")
+    from scipy import sparse
+
     with pytest.raises(TypeError, match="`inputs` must be an array of real numbers"):
         F(WEIGHTS, sparse.csr_matrix(np.ones((2, 3))))
 
@@ -218,7 +219,8 @@ def test_q11_amplitudes_from_inputs_must_be_normalised_and_not_zero():
 
 
 def test_tensors_that_record_gradients_are_pointed_to_the_bridge():
-    torch = pytest.importorskip("torch")
+    import torch
+
     one, table = torch.ones(1, requires_grad=True), torch.arange(6.0).reshape(6, 1).requires_grad_()
     f = kg.expectation(kg.Circuit([kg.ry(w[0], 0), kg.rx(x[0], 0)]), kg.Pauli("Z0"))
     labels = np.array([0, 1] * 3)

@@ -151,7 +151,8 @@ def test_only_a_file_is_a_journal(tmp_path):
 
 
 def test_a_journal_that_cannot_be_written_costs_no_fit_and_is_said(tmp_path):
-    resource = pytest.importorskip("resource")
+    import resource
+
     expected = finished(tmp_path / "whole.jsonl")[0].digest()
     said = []
 
@@ -196,7 +197,6 @@ def test_a_journal_must_have_the_name_of_a_file(name):
 
 
 def test_two_runs_do_not_have_one_journal_and_the_first_one_keeps_it(tmp_path):
-    pytest.importorskip("fcntl")
     path = tmp_path / "fits.jsonl"
     fits = list(_fits(tmp_path / "other.jsonl").values())
     late = [Journal.resume(path), Journal.begin(path)]
@@ -229,7 +229,6 @@ def _fits(path: Path) -> Fits:
 
 
 def test_a_second_run_with_the_same_journal_ends_with_its_first_fit(tmp_path):
-    pytest.importorskip("fcntl")
     path = tmp_path / "fits.jsonl"
     done: list[int] = []
 
